@@ -1,0 +1,52 @@
+/* watch.h - looks at an answer while it passes, and remembers what must be booked.
+ * It sees every byte the client gets, in order, and changes and delays none. It reads usage from a
+ * Messages answer, JSON or SSE (docs: last value of each field wins, never the sum), the kind of
+ * each SSE event, and whether the stream came to its proper end; through gzip and deflate too, up
+ * to UNPACK_BYTES_MAX (unpack.h): what comes after that goes unseen. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+enum watch_body { WATCH_NOTHING, WATCH_JSON, WATCH_SSE };
+enum watch_coding { WATCH_IDENTITY, WATCH_GZIP, WATCH_DEFLATE };
+
+struct usage {
+    bool is_known; /* at least one field was read */
+    uint64_t input;
+    uint64_t output;
+    uint64_t cache_read;
+    uint64_t cache_write_5m; /* with what cache_creation_input_tokens has beyond the split */
+    uint64_t cache_write_1h;
+};
+
+struct watch; /* opaque; below 1 KB, with compression 41 KB more from the first byte fed */
+
+/* The decoder for a content-encoding, NULL/empty meaning none. False: one we cannot read. */
+bool watch_coding_parse(struct slice content_encoding, enum watch_coding *coding);
+
+struct watch *watch_new(enum watch_body body, enum watch_coding coding); /* yours */
+void watch_free(struct watch *watch);                                    /* NULL is fine */
+void watch_feed(struct watch *watch, struct slice bytes);
+
+const struct usage *watch_usage(const struct watch *watch);
+struct slice watch_model(const struct watch *watch); /* as the answer names it; at most 128 bytes */
+
+/* SSE only. */
+bool watch_saw_content(const struct watch *watch);        /* a content_block_* or *_delta event */
+bool watch_saw_stop(const struct watch *watch);           /* message_stop */
+bool watch_is_message(const struct watch *watch);         /* it began with message_start */
+struct slice watch_error_type(const struct watch *watch); /* of an `error` event, else empty */
+/* Nothing of an event has come since the last one ended: an event of our own may follow here. */
+bool watch_at_event_start(const struct watch *watch);
+uint64_t watch_events(const struct watch *watch);
+
+/* Of a request body: what routing wants to know. Zeroed fields where absent; all of them if the
+ * body is not JSON. */
+struct request_facts {
+    char model[128]; /* NUL-terminated, cut */
+    bool is_stream;
+};
+void request_facts_read(struct slice body, struct request_facts *facts);
