@@ -1,0 +1,74 @@
+-- settle: give a lease back and book what was used, once.
+--
+--   FCALL weir_settle_<v> 1 <base> id sub client model status outcome cooldown_ms cooldown_reason
+--         input output cache_read cache_write_5m cache_write_1h duration_ms
+--   -> "settled"    the slot is free, all is booked
+--   -> "late"       the lease had expired and been swept: booked only
+--   -> "duplicate"  settled before (or never heard of): nothing booked, nothing cooled
+--
+-- A cooldown only ever extends the one that runs. `status`: what the upstream answered, 0 = nothing.
+local OUTCOMES = { ok = true, error = true, cancelled = true }
+
+local function read_request(argv)
+    if #argv ~= 14 then
+        pool.refuse("ARGV", "14 arguments", tostring(#argv))
+    end
+    if not OUTCOMES[argv[6]] then
+        pool.refuse("outcome", "ok, error or cancelled", argv[6])
+    end
+    local count_max = pool.COUNT_MAX
+    return {
+        id = pool.lease_id(argv[1], "id"),
+        sub = pool.name(argv[2], "sub"),
+        client = pool.name(argv[3], "client"),
+        model = pool.name(argv[4], "model"),
+        status = pool.integer(argv[5], "status", 0, 999),
+        cooldown_ms = pool.integer(argv[7], "cooldown_ms", 0, pool.COOLDOWN_MS_MAX),
+        reason = argv[8],
+        used = {
+            1, argv[6] == "error" and 1 or 0, argv[6] == "cancelled" and 1 or 0,
+            pool.integer(argv[9], "input", 0, count_max),
+            pool.integer(argv[10], "output", 0, count_max),
+            pool.integer(argv[11], "cache_read", 0, count_max),
+            pool.integer(argv[12], "cache_write_5m", 0, count_max),
+            pool.integer(argv[13], "cache_write_1h", 0, count_max),
+            pool.integer(argv[14], "duration_ms", 0, count_max)
+        }
+    }
+end
+
+-- End the hold. nil if the id was not held, else the name of the subscription whose slot this was
+-- (the record's word counts, not the caller's).
+local function release(k, id)
+    local record = redis.call("HGET", k.lease, id)
+    if not record then
+        return nil
+    end
+    redis.call("HDEL", k.lease, id)
+    redis.call("ZREM", k.leases, id)
+    return lease.subscription_of(record)
+end
+
+local function settle(keys, argv)
+    local k = pool.keys(keys)
+    local request = read_request(argv)
+    local held_by = release(k, request.id)
+    if not held_by and redis.call("ZREM", k.swept, request.id) == 0 then
+        return { "duplicate" }
+    end
+    redis.call("LPUSH", k.settled, request.id)
+    if request.cooldown_ms > 0 then
+        local sub = subscription.get(k, request.sub)
+        if sub then
+            subscription.cool(k, sub, pool.now_ms() + request.cooldown_ms, request)
+            subscription.save(k, sub)
+        end
+    end
+    if held_by then
+        subscription.add_active(k, held_by, -1)
+    end
+    book.enter(k, request)
+    return { held_by and "settled" or "late" }
+end
+
+return settle

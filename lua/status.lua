@@ -1,0 +1,171 @@
+-- status: the whole pool for a person. Its own library, `weir`, under a name without a version:
+--
+--   redis-cli FCALL_RO weir_status 1 'weir:{main}'
+--
+-- Reads only. Long lists are cut, and say so.
+local LEASES_SHOWN = 50
+local NAMES_SHOWN = 20
+
+-- 950 -> "950", 12345 -> "12.3k", 4200000 -> "4.2M"
+local function short(number)
+    number = tonumber(number) or 0
+    for _, unit in ipairs({ { 1e9, "G" }, { 1e6, "M" }, { 1e4, "k", 1e3 } }) do
+        if number >= unit[1] then
+            return string.format("%.1f%s", number / (unit[3] or unit[1]), unit[2])
+        end
+    end
+    return string.format("%.0f", number)
+end
+
+-- 90500 -> "1m 30s"
+local function span(ms)
+    local s = math.floor((tonumber(ms) or 0) / 1000)
+    if s >= 86400 then
+        return string.format("%dd %dh", s / 86400, s % 86400 / 3600)
+    elseif s >= 3600 then
+        return string.format("%dh %dm", s / 3600, s % 3600 / 60)
+    elseif s >= 60 then
+        return string.format("%dm %ds", s / 60, s % 60)
+    end
+    return string.format("%.1fs", (tonumber(ms) or 0) / 1000)
+end
+
+-- Rows of cells as lines, columns aligned; the first row is the heading.
+local function add_table(lines, rows)
+    local widths = {}
+    for _, row in ipairs(rows) do
+        for i, cell in ipairs(row) do
+            widths[i] = math.max(widths[i] or 0, #cell)
+        end
+    end
+    for _, row in ipairs(rows) do
+        local cells = {}
+        for i, cell in ipairs(row) do
+            cells[i] = cell .. string.rep(" ", widths[i] - #cell)
+        end
+        lines[#lines + 1] = "  " .. (string.gsub(table.concat(cells, "  "), "%s+$", ""))
+    end
+    lines[#lines + 1] = " "
+end
+
+local function sections_of(sections, kind)
+    local found = {}
+    for _, section in ipairs(sections) do
+        if section.kind == kind then
+            found[#found + 1] = section
+        end
+    end
+    return found
+end
+
+local function tokens_in(get, prefix)
+    return short(get(prefix .. "input") + get(prefix .. "cache_read")
+        + get(prefix .. "cache_write_5m") + get(prefix .. "cache_write_1h"))
+end
+
+local function show_pool(lines, k, sections)
+    local get, today = sections[1].get, sections_of(sections, "today")[1].get
+    local seconds = math.floor(get("now_ms") / 1000)
+    lines[#lines + 1] = string.format("pool %s  %s %02d:%02d:%02d UTC", k.base, get("day"),
+        seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)
+    lines[#lines + 1] = string.format("  %d of %d slots in use, %d free, %d leases; "
+        .. "%d subscriptions, %d cooling; %d of %d nodes alive", get("active"), get("capacity"),
+        get("available"), get("leases"), get("subscriptions"), get("cooling"),
+        get("nodes_alive"), get("nodes"))
+    lines[#lines + 1] = string.format("  today %s requests, %s errors, %s tokens in, %s out",
+        short(today("requests")), short(today("errors")), tokens_in(today, ""),
+        short(today("output")))
+    if get("config_digests_differ") == 1 then
+        lines[#lines + 1] = "  ATTENTION: living nodes run with different configurations"
+    end
+    if get("swept_ms_ago") < 0 or get("swept_ms_ago") > pool.UNSWEPT_MS then
+        lines[#lines + 1] = "  ATTENTION: no node has swept for " .. (get("swept_ms_ago") < 0
+            and "ever" or span(get("swept_ms_ago")))
+    end
+    lines[#lines + 1] = " "
+end
+
+local function show_subscriptions(lines, sections)
+    local rows = { { "subscription", "slots", "state", "cooling", "priority", "burst", "today",
+        "errors", "tokens in", "out", "ever" } }
+    for _, section in ipairs(sections_of(sections, "subscription")) do
+        local get = section.get
+        local cooling = "-"
+        if get("in_cooldown") == 1 then
+            cooling = span(get("cooldown_remaining_ms")) .. " " .. get("cooldown_reason")
+        end
+        rows[#rows + 1] = { get("name"), get("active") .. "/" .. get("max"), get("state"), cooling,
+            tostring(get("priority")), tostring(get("burst_limit")), short(get("day_requests")),
+            short(get("day_errors")), tokens_in(get, "day_"), short(get("day_output")),
+            short(get("total_requests")) }
+    end
+    add_table(lines, rows)
+end
+
+local function show_nodes(lines, sections)
+    local rows = { { "node", "boot", "running", "heartbeat", "up", "version", "configuration" } }
+    for _, section in ipairs(sections_of(sections, "node")) do
+        local get = section.get
+        rows[#rows + 1] = { get("id"), get("boot") or "-", tostring(get("active")),
+            span(get("heartbeat_ms_ago")) .. (get("alive") == 1 and " ago" or " ago, SILENT"),
+            span(get("started_ms_ago")), get("version") or "-", get("digest") or "-" }
+    end
+    add_table(lines, rows)
+end
+
+-- Clients or models of today, the busiest first.
+local function show_names(lines, today, kind)
+    local found, rows = {}, { { kind .. " (today)", "requests", "errors", "tokens in", "out" } }
+    for field, used in pairs(today) do
+        local name = string.match(field, "^" .. kind .. ":(.*)$")
+        if name then
+            found[#found + 1] = { name = name, used = used }
+        end
+    end
+    table.sort(found, function(a, b)
+        if a.used[1] ~= b.used[1] then
+            return a.used[1] > b.used[1]
+        end
+        return a.name < b.name
+    end)
+    for i = 1, math.min(#found, NAMES_SHOWN) do
+        local used = found[i].used
+        rows[#rows + 1] = { found[i].name, short(used[1]), short(used[2]),
+            short(used[4] + used[6] + used[7] + used[8]), short(used[5]) }
+    end
+    if #found > NAMES_SHOWN then
+        rows[#rows + 1] = { "... and " .. #found - NAMES_SHOWN .. " more" }
+    end
+    add_table(lines, rows)
+end
+
+local function show_leases(lines, k, now)
+    local rows = { { "lease", "subscription", "client", "model", "running", "expires in" } }
+    local ids = redis.call("ZRANGE", k.leases, 0, LEASES_SHOWN - 1, "WITHSCORES")
+    for i = 1, #ids, 2 do
+        local record = redis.call("HGET", k.lease, ids[i]) or ""
+        local sub, client, model, since = string.match(record, "^(%S+) (%S+) (%S+) (%d+)")
+        rows[#rows + 1] = { ids[i], sub or "?", client or "?", model or "?",
+            span(math.max(0, now - (since or now))), span(math.max(0, ids[i + 1] - now)) }
+    end
+    local count = redis.call("ZCARD", k.leases)
+    if count > LEASES_SHOWN then
+        rows[#rows + 1] = { "... and " .. count - LEASES_SHOWN .. " more" }
+    end
+    add_table(lines, rows)
+end
+
+local function status(keys)
+    local k, now, lines = pool.keys(keys), pool.now_ms(), {}
+    local sections = snapshot.collect(k, now)
+    local today = book.read(book.day_key(k, pool.day(now)), (book.open(k)))
+    show_pool(lines, k, sections)
+    show_subscriptions(lines, sections)
+    show_nodes(lines, sections)
+    show_names(lines, today, "client")
+    show_names(lines, today, "model")
+    show_leases(lines, k, now)
+    return lines
+end
+
+redis.register_function({ function_name = "weir_status", callback = status, flags = { "no-writes" } })
