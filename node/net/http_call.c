@@ -1,0 +1,301 @@
+/* Answering: see the states in http_server_priv.h. */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "dialect/anthropic.h"
+#include "net/http_server_priv.h"
+
+enum { ERROR_BODY_MAX = 4096 };
+
+static const struct {
+    int status;
+    const char *reason;
+} reasons[] = {
+    {100, "Continue"}, {200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"},
+    {301, "Moved Permanently"}, {302, "Found"}, {304, "Not Modified"}, {307, "Temporary Redirect"},
+    {400, "Bad Request"}, {401, "Unauthorized"}, {402, "Payment Required"}, {403, "Forbidden"},
+    {404, "Not Found"}, {405, "Method Not Allowed"}, {408, "Request Timeout"}, {409, "Conflict"},
+    {411, "Length Required"}, {413, "Content Too Large"}, {414, "URI Too Long"},
+    {415, "Unsupported Media Type"}, {417, "Expectation Failed"}, {422, "Unprocessable Content"},
+    {429, "Too Many Requests"}, {431, "Request Header Fields Too Large"},
+    {500, "Internal Server Error"}, {501, "Not Implemented"}, {502, "Bad Gateway"},
+    {503, "Service Unavailable"}, {504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"},
+    {529, "Overloaded"},
+};
+
+const char *http_reason(int status)
+{
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+        if (reasons[i].status == status)
+            return reasons[i].reason;
+    return "Status";
+}
+
+static void on_wire_readable(void *arg)
+{
+    http_receive(arg);
+}
+
+static void on_wire_closed(void *arg)
+{
+    http_connection_end(arg);
+}
+
+static void on_linger_over(void *arg)
+{
+    http_connection_end(arg);
+}
+
+static void on_answer_not_taken(void *arg)
+{
+    http_connection_end(arg);
+}
+
+static void watch_taking(struct http_call *c)
+{
+    if (wire_waiting(&c->wire) == 0) {
+        deadline_clear(&c->deadline);
+    } else if (!deadline_is_set(&c->deadline)) {
+        deadline_init(&c->deadline, on_answer_not_taken, c);
+        deadline_set(c->server->loop, &c->deadline, c->server->options.client_ms);
+    }
+}
+
+static void on_wire_drained(void *arg)
+{
+    struct http_call *c = arg;
+    if (c->state != CONNECTION_BUSY && c->state != CONNECTION_FLUSH)
+        return;
+    deadline_clear(&c->deadline);
+    watch_taking(c);
+    if (c->state == CONNECTION_BUSY && c->events != NULL)
+        c->events->on_drained(c->arg);
+    if (c->state == CONNECTION_FLUSH && wire_waiting(&c->wire) == 0)
+        http_answer_taken(c);
+}
+
+const struct wire_events http_wire_events = {on_wire_readable, on_wire_drained, on_wire_closed};
+
+void http_connection_end(struct http_call *c)
+{
+    struct http_server *s = c->server;
+    if (c->state == CONNECTION_DEAD)
+        return;
+    bool was_busy = c->state == CONNECTION_BUSY;
+    c->state = CONNECTION_DEAD;
+    deadline_clear(&c->deadline);
+    if (was_busy) {
+        s->busy_count--;
+        if (c->events != NULL)
+            c->events->on_gone(c->arg);
+        c->events = NULL;
+    }
+    wire_close(&c->wire);
+    buf_fini(&c->in);
+    http_message_drop(c);
+    list_remove(&c->link);
+    s->connection_count--;
+    metrics_move(s->options.metrics, GAUGE_CLIENTS_CONNECTED, -1);
+    loop_defer(s->loop, &c->again);
+}
+
+void http_answer_taken(struct http_call *c)
+{
+    struct http_server *s = c->server;
+    deadline_clear(&c->deadline);
+    if (c->is_broken && c->framing == HTTP1_UNTIL_CLOSE) {
+        wire_reset(&c->wire); /* an orderly close would make it look whole */
+        http_connection_end(c);
+        return;
+    }
+    if (c->keep_alive && !s->is_draining) {
+        c->state = CONNECTION_IDLE;
+        loop_defer(s->loop, &c->again);
+        return;
+    }
+    c->state = CONNECTION_LINGER;
+    buf_release(&c->in);
+    wire_finish_writing(&c->wire);
+    wire_set_reading(&c->wire, true);
+    deadline_init(&c->deadline, on_linger_over, c);
+    deadline_set(s->loop, &c->deadline, LINGER_MS);
+}
+
+void http_call_bind(struct http_call *c, const struct http_call_events *events, void *arg)
+{
+    c->events = events;
+    c->arg = arg;
+}
+
+void http_call_drop_body(struct http_call *c)
+{
+    c->server->held_bytes -= c->held_bytes;
+    metrics_move(c->server->options.metrics, GAUGE_BODY_BYTES_HELD, -(int64_t)c->held_bytes);
+    c->held_bytes = 0;
+    buf_fini(&c->message.body);
+}
+
+static void hold_header(struct http_call *c, struct slice name, struct slice value)
+{
+    wire_hold(&c->wire, name);
+    wire_hold(&c->wire, SLICE(": "));
+    wire_hold(&c->wire, value);
+    wire_hold(&c->wire, SLICE("\r\n"));
+}
+
+static void hold_framing(struct http_call *c, const struct http_answer *a)
+{
+    char line[64];
+    int len;
+    c->framing = a->framing;
+    c->answer_left = a->length;
+    if (a->framing == HTTP1_SIZED) {
+        len = snprintf(line, sizeof(line), "content-length: %llu\r\n", (unsigned long long)a->length);
+        wire_hold(&c->wire, (struct slice){line, (size_t)len});
+    } else if (a->framing != HTTP1_NO_BODY && c->minor == 0) {
+        c->framing = HTTP1_UNTIL_CLOSE;
+        c->keep_alive = false;
+    } else if (a->framing != HTTP1_NO_BODY) {
+        c->framing = HTTP1_CHUNKED;
+        hold_header(c, SLICE("transfer-encoding"), SLICE("chunked"));
+    }
+    if (!c->keep_alive || c->server->is_draining) {
+        c->keep_alive = false;
+        hold_header(c, SLICE("connection"), SLICE("close"));
+    } else if (c->minor == 0) {
+        hold_header(c, SLICE("connection"), SLICE("keep-alive"));
+    }
+}
+
+void http_call_begin(struct http_call *c, const struct http_answer *a)
+{
+    char line[32];
+    int len = snprintf(line, sizeof(line), "HTTP/1.1 %d ", a->status);
+    assert(c->state == CONNECTION_BUSY);
+    wire_hold(&c->wire, (struct slice){line, (size_t)len});
+    wire_hold(&c->wire, a->reason.len > 0 ? a->reason : slice_of(http_reason(a->status)));
+    wire_hold(&c->wire, SLICE("\r\n"));
+    for (unsigned i = 0; i < a->header_count; i++)
+        hold_header(c, a->headers[i].name, a->headers[i].value);
+    c->has_ended = false;
+    c->is_broken = false;
+    hold_framing(c, a);
+    wire_hold(&c->wire, SLICE("\r\n"));
+    if (c->is_head_request)
+        c->framing = HTTP1_NO_BODY;
+}
+
+void http_call_flush(struct http_call *c)
+{
+    wire_write(&c->wire, NULL, 0);
+    watch_taking(c);
+}
+
+static struct iovec vector_of(struct slice s)
+{
+    return (struct iovec){(void *)(uintptr_t)s.at, s.len};
+}
+
+void http_call_body(struct http_call *c, const struct slice *pieces, unsigned count, bool is_last)
+{
+    struct iovec out[WIRE_VECTOR_MAX];
+    char size[24];
+    unsigned n = 0;
+    size_t total = 0;
+    assert(c->state == CONNECTION_BUSY && count + 2 <= WIRE_VECTOR_MAX);
+    if (c->framing == HTTP1_CHUNKED)
+        n = 1; /* the size line, once it is known */
+    for (unsigned i = 0; i < count; i++) {
+        total += pieces[i].len;
+        out[n++] = vector_of(pieces[i]);
+    }
+    if (c->framing == HTTP1_NO_BODY || (total == 0 && !is_last))
+        return;
+    if (c->framing == HTTP1_SIZED) {
+        assert(total <= c->answer_left); /* the reader of the provider's answer counts too */
+        c->answer_left -= total;
+    }
+    if (c->framing == HTTP1_CHUNKED && total == 0) {
+        n = 0;
+    } else if (c->framing == HTTP1_CHUNKED) {
+        int len = snprintf(size, sizeof(size), "%zx\r\n", total);
+        out[0] = (struct iovec){size, (size_t)len};
+        out[n++] = vector_of(SLICE("\r\n"));
+    }
+    if (c->framing == HTTP1_CHUNKED && is_last) {
+        out[n++] = vector_of(SLICE("0\r\n\r\n"));
+        c->has_ended = true;
+    }
+    metrics_add(c->server->options.metrics, COUNT_BYTES_DOWN, total);
+    wire_write(&c->wire, out, n);
+    watch_taking(c);
+}
+
+static void finish(struct http_call *c)
+{
+    c->events = NULL;
+    c->state = CONNECTION_FLUSH;
+    c->server->busy_count--;
+    http_message_drop(c);
+    wire_write(&c->wire, NULL, 0);
+    if (wire_waiting(&c->wire) == 0)
+        http_answer_taken(c);
+    else
+        watch_taking(c);
+}
+
+void http_call_end(struct http_call *c)
+{
+    assert(c->state == CONNECTION_BUSY);
+    if (c->framing == HTTP1_CHUNKED && !c->has_ended)
+        wire_hold(&c->wire, SLICE("0\r\n\r\n"));
+    if (c->framing == HTTP1_SIZED && c->answer_left > 0) {
+        http_call_break(c); /* fewer bytes than promised */
+        return;
+    }
+    finish(c);
+}
+
+void http_call_break(struct http_call *c)
+{
+    assert(c->state == CONNECTION_BUSY);
+    c->keep_alive = false;
+    c->is_broken = true;
+    finish(c);
+}
+
+void http_call_abandon(struct http_call *c)
+{
+    c->events = NULL;
+    http_connection_end(c);
+}
+
+size_t http_call_waiting(const struct http_call *c)
+{
+    return wire_waiting(&c->wire);
+}
+
+void http_call_answer(struct http_call *c, const struct http_answer *answer, struct slice body)
+{
+    struct http_answer whole = *answer;
+    whole.framing = HTTP1_SIZED;
+    whole.length = body.len;
+    http_call_begin(c, &whole);
+    http_call_body(c, &body, 1, true);
+    http_call_end(c);
+}
+
+void http_call_answer_error(struct http_call *c, int status, struct slice message,
+                            struct slice request_id)
+{
+    static const struct http1_header json = {{"content-type", 12}, {"application/json", 16}};
+    struct http_answer answer = {.status = status, .headers = &json, .header_count = 1};
+    struct buf body;
+    buf_init(&body, ERROR_BODY_MAX);
+    anthropic_error_json(&body, status, message, request_id);
+    http_call_answer(c, &answer, buf_slice(&body));
+    buf_fini(&body);
+}

@@ -1,0 +1,90 @@
+/* http_server_priv.h - what the three parts of the HTTP server share: the listener
+ * (http_server.c), reading requests (http_receive.c), answering them (http_call.c). */
+#pragma once
+#include <netinet/in.h>
+
+#include "loop/loop.h"
+#include "net/http_server.h"
+#include "net/wire.h"
+
+enum {
+    SCRATCH_BYTES = 64 * 1024,
+    PIPELINE_BYTES_MAX = 64 * 1024, /* kept unread behind the request being answered */
+    KEEPALIVE_MS = 150000,          /* longer than any tunnel or balancer in front keeps its side */
+    LINGER_MS = 2000,
+    BODY_PACE_BYTES = 64 * 1024 /* a body brings at least this much in every client_ms */
+};
+
+/* A connection, from one request to the next.
+ *   IDLE -> HEAD           first byte of a request            receive_bytes
+ *   HEAD -> BODY | BUSY    head complete                      receive_head
+ *   BODY -> BUSY           body complete: on_request          hand_over
+ *   HEAD, BODY -> FLUSH    refused                            http_refuse
+ *   BUSY -> FLUSH          answered                           http_call_end, http_call_break
+ *   FLUSH -> IDLE | LINGER the caller has taken the answer    http_answer_taken
+ *   any -> DEAD            caller left, deadline, server gone http_connection_end */
+enum connection_state {
+    CONNECTION_IDLE,
+    CONNECTION_HEAD,
+    CONNECTION_BODY,
+    CONNECTION_BUSY,
+    CONNECTION_FLUSH,
+    CONNECTION_LINGER, /* our side is closed; input is thrown away so that no reset eats the answer */
+    CONNECTION_DEAD
+};
+
+struct http_call {
+    struct list link;
+    struct http_server *server;
+    struct wire wire;
+    enum connection_state state;
+    struct deadline deadline;
+    struct loop_task again; /* go on with `in`, or be freed */
+    struct buf in;          /* arrived, not understood yet */
+    union {
+        struct sockaddr any;
+        struct sockaddr_in6 in6;
+    } peer;
+
+    /* the request being read */
+    struct http1_finder finder;
+    struct http1_chunked chunked;
+    uint64_t body_left;   /* SIZED */
+    size_t pace_bytes;    /* body bytes since the deadline was set */
+    size_t held_bytes;    /* counted in server->held_bytes */
+    struct http_message message;
+
+    /* the answer being given */
+    const struct http_call_events *events;
+    void *arg;
+    enum http1_framing framing;
+    uint64_t answer_left; /* SIZED */
+    unsigned minor;
+    bool is_head_request;
+    bool keep_alive;
+    bool is_broken;
+    bool has_ended; /* the last chunk is out */
+};
+
+struct http_server {
+    struct loop *loop;
+    struct http_server_options options;
+    int listener; /* -1: closed */
+    struct event acceptable;
+    struct loop_timer *retry_accept; /* while accepting rests */
+    struct list connections;
+    unsigned connection_count;
+    unsigned busy_count;
+    uint64_t held_bytes;
+    bool is_draining;
+    char scratch[SCRATCH_BYTES];
+};
+
+extern const struct wire_events http_wire_events;
+
+void http_receive(struct http_call *c);  /* the socket is readable */
+void http_go_on(void *call);             /* a loop_task: the next request may be in `in` already */
+void http_refuse(struct http_call *c, int status, const char *why);
+void http_answer_taken(struct http_call *c); /* FLUSH and nothing waits: next request or the end */
+void http_connection_end(struct http_call *c); /* DEAD; tells the exchange if there is one */
+void http_message_drop(struct http_call *c);
