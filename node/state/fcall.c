@@ -1,0 +1,198 @@
+#include "state/fcall.h"
+
+#include <assert.h>
+#include <hiredis/hiredis.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/redis.h"
+#include "state/functions.h"
+
+enum {
+    HEAD_ARGS = 4, /* FCALL name 1 key */
+    LOADS_MAX = 2  /* times one call may find the functions missing before that is its answer */
+};
+
+static const char *const verb_words[] = {
+#define X(id, word) word,
+    VERB_TABLE(X)
+#undef X
+};
+
+static void send_again(struct fcall *call);
+
+static void move_all(struct list *from, struct list *to)
+{
+    struct list *link;
+    while ((link = list_pop(from)) != NULL)
+        list_push(to, link);
+}
+
+static void refuse_all(void *arg)
+{
+    struct fcalls *calls = arg;
+    struct list *link, refused;
+    list_init(&refused);
+    move_all(&calls->refused, &refused);
+    while ((link = list_pop(&refused)) != NULL) {
+        struct fcall *call = LIST_OWNER(link, struct fcall, link);
+        call->on_reply(call, ERR_STATE_DOWN, NULL);
+    }
+}
+
+void fcalls_init(struct fcalls *calls, struct loop *loop, struct redis *redis, struct slice key)
+{
+    *calls = (struct fcalls){.loop = loop, .redis = redis, .key = key};
+    list_init(&calls->awaiting);
+    list_init(&calls->refused);
+    loop_task_init(&calls->refuse, refuse_all, calls);
+    for (int verb = 0; verb < VERBS; verb++)
+        snprintf(calls->names[verb], FUNCTION_NAME_MAX, "weir_%s_%s", verb_words[verb],
+                 functions_version);
+}
+
+void fcalls_fini(struct fcalls *calls)
+{
+    while (!list_is_empty(&calls->refused))
+        refuse_all(calls);
+    loop_task_cancel(&calls->refuse);
+    assert(list_is_empty(&calls->awaiting));
+}
+
+/* ---- giving a server the functions ---- */
+
+static void load_library(struct redis *redis, struct slice source, redis_fn on_reply, void *arg)
+{
+    const struct slice args[] = {SLICE("FUNCTION"), SLICE("LOAD"), SLICE("REPLACE"), source};
+    redis_call(redis, args, sizeof(args) / sizeof(args[0]), on_reply, arg);
+}
+
+static void log_load_failure(struct fcalls *calls, const struct redisReply *reply)
+{
+    if (!calls->has_failed &&
+        log_begin(LOG_ERROR, "the functions could not be loaded into redis")) {
+        log_text("reason", (struct slice){reply->str, reply->len});
+        log_end();
+    }
+    calls->has_failed = true;
+}
+
+static void on_loaded(enum err err, const struct redisReply *reply, void *arg)
+{
+    struct fcalls *calls = arg;
+    struct list *link, waiting;
+    calls->is_loading = false;
+    if (err == ERR_REPLY)
+        log_load_failure(calls, reply);
+    if (err == OK)
+        calls->has_failed = false;
+    list_init(&waiting);
+    move_all(&calls->awaiting, &waiting);
+    while ((link = list_pop(&waiting)) != NULL) {
+        struct fcall *call = LIST_OWNER(link, struct fcall, link);
+        if (err == OK)
+            send_again(call);
+        else
+            call->on_reply(call, err, reply);
+    }
+}
+
+/* The operator's weir_status: pleasant to have, so a failure is only told. */
+static void on_status_loaded(enum err err, const struct redisReply *reply, void *arg)
+{
+    (void)arg;
+    if (err == ERR_REPLY && log_begin(LOG_WARN, "weir_status could not be loaded into redis")) {
+        log_text("reason", (struct slice){reply->str, reply->len});
+        log_end();
+    }
+}
+
+static void load(struct fcalls *calls)
+{
+    if (calls->is_loading)
+        return;
+    calls->is_loading = true;
+    log_message(LOG_INFO, "loading functions %s into redis", functions_version);
+    load_library(calls->redis, (struct slice){functions_source, functions_source_len}, on_loaded,
+                 calls);
+    load_library(calls->redis, (struct slice){functions_status_source, functions_status_source_len},
+                 on_status_loaded, NULL);
+}
+
+/* ---- one call ---- */
+
+static bool is_function_missing(enum err err, const struct redisReply *reply)
+{
+    return err == ERR_REPLY && slice_starts_nocase((struct slice){reply->str, reply->len},
+                                                   SLICE("ERR Function not found"));
+}
+
+static void on_answer(enum err err, const struct redisReply *reply, void *arg)
+{
+    struct fcall *call = arg;
+    if (is_function_missing(err, reply) && call->loads < LOADS_MAX) {
+        call->loads++;
+        list_push(&call->calls->awaiting, &call->link);
+        load(call->calls);
+        return;
+    }
+    call->on_reply(call, err, reply);
+}
+
+static void send_again(struct fcall *call)
+{
+    redis_call(call->calls->redis, call->args, call->count, on_answer, call);
+}
+
+struct fcall *fcall_new(struct fcalls *calls, enum verb verb, const struct slice *args,
+                        size_t count)
+{
+    size_t bytes = 0, total = HEAD_ARGS + count;
+    assert(count <= FCALL_ARGS_MAX);
+    for (size_t i = 0; i < count; i++)
+        bytes += args[i].len;
+    struct fcall *call = mem_new(sizeof(*call) + total * sizeof(struct slice) + bytes);
+    *call = (struct fcall){.calls = calls, .count = total};
+    list_init(&call->owner_link);
+    list_init(&call->link);
+    call->args[0] = SLICE("FCALL");
+    call->args[1] = slice_of(calls->names[verb]);
+    call->args[2] = SLICE("1");
+    call->args[3] = calls->key;
+    char *to = (char *)&call->args[total];
+    for (size_t i = 0; i < count; i++) {
+        call->args[HEAD_ARGS + i] = (struct slice){to, args[i].len};
+        if (args[i].len > 0)
+            memcpy(to, args[i].at, args[i].len);
+        to += args[i].len;
+    }
+    return call;
+}
+
+void fcall_free(struct fcall *call)
+{
+    if (call == NULL)
+        return;
+    list_remove(&call->owner_link);
+    list_remove(&call->link);
+    free(call);
+}
+
+void fcall_send(struct fcall *call, fcall_fn on_reply, void *arg)
+{
+    call->on_reply = on_reply;
+    call->arg = arg;
+    call->loads = 0;
+    send_again(call);
+}
+
+void fcall_refuse(struct fcall *call, fcall_fn on_reply, void *arg)
+{
+    call->on_reply = on_reply;
+    call->arg = arg;
+    list_push(&call->calls->refused, &call->link);
+    loop_defer(call->calls->loop, &call->calls->refuse);
+}

@@ -1,0 +1,89 @@
+#include <hiredis/hiredis.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/config.h"
+#include "base/mem.h"
+#include "state/state_priv.h"
+
+/* Whom to tell; lives until the call is answered. */
+struct declaration {
+    state_done_fn on_done;
+    void *arg;
+};
+
+struct sweep {
+    state_pulse_fn on_pulse;
+    void *arg;
+};
+
+static void on_declared(struct fcall *call, enum err err, const struct redisReply *reply)
+{
+    struct declaration *declaration = call->arg;
+    fcall_free(call);
+    if (declaration->on_done != NULL)
+        declaration->on_done(err, err == ERR_REPLY ? reply_slice(reply) : SLICE_NONE,
+                             declaration->arg);
+    free(declaration);
+}
+
+static struct slice number(struct arena *arena, uint64_t value)
+{
+    return arena_printf(arena, "%llu", (unsigned long long)value);
+}
+
+void state_declare(struct state *state, const struct config *config, state_done_fn on_done,
+                   void *arg)
+{
+    struct slice args[3 + 5 * SUBSCRIPTIONS_MAX];
+    size_t count = 0;
+    struct arena texts;
+    struct declaration *declaration = mem_new(sizeof(*declaration));
+    *declaration = (struct declaration){on_done, arg};
+    arena_init(&texts);
+    args[count++] = slice_of(state->node->id);
+    args[count++] = slice_of(state->node->boot);
+    args[count++] = number(&texts, config->subscription_count);
+    for (size_t i = 0; i < config->subscription_count; i++) {
+        const struct subscription *sub = &config->subscriptions[i];
+        args[count++] = slice_of(sub->name);
+        args[count++] = number(&texts, sub->max_concurrent);
+        args[count++] = number(&texts, sub->priority);
+        args[count++] = sub->is_enabled ? SLICE("1") : SLICE("0");
+        args[count++] = number(&texts, config->rate_limit.burst_limit);
+    }
+    fcall_send(fcall_new(&state->calls, VERB_DECLARE, args, count), on_declared, declaration);
+    arena_fini(&texts);
+}
+
+static void on_swept(struct fcall *call, enum err err, const struct redisReply *reply)
+{
+    struct sweep *sweep = call->arg;
+    struct pool_pulse pulse = {0};
+    fcall_free(call);
+    if (err == OK) {
+        pulse.nodes_alive = (unsigned)reply_number(reply_at(reply, 0));
+        pulse.leases_expired = (unsigned)reply_number(reply_at(reply, 1));
+        pulse.is_node_id_taken = reply_number(reply_at(reply, 2)) != 0;
+        pulse.do_configs_differ = reply_number(reply_at(reply, 3)) != 0;
+    }
+    if (sweep->on_pulse != NULL)
+        sweep->on_pulse(err, err == OK ? &pulse : NULL, sweep->arg);
+    free(sweep);
+}
+
+void state_sweep(struct state *state, const struct node_report *report, state_pulse_fn on_pulse,
+                 void *arg)
+{
+    char active[24], lease_ms[24];
+    struct sweep *sweep = mem_new(sizeof(*sweep));
+    *sweep = (struct sweep){on_pulse, arg};
+    snprintf(active, sizeof(active), "%llu", (unsigned long long)report->active);
+    snprintf(lease_ms, sizeof(lease_ms), "%d", LEASE_MS);
+    const struct slice args[] = {slice_of(state->node->id), slice_of(state->node->boot),
+                                 report->version,           report->config_digest,
+                                 slice_of(active),          slice_of(lease_ms)};
+    fcall_send(fcall_new(&state->calls, VERB_SWEEP, args, sizeof(args) / sizeof(args[0])), on_swept,
+               sweep);
+}

@@ -1,0 +1,117 @@
+/* snapshot.c - the pool's snapshot (lua/snapshot.lua describes the reply) as plain structs. Kinds
+ * and keys that are not known here are skipped, so a newer library may answer an older node. */
+#include <hiredis/hiredis.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/mem.h"
+#include "state/state_priv.h"
+
+struct request {
+    state_snapshot_fn on_snapshot;
+    void *arg;
+};
+
+static struct slice section_kind(const struct redisReply *section)
+{
+    return reply_slice(reply_at(section, 0));
+}
+
+/* The value of `key` in a section's flat list of pairs, or NULL. */
+static const struct redisReply *value(const struct redisReply *section, const char *key)
+{
+    const struct redisReply *pairs = reply_at(section, 1);
+    for (size_t i = 0; i + 1 < reply_count(pairs); i += 2)
+        if (slice_eq(reply_slice(reply_at(pairs, i)), slice_of(key)))
+            return reply_at(pairs, i + 1);
+    return NULL;
+}
+
+static struct slice text_of(const struct redisReply *section, const char *key)
+{
+    return reply_slice(value(section, key));
+}
+
+static uint64_t number_of(const struct redisReply *section, const char *key)
+{
+    return reply_number(value(section, key));
+}
+
+static void read_subscription(const struct redisReply *from, struct pool_subscription *to)
+{
+    *to = (struct pool_subscription){
+        .name = text_of(from, "name"),
+        .active = (uint32_t)number_of(from, "active"),
+        .max = (uint32_t)number_of(from, "max"),
+        .priority = (uint32_t)number_of(from, "priority"),
+        .is_enabled = number_of(from, "enabled") != 0,
+        .is_leaving = slice_eq(text_of(from, "state"), SLICE("leaving")),
+        .cooldown_ms = number_of(from, "cooldown_remaining_ms"),
+        .cooldown_reason = text_of(from, "cooldown_reason"),
+        .last_used_ms = number_of(from, "last_used_ms"),
+        .requests = number_of(from, "total_requests"),
+        .errors = number_of(from, "total_errors"),
+        .input = number_of(from, "total_input"),
+        .output = number_of(from, "total_output"),
+        .cache_read = number_of(from, "total_cache_read"),
+        .cache_write_5m = number_of(from, "total_cache_write_5m"),
+        .cache_write_1h = number_of(from, "total_cache_write_1h"),
+    };
+}
+
+static void read_node(const struct redisReply *from, struct pool_node *to)
+{
+    *to = (struct pool_node){
+        .id = text_of(from, "id"),
+        .boot = text_of(from, "boot"),
+        .version = text_of(from, "version"),
+        .config_digest = text_of(from, "digest"),
+        .seen_ms_ago = number_of(from, "heartbeat_ms_ago"),
+        .active = number_of(from, "active"),
+    };
+}
+
+static void read_sections(const struct redisReply *reply, struct arena *arena,
+                          struct pool_snapshot *snapshot)
+{
+    size_t sections = reply_count(reply);
+    struct pool_subscription *subscriptions =
+        arena_new(arena, (sections + 1) * sizeof(*subscriptions));
+    struct pool_node *nodes = arena_new(arena, (sections + 1) * sizeof(*nodes));
+    snapshot->subscriptions = subscriptions;
+    snapshot->nodes = nodes;
+    for (size_t i = 0; i < sections; i++) {
+        const struct redisReply *section = reply_at(reply, i);
+        struct slice kind = section_kind(section);
+        if (slice_eq(kind, SLICE("subscription"))) {
+            read_subscription(section, &subscriptions[snapshot->subscription_count++]);
+        } else if (slice_eq(kind, SLICE("node"))) {
+            read_node(section, &nodes[snapshot->node_count++]);
+        } else if (slice_eq(kind, SLICE("pool"))) {
+            snapshot->leases = number_of(section, "leases");
+            snapshot->now_ms = number_of(section, "now_ms");
+        }
+    }
+}
+
+static void on_answer(struct fcall *call, enum err err, const struct redisReply *reply)
+{
+    struct request *request = call->arg;
+    struct pool_snapshot snapshot = {0};
+    struct arena arena;
+    fcall_free(call);
+    arena_init(&arena);
+    if (err == OK)
+        read_sections(reply, &arena, &snapshot);
+    request->on_snapshot(err, err == OK ? &snapshot : NULL, request->arg);
+    arena_fini(&arena);
+    free(request);
+}
+
+void state_snapshot(struct state *state, state_snapshot_fn on_snapshot, void *arg)
+{
+    struct request *request = mem_new(sizeof(*request));
+    *request = (struct request){on_snapshot, arg};
+    fcall_send(fcall_new(&state->calls, VERB_SNAPSHOT, NULL, 0), on_answer, request);
+}

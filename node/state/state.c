@@ -1,0 +1,117 @@
+/* state.c - the connection to the truth, and what happens when it comes and goes.
+ *
+ *     away --redis up--> registering --all held leases confirmed--> registered: admissions
+ *       ^                    |   ^                                        |
+ *       +----redis down------+   +--- Redis answers renewals with errors -+
+ *       +----redis down---------------------------------------------------+
+ *
+ * Registering is one round of renew calls (renewal.c), `restore` if Redis was away, `renew` if this
+ * node stood still meanwhile. Settlements go out as soon as Redis is up (outbox.c). */
+#include "state/state.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "net/redis.h"
+#include "state/state_priv.h"
+
+static void on_up(void *arg)
+{
+    struct state *state = arg;
+    renewal_start(state);
+    outbox_send(state);
+}
+
+static void on_down(void *arg)
+{
+    struct state *state = arg;
+    state->why[0] = '\0';
+    state_set_registered(state, false);
+    renewal_on_down(state);
+}
+
+static void on_tick(void *arg)
+{
+    struct state *state = arg;
+    renewal_tick(state);
+    outbox_tick(state);
+}
+
+void state_set_registered(struct state *state, bool is_registered)
+{
+    if (state->is_registered == is_registered)
+        return;
+    state->is_registered = is_registered;
+    if (is_registered)
+        state->why[0] = '\0';
+    if (state->on_change != NULL)
+        state->on_change(is_registered, state->arg);
+}
+
+struct state *state_new(struct loop *loop, const struct state_options *options)
+{
+    struct state *state = mem_new(sizeof(*state));
+    struct redis_events events = {.on_up = on_up, .on_down = on_down, .arg = state};
+    state->loop = loop;
+    state->node = options->node;
+    state->worker = options->worker;
+    state->metrics = options->metrics;
+    state->on_change = options->on_change;
+    state->arg = options->arg;
+    int len = snprintf(state->key, sizeof(state->key), "%.*s:{%.*s}", SLICE_ARG(options->prefix),
+                       SLICE_ARG(options->pool));
+    assert(len > 0 && (size_t)len < sizeof(state->key)); /* the config bounds both */
+    renewal_init(state);
+    outbox_init(&state->outbox);
+    state->redis = redis_new(loop, options->redis_url, &events, options->metrics);
+    fcalls_init(&state->calls, loop, state->redis, slice_of(state->key));
+    state->ticker = loop_every(loop, STATE_TICK_MS, on_tick, state);
+    return state;
+}
+
+void state_free(struct state *state)
+{
+    if (state == NULL)
+        return;
+    state->on_change = NULL;
+    redis_free(state->redis); /* answers every call that is open */
+    fcalls_fini(&state->calls);
+    renewal_fini(state);
+    outbox_fini(state);
+    loop_timer_free(state->ticker);
+    free(state);
+}
+
+bool state_is_up(const struct state *state)
+{
+    return state->is_registered && redis_is_up(state->redis);
+}
+
+struct slice state_last_error(const struct state *state)
+{
+    return state->why[0] != '\0' ? slice_of(state->why) : redis_last_error(state->redis);
+}
+
+bool state_can_admit(const struct state *state)
+{
+    return state_is_up(state) && state->outbox.count < OUTBOX_MAX;
+}
+
+static bool is_name_byte(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '.' ||
+           c == '_' || c == ':' || c == '@' || c == '-';
+}
+
+void state_clean_name(struct slice name, char *to, size_t cap)
+{
+    size_t len = name.len < cap - 1 ? name.len : cap - 1;
+    for (size_t i = 0; i < len; i++)
+        to[i] = (char)(is_name_byte(name.at[i]) ? name.at[i] : '_');
+    if (len == 0)
+        to[len++] = '-';
+    to[len] = '\0';
+}

@@ -1,0 +1,91 @@
+/* state_priv.h - what the files of state/ share. Each part of struct state belongs to one of them.
+ */
+#pragma once
+#include "base/list.h"
+#include "loop/loop.h"
+#include "state/fcall.h"
+#include "state/state.h"
+
+enum {
+    STATE_TICK_MS = 1000,
+    RENEW_BATCH_MAX = 256, /* leases in one call of renew */
+    POOL_KEY_MAX = 160,
+    NAME_MAX_BYTES = 128 /* of what lua/ takes as a name */
+};
+
+/* lease.c, renewal.c */
+struct leases {
+    struct list held; /* granted, not settled, not lost: the ones to renew */
+    size_t held_count;
+    struct list waits; /* struct renewal_wait */
+    struct loop_task wake;
+    uint64_t next_seq;
+
+    /* Bytes may flow for the held leases until this moment of clock_ms(). While Redis has them it
+     * is the sending of the last renewal it confirmed + LEASE_MS: Redis cannot have given one away
+     * before. While Redis is away every tick moves it on, as long as it was still ahead then: the
+     * node was running, not standing still. Once it has passed, only a renewal helps. */
+    uint64_t fresh_until_ms;
+    unsigned stale_ticks; /* passed without a way to renew */
+
+    struct {
+        bool is_running;
+        bool has_failed;
+        unsigned open; /* calls not answered yet */
+        uint64_t started_ms;
+        uint64_t covers_ms; /* the earliest moment a lease held at its end was last confirmed */
+    } renewal;
+};
+
+/* outbox.c */
+struct outbox {
+    struct list waiting; /* struct fcall, oldest first */
+    struct list sent;
+    size_t count; /* both */
+    size_t sent_count;
+    bool is_holding_off; /* Redis answered with an error: until the next tick */
+};
+
+struct state {
+    struct loop *loop;
+    struct redis *redis;
+    const struct node_identity *node;
+    unsigned worker;
+    struct metrics *metrics; /* or NULL */
+    void (*on_change)(bool is_up, void *arg);
+    void *arg;
+    char key[POOL_KEY_MAX];
+    struct fcalls calls;
+    struct loop_timer *ticker;
+    bool is_registered; /* Redis is there and knows the leases we hold */
+    char why[256];      /* why it is not, if Redis is there; else "" */
+    struct leases leases;
+    struct outbox outbox;
+};
+
+/* state.c */
+void state_set_registered(struct state *state, bool is_registered);
+/* Copy into to[cap] what lua/ takes as a name: other bytes become '_', nothing becomes "-". */
+void state_clean_name(struct slice name, char *to, size_t cap);
+
+/* renewal.c */
+void renewal_init(struct state *state);
+void renewal_fini(struct state *state);
+void renewal_start(struct state *state); /* unless one is running */
+void renewal_tick(struct state *state);
+void renewal_on_down(struct state *state);
+void renewal_hold(struct state *state, struct lease *lease, uint64_t asked_ms);
+void renewal_release(struct state *state, struct lease *lease);
+
+/* outbox.c */
+void outbox_init(struct outbox *outbox);
+void outbox_fini(struct state *state);
+void outbox_add(struct state *state, struct fcall *settlement); /* takes it */
+void outbox_send(struct state *state);                          /* what may be sent now */
+void outbox_tick(struct state *state);
+
+/* reply.c: redisReply as our own types. A reply of another shape gives nothing, never a crash. */
+struct slice reply_slice(const struct redisReply *reply);
+uint64_t reply_number(const struct redisReply *reply); /* integer or decimal string; else 0 */
+const struct redisReply *reply_at(const struct redisReply *reply, size_t index); /* or NULL */
+size_t reply_count(const struct redisReply *reply);
