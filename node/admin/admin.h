@@ -1,0 +1,36 @@
+/* admin.h - the operator's desk of a worker: health, status, metrics, reload.
+ * One table of endpoints; each is a function. /health and /ready answer anyone (balancers ask them);
+ * the rest is for whom auth/access.h admits. */
+#pragma once
+#include <stdbool.h>
+
+#include "auth/access.h"
+#include "base/config.h"
+#include "base/metrics.h"
+#include "net/http_server.h"
+#include "state/state.h"
+
+struct loop;
+struct admin;
+struct admin_reload;
+
+struct admin_options {
+    struct loop *loop;
+    struct state *state;
+    const struct metrics *metrics; /* all workers' slots */
+    unsigned metrics_count;
+    const struct node_identity *node;
+    /* Reload the configuration (elsewhere); admin_reload_done() with the same `reload` answers. */
+    void (*on_reload)(struct admin_reload *reload, void *arg);
+    bool (*is_draining)(void *arg);
+    void *arg;
+};
+
+struct admin *admin_new(const struct admin_options *options); /* yours */
+void admin_free(struct admin *admin);
+void admin_use_config(struct admin *admin, struct config *config); /* a reference of its own */
+
+void admin_handle(struct admin *admin, struct http_call *call, const struct http_message *message);
+
+/* On the admin's loop, once per on_reload. error NULL: done, with so many subscriptions. Frees reload. */
+void admin_reload_done(struct admin_reload *reload, size_t subscriptions, const char *error);

@@ -1,0 +1,117 @@
+/* GET /metrics: what this node counted, and the pool's subscriptions as Redis has them. With Redis away
+ * the node's own figures are still there, and weir_redis_connections_up says why the rest is not. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "admin/admin_priv.h"
+#include "base/mem.h"
+
+enum { PAGE_BYTES_MAX = 4 << 20 };
+
+static const char content_type[] = "text/plain; version=0.0.4; charset=utf-8";
+
+struct gauge_row {
+    const char *metric;
+    const char *type;
+    const char *help;
+    uint64_t (*value)(const struct pool_subscription *s);
+};
+
+static uint64_t active(const struct pool_subscription *s)
+{
+    return s->active;
+}
+
+static uint64_t max(const struct pool_subscription *s)
+{
+    return s->max;
+}
+
+static uint64_t cooldown_seconds(const struct pool_subscription *s)
+{
+    return (s->cooldown_ms + 999) / 1000;
+}
+
+static uint64_t enabled(const struct pool_subscription *s)
+{
+    return s->is_enabled ? 1 : 0;
+}
+
+static uint64_t requests(const struct pool_subscription *s)
+{
+    return s->requests;
+}
+
+static uint64_t errors(const struct pool_subscription *s)
+{
+    return s->errors;
+}
+
+static uint64_t input(const struct pool_subscription *s)
+{
+    return s->input + s->cache_read + s->cache_write_5m + s->cache_write_1h;
+}
+
+static uint64_t output(const struct pool_subscription *s)
+{
+    return s->output;
+}
+
+static const struct gauge_row rows[] = {
+    {"weir_subscription_active", "gauge", "Slots in use, cluster-wide.", active},
+    {"weir_subscription_max_concurrent", "gauge", "Slots there are.", max},
+    {"weir_subscription_cooldown_seconds", "gauge", "Seconds until it may be used again.",
+     cooldown_seconds},
+    {"weir_subscription_enabled", "gauge", "1 if it may be used at all.", enabled},
+    {"weir_subscription_requests_total", "counter", "Attempts settled, cluster-wide.", requests},
+    {"weir_subscription_errors_total", "counter", "Of those, errors.", errors},
+    {"weir_subscription_input_tokens_total", "counter", "Input tokens, cached ones included.",
+     input},
+    {"weir_subscription_output_tokens_total", "counter", "Output tokens.", output},
+};
+
+static bool render_pool(struct buf *page, const struct pool_snapshot *snapshot)
+{
+    bool fits = true;
+    for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]) && fits; r++) {
+        fits = buf_printf(page, "# HELP %s %s\n# TYPE %s %s\n", rows[r].metric, rows[r].help,
+                          rows[r].metric, rows[r].type);
+        for (size_t i = 0; i < snapshot->subscription_count && fits; i++) {
+            const struct pool_subscription *s = &snapshot->subscriptions[i];
+            fits = buf_printf(page, "%s{subscription=\"%.*s\"} %llu\n", rows[r].metric,
+                              SLICE_ARG(s->name), (unsigned long long)rows[r].value(s));
+        }
+    }
+    return fits && buf_printf(page,
+                              "# HELP weir_nodes Nodes seen lately.\n# TYPE weir_nodes gauge\n"
+                              "weir_nodes %zu\n",
+                              snapshot->node_count);
+}
+
+static void on_snapshot(enum err err, const struct pool_snapshot *snapshot, void *arg)
+{
+    struct admin_wait *wait = arg;
+    struct http_call *call = wait->call;
+    struct admin *a = wait->admin;
+    struct buf page;
+    free(wait);
+    if (call == NULL)
+        return;
+    buf_init(&page, PAGE_BYTES_MAX);
+    bool fits = metrics_render(a->options.metrics, a->options.metrics_count, &page);
+    fits = fits && buf_printf(&page, "# HELP weir_build_info Version.\n# TYPE weir_build_info gauge\n"
+                                     "weir_build_info{version=\"%s\"} 1\n",
+                              WEIR_VERSION);
+    if (err == OK)
+        fits = fits && render_pool(&page, snapshot);
+    assert(fits); /* 200 subscriptions of 64 bytes fit many times */
+    admin_answer_text(call, content_type, buf_slice(&page));
+    buf_fini(&page);
+}
+
+void admin_metrics(struct admin *a, struct http_call *call)
+{
+    struct admin_wait *wait = mem_new(sizeof(*wait));
+    admin_wait_init(wait, a, call);
+    state_snapshot(a->options.state, on_snapshot, wait);
+}

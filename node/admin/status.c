@@ -1,0 +1,98 @@
+/* GET /status: the whole pool as Redis has it, the same from every node. */
+#include <stdlib.h>
+
+#include "admin/admin_priv.h"
+#include "base/clock.h"
+#include "base/mem.h"
+
+static json_t *text(struct slice s)
+{
+    return json_stringn(s.at != NULL ? s.at : "", s.len);
+}
+
+static json_t *subscription_json(const struct pool_subscription *s)
+{
+    uint32_t available = s->active < s->max ? s->max - s->active : 0;
+    json_t *json = json_pack(
+        "{s:o, s:i, s:i, s:i, s:b, s:I, s:I, s:I, s:b, s:i}", "name", text(s->name),
+        "active_connections", (int)s->active, "max_concurrent", (int)s->max, "available",
+        (int)available, "in_cooldown", (int)(s->cooldown_ms > 0), "cooldown_remaining",
+        (json_int_t)((s->cooldown_ms + 999) / 1000), "total_requests", (json_int_t)s->requests,
+        "total_errors", (json_int_t)s->errors, "enabled", (int)s->is_enabled, "priority",
+        (int)s->priority);
+    if (s->cooldown_ms > 0)
+        json_object_set_new(json, "cooldown_reason", text(s->cooldown_reason));
+    json_object_set_new(json, "tokens",
+                        json_pack("{s:I, s:I, s:I, s:I, s:I}", "input", (json_int_t)s->input,
+                                  "output", (json_int_t)s->output, "cache_read",
+                                  (json_int_t)s->cache_read, "cache_write_5m",
+                                  (json_int_t)s->cache_write_5m, "cache_write_1h",
+                                  (json_int_t)s->cache_write_1h));
+    return json;
+}
+
+static json_t *node_json(const struct pool_node *n)
+{
+    return json_pack("{s:o, s:o, s:o, s:I, s:I}", "id", text(n->id), "version", text(n->version),
+                     "config", text(n->config_digest), "seen_ms_ago", (json_int_t)n->seen_ms_ago,
+                     "active", (json_int_t)n->active);
+}
+
+/* Totals count what can be used: enabled subscriptions. */
+static void add_totals(json_t *json, const struct pool_snapshot *s)
+{
+    json_int_t active = 0, capacity = 0, available = 0;
+    for (size_t i = 0; i < s->subscription_count; i++) {
+        const struct pool_subscription *sub = &s->subscriptions[i];
+        active += sub->active;
+        if (!sub->is_enabled)
+            continue;
+        capacity += sub->max;
+        available += sub->active < sub->max ? sub->max - sub->active : 0;
+    }
+    json_object_set_new(json, "total_active", json_integer(active));
+    json_object_set_new(json, "total_capacity", json_integer(capacity));
+    json_object_set_new(json, "available_capacity", json_integer(available));
+}
+
+static json_t *status_json(const struct admin *a, const struct pool_snapshot *s)
+{
+    char time[CLOCK_TEXT_MAX];
+    json_t *subscriptions = json_array(), *nodes = json_array();
+    for (size_t i = 0; i < s->subscription_count; i++)
+        json_array_append_new(subscriptions, subscription_json(&s->subscriptions[i]));
+    for (size_t i = 0; i < s->node_count; i++)
+        json_array_append_new(nodes, node_json(&s->nodes[i]));
+    clock_text(s->now_ms, time);
+    json_t *json = json_pack("{s:o}", "subscriptions", subscriptions);
+    add_totals(json, s);
+    json_object_set_new(json, "timestamp", json_string(time));
+    json_object_set_new(json, "node", json_pack("{s:s, s:s, s:s}", "id", a->options.node->id, "boot",
+                                                a->options.node->boot, "version", WEIR_VERSION));
+    json_object_set_new(json, "redis", json_string("up"));
+    json_object_set_new(json, "pool", json_string(a->config->redis.pool));
+    json_object_set_new(json, "leases", json_integer((json_int_t)s->leases));
+    json_object_set_new(json, "nodes", nodes);
+    return json;
+}
+
+static void on_snapshot(enum err err, const struct pool_snapshot *snapshot, void *arg)
+{
+    struct admin_wait *wait = arg;
+    struct http_call *call = wait->call;
+    struct admin *a = wait->admin;
+    free(wait);
+    if (call == NULL)
+        return;
+    if (err != OK)
+        admin_answer_down(call, a->options.state);
+    else
+        admin_answer_json(call, 200, status_json(a, snapshot));
+}
+
+void admin_status(struct admin *a, struct http_call *call)
+{
+    struct admin_wait *wait = mem_new(sizeof(*wait));
+    admin_wait_init(wait, a, call);
+    state_snapshot(a->options.state, on_snapshot, wait);
+}

@@ -1,0 +1,99 @@
+/* cli.h - what the commands of `weir` share: their options, how they speak, how they reach a node.
+ * Results go to standard output, complaints to standard error. Exit codes: 0 fine, 1 it failed
+ * while running, 2 usage or config. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/secret.h"
+#include "base/slice.h"
+
+enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+struct cli_options {
+    const char *config; /* NULL: not given */
+    const char *url;
+    const char *topic; /* of `help` */
+    bool is_json;
+    bool wants_help;
+};
+
+int cli_check(const struct cli_options *options);
+int cli_status(const struct cli_options *options);
+int cli_health(const struct cli_options *options);
+int cli_help_config(void);
+
+/* ---- cli_options.c: what stands on the command line ---- */
+
+enum { CLI_CONFIG = 1, CLI_URL = 2, CLI_JSON = 4, CLI_TOPIC = 8 };
+
+struct cli_command {
+    const char *name;
+    unsigned takes; /* of the options above */
+    int (*run)(const struct cli_options *options);
+    const char *summary;
+    const char *more; /* lines, or "" */
+};
+
+/* arguments: what stands behind the command, up to a NULL; borrowed. False: complained. */
+MUST_USE bool cli_options_read(struct cli_options *options, const struct cli_command *command,
+                               char **arguments);
+void cli_options_print(const struct cli_command *command);
+
+/* ---- cli_table.c: how we speak ---- */
+
+/* "weir: ..." in red on standard error. Gives `code` back. */
+int cli_complain(int code, const char *format, ...) PRINTF_LIKE(2, 3);
+void cli_warn(const char *format, ...) PRINTF_LIKE(1, 2);
+
+enum cli_colour { CLI_PLAIN, CLI_BOLD, CLI_DIM, CLI_RED, CLI_GREEN, CLI_YELLOW };
+
+/* Standard output is a terminal and NO_COLOR is not set. */
+bool cli_has_colour(void);
+void cli_put(enum cli_colour colour, const char *format, ...) PRINTF_LIKE(2, 3);
+
+enum { CLI_COLUMNS_MAX = 8 };
+
+struct cli_cell {
+    char *text;
+    enum cli_colour colour;
+};
+
+struct cli_table {
+    const char *heads; /* separated by '|'; a column whose head begins with '>' is right-aligned */
+    struct cli_cell *cells;
+    size_t count;
+};
+
+void cli_table_init(struct cli_table *table, const char *heads);
+void cli_table_add(struct cli_table *table, enum cli_colour colour, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+void cli_table_print(struct cli_table *table); /* and empties it */
+/* "[####......]" or the same in blocks, `width` characters, into out[CLI_BAR_MAX]. */
+enum { CLI_BAR_WIDTH_MAX = 20, CLI_BAR_MAX = CLI_BAR_WIDTH_MAX * 3 + 3 };
+void cli_bar(char *out, size_t part, size_t whole, size_t width);
+
+/* ---- cli_http.c: one GET at a node ---- */
+
+struct cli_target {
+    char *url;           /* "http://127.0.0.1:8080" */
+    char *certificate;   /* the node's own, to be trusted; NULL: the system's */
+    struct secret token; /* of the admin */
+    char doubt[1100];    /* why the URL may be wrong; "" if there is no doubt */
+};
+
+struct cli_answer {
+    long status;
+    struct buf body;
+};
+
+/* Who to ask: --url, WEIR_URL, what the config says, else the default port. False: complained. */
+MUST_USE bool cli_target_init(struct cli_target *target, const struct cli_options *options);
+void cli_target_fini(struct cli_target *target);
+/* False: *why says it; the text lives as long as the program. An answer is the caller's either way.
+ */
+MUST_USE bool cli_get(const struct cli_target *target, const char *path, struct cli_answer *answer,
+                      const char **why);
+void cli_answer_fini(struct cli_answer *answer);

@@ -1,0 +1,108 @@
+/* main.c - which command is meant. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/suggest.h"
+#include "cli.h"
+#include "node.h"
+
+static int serve(const struct cli_options *options)
+{
+    return node_serve(options->config);
+}
+
+static int version(const struct cli_options *options)
+{
+    (void)options;
+    printf("weir %s\n", WEIR_VERSION);
+    return EXIT_FINE;
+}
+
+static int help(const struct cli_options *options);
+
+static const struct cli_command commands[] = {
+    {"serve", CLI_CONFIG, serve, "run a node until it is told to stop",
+     "SIGTERM, SIGINT: no new requests, running ones end, then the node leaves.\n"
+     "SIGHUP: the config is read again; a bad one changes nothing.\n"},
+    {"check", CLI_CONFIG, cli_check, "read the config and say what a node would do",
+     "Exits with 2 if anything in the config is wrong.\n"},
+    {"status", CLI_CONFIG | CLI_URL | CLI_JSON, cli_status,
+     "show subscriptions and nodes as a running node sees them",
+     "Asks the node that the config describes, or the one at --url or WEIR_URL, and shows it\n"
+     "admin.token or WEIR_ADMIN_TOKEN if there is one.\n"},
+    {"health", CLI_CONFIG | CLI_URL, cli_health, "exit with 0 if a node answers",
+     "Finds the node as `weir status` does. Made for the health checks of containers.\n"},
+    {"version", 0, version, "print the version", ""},
+    {"help", CLI_TOPIC, help, "this text; `weir help config` explains every field of the config",
+     "weir help COMMAND is the same as weir COMMAND --help.\n"},
+};
+
+enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static const struct cli_command *find_command(const char *name)
+{
+    struct suggestion near = {0};
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        name = "help";
+    if (strcmp(name, "--version") == 0)
+        name = "version";
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+        suggest_consider(&near, slice_of(name), slice_of(commands[i].name));
+    }
+    if (near.best.len > 0)
+        (void)cli_complain(EXIT_USAGE, "unknown command \"%s\"; did you mean \"%.*s\"?", name,
+                           SLICE_ARG(near.best));
+    else
+        (void)cli_complain(EXIT_USAGE, "unknown command \"%s\"; `weir help` lists them", name);
+    return NULL;
+}
+
+static void print_overview(FILE *to)
+{
+    fputs("Weir spreads requests to the Anthropic API over several subscriptions.\n\n"
+          "Usage: weir COMMAND [OPTION...]\n\n",
+          to);
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].summary);
+    fputs("\n`weir COMMAND --help` says more. Exit codes: 0 fine, 1 failed, 2 usage or config.\n",
+          to);
+}
+
+static int explain(const struct cli_command *command)
+{
+    printf("weir %s: %s\n\n", command->name, command->summary);
+    if (command->more[0] != '\0')
+        printf("%s\n", command->more);
+    cli_options_print(command);
+    return EXIT_FINE;
+}
+
+static int help(const struct cli_options *options)
+{
+    if (options->topic == NULL) {
+        print_overview(stdout);
+        return EXIT_FINE;
+    }
+    if (strcmp(options->topic, "config") == 0)
+        return cli_help_config();
+    const struct cli_command *command = find_command(options->topic);
+    return command != NULL ? explain(command) : EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    struct cli_options options;
+    if (argc < 2) {
+        print_overview(stderr);
+        return EXIT_USAGE;
+    }
+    const struct cli_command *command = find_command(argv[1]);
+    if (command == NULL || !cli_options_read(&options, command, argv + 2))
+        return EXIT_USAGE;
+    int code = options.wants_help ? explain(command) : command->run(&options);
+    if (fflush(stdout) != 0 && code == EXIT_FINE)
+        return cli_complain(EXIT_FAILED, "cannot write to standard output");
+    return code;
+}

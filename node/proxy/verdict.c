@@ -1,0 +1,69 @@
+#include "proxy/verdict.h"
+
+#include <string.h>
+#include <time.h>
+
+static bool parse_date(struct slice text, uint64_t wall_ms, uint64_t *after_ms)
+{
+    char copy[40];
+    struct tm tm = {0};
+    if (text.len >= sizeof(copy))
+        return false;
+    memcpy(copy, text.at, text.len);
+    copy[text.len] = '\0';
+    const char *end = strptime(copy, "%a, %d %b %Y %H:%M:%S GMT", &tm); /* RFC 9110, 5.6.7 */
+    if (end == NULL || *end != '\0')
+        return false;
+    time_t at = timegm(&tm);
+    uint64_t at_ms = at > 0 ? (uint64_t)at * 1000 : 0;
+    *after_ms = at_ms > wall_ms ? at_ms - wall_ms : 0;
+    return true;
+}
+
+/* "1.5": some send fractions. Rounded up. */
+static bool parse_seconds(struct slice text, uint64_t *after_ms)
+{
+    uint64_t seconds, unused;
+    struct slice whole, fraction = slice_cut(text, '.', &whole);
+    if (!slice_number(whole, COOLDOWN_MS_MAX, &seconds))
+        return false;
+    if (fraction.len > 0 && !slice_number(fraction, UINT64_MAX, &unused))
+        return false;
+    *after_ms = (seconds + (fraction.len > 0 ? 1 : 0)) * 1000;
+    return true;
+}
+
+bool verdict_retry_after(const struct http1_header *headers, unsigned count, uint64_t wall_ms,
+                         uint64_t *after_ms)
+{
+    const struct http1_header *ms = http1_header(headers, count, SLICE("retry-after-ms"));
+    const struct http1_header *after = http1_header(headers, count, SLICE("retry-after"));
+    if (ms != NULL && slice_number(ms->value, UINT64_MAX / 2, after_ms))
+        return true;
+    return after != NULL && (parse_seconds(after->value, after_ms) ||
+                             parse_date(after->value, wall_ms, after_ms));
+}
+
+struct verdict verdict_of(const struct http1_response *r, const struct config *config,
+                          uint64_t wall_ms)
+{
+    uint64_t ms, usual_ms = (uint64_t)config->rate_limit.cooldown_seconds * 1000;
+    switch (r->status) {
+    case 401:
+        return (struct verdict){true, true, usual_ms, "credential refused"};
+    case 402:
+        return (struct verdict){true, true, usual_ms, "no credit"};
+    case 403:
+        return (struct verdict){true, true, 0, "not permitted"};
+    case 429:
+        if (!verdict_retry_after(r->headers, r->header_count, wall_ms, &ms))
+            ms = usual_ms;
+        return (struct verdict){true, true, ms < COOLDOWN_MS_MAX ? ms : COOLDOWN_MS_MAX,
+                                "rate limited"};
+    default:
+        break;
+    }
+    if (r->status >= 500)
+        return (struct verdict){true, true, 0, r->status == 529 ? "overloaded" : "provider error"};
+    return (struct verdict){false, false, 0, "answered"};
+}
