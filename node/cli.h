@@ -81,7 +81,7 @@ struct cli_target {
     char *url;           /* "http://127.0.0.1:8080" */
     char *certificate;   /* the node's own, to be trusted; NULL: the system's */
     struct secret token; /* of the admin */
-    char doubt[1100];    /* why the URL may be wrong; "" if there is no doubt */
+    bool is_guess;       /* no valid config says where the node is */
 };
 
 struct cli_answer {

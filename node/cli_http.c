@@ -48,7 +48,7 @@ static bool use_config(struct cli_target *target, const struct config *c)
 }
 
 /* The config cannot be read, but a node may run all the same: with an older one, or elsewhere. */
-static void do_without_config(struct cli_target *target, const struct config_error *error)
+static void do_without_config(struct cli_target *target)
 {
     const char *port_text = variable("PORT"), *token = variable("WEIR_ADMIN_TOKEN");
     uint64_t port;
@@ -59,7 +59,7 @@ static void do_without_config(struct cli_target *target, const struct config_err
     if (!slice_number(slice_of(port_text), UINT16_MAX, &port) || port == 0)
         port = DEFAULT_PORT;
     set_url(target, false, "127.0.0.1", (unsigned)port);
-    snprintf(target->doubt, sizeof(target->doubt), "%s", error->text);
+    target->is_guess = true;
 }
 
 bool cli_target_init(struct cli_target *target, const struct cli_options *options)
@@ -88,7 +88,7 @@ bool cli_target_init(struct cli_target *target, const struct cli_options *option
         (void)cli_complain(EXIT_USAGE, "%s", error.text);
         return false;
     }
-    do_without_config(target, &error);
+    do_without_config(target);
     return true;
 }
 

@@ -177,11 +177,11 @@ static int show(const struct cli_target *target, const struct cli_answer *answer
 
 static int complain_unreachable(const struct cli_target *target, const char *why)
 {
-    if (target->doubt[0] != '\0')
+    if (target->is_guess)
         return cli_complain(EXIT_FAILED,
-                            "no answer from %s: %s (a guess, because of the config: %s; "
-                            "--url says where the node is)",
-                            target->url, why, target->doubt);
+                            "no answer from %s: %s. That address is a guess, because there is no "
+                            "valid config (see `weir check`); --url says where the node is",
+                            target->url, why);
     return cli_complain(EXIT_FAILED, "no answer from %s: %s", target->url, why);
 }
 

@@ -11,7 +11,7 @@
 
 static const char *const colours[] = {"", "\033[1m", "\033[2m", "\033[31m", "\033[32m", "\033[33m"};
 
-/* Both read the environment, which nothing here changes, and only the command line asks. */
+/* NOLINTs in this file: nothing changes the environment, and there is one thread. */
 static bool is_colour_refused(void)
 {
     const char *refused = getenv("NO_COLOR"); /* NOLINT(concurrency-mt-unsafe) */

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/number.h"
 
 enum {
     GATHER_MAX = 1 << 20,  /* bytes a thread holds back while nobody reads */
@@ -220,28 +221,19 @@ void log_string(const char *key, const char *value)
     log_text(key, slice_of(value));
 }
 
-static struct slice decimal(uint64_t value, char *end)
-{
-    char *at = end;
-    do {
-        *--at = (char)('0' + value % 10);
-    } while ((value /= 10) > 0);
-    return (struct slice){at, (size_t)(end - at)};
-}
-
 void log_number(const char *key, uint64_t value)
 {
-    char digits[24];
+    char digits[NUMBER_TEXT_MAX];
     put_key(key);
-    put(decimal(value, digits + sizeof(digits)));
+    put(number_decimal(value, digits));
 }
 
 void log_micros(const char *key, uint64_t ns)
 {
-    char digits[24], micros[4] = ".000";
+    char digits[NUMBER_TEXT_MAX], micros[4] = ".000";
     uint64_t us = ns / 1000;
     put_key(key);
-    put(decimal(us / 1000, digits + sizeof(digits)));
+    put(number_decimal(us / 1000, digits));
     for (int i = 3; i > 0; i--, us /= 10)
         micros[i] = (char)('0' + us % 10);
     put((struct slice){micros, sizeof(micros)});

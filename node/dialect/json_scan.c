@@ -168,7 +168,7 @@ static void end_string(struct json_scan *scan)
         scan->state = COLON;
         return;
     }
-    report(scan, JSON_STRING);
+    report(scan, JSON_SCAN_STRING);
     end_value(scan);
 }
 
@@ -290,13 +290,13 @@ static bool is_number(struct slice text)
 static void end_literal(struct json_scan *scan)
 {
     struct slice text = {scan->text, scan->text_len};
-    enum json_kind kind = JSON_NUMBER;
+    enum json_kind kind = JSON_SCAN_NUMBER;
     if (slice_eq(text, SLICE("true")))
-        kind = JSON_TRUE;
+        kind = JSON_SCAN_TRUE;
     else if (slice_eq(text, SLICE("false")))
-        kind = JSON_FALSE;
+        kind = JSON_SCAN_FALSE;
     else if (slice_eq(text, SLICE("null")))
-        kind = JSON_NULL;
+        kind = JSON_SCAN_NULL;
     else if (!is_number(text)) {
         scan->state = BROKEN;
         return;
@@ -352,6 +352,8 @@ static const char *skip_brackets(struct json_scan *scan, const char *at, const c
 
 void json_scan_feed(struct json_scan *scan, struct slice bytes)
 {
+    if (bytes.len == 0)
+        return;
     const char *at = bytes.at;
     const char *end = at + bytes.len;
     while (at < end && scan->state != BROKEN) {

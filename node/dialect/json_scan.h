@@ -22,7 +22,14 @@ enum {
     JSON_SCAN_NESTING_MAX = 512 /* deeper: broken */
 };
 
-enum json_kind { JSON_STRING, JSON_NUMBER, JSON_TRUE, JSON_FALSE, JSON_NULL };
+/* Not the names Jansson has: a file may include both. */
+enum json_kind {
+    JSON_SCAN_STRING,
+    JSON_SCAN_NUMBER,
+    JSON_SCAN_TRUE,
+    JSON_SCAN_FALSE,
+    JSON_SCAN_NULL
+};
 
 /* `path`: index into the table given. `value`: a string without quotes and with its escapes undone
  * (a longer one than JSON_SCAN_VALUE_MAX is cut), else the literal; a number longer than that is

@@ -10,11 +10,11 @@ static void on_value(void *arg, unsigned path, enum json_kind kind, struct slice
 {
     struct request_facts *facts = arg;
     if (path == STREAM) {
-        facts->is_stream = kind == JSON_TRUE;
+        facts->is_stream = kind == JSON_SCAN_TRUE;
         return;
     }
     size_t len = value.len < sizeof(facts->model) - 1 ? value.len : sizeof(facts->model) - 1;
-    if (kind != JSON_STRING)
+    if (kind != JSON_SCAN_STRING)
         len = 0;
     memcpy(facts->model, value.at, len);
     facts->model[len] = '\0';

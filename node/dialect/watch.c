@@ -178,11 +178,11 @@ static void on_value(void *arg, unsigned path, enum json_kind kind, struct slice
     struct watch *watch = arg;
     uint64_t number;
     if (path >= USAGE) {
-        if (kind == JSON_NUMBER && slice_number(value, TOKENS_MAX, &number))
+        if (kind == JSON_SCAN_NUMBER && slice_number(value, TOKENS_MAX, &number))
             set_tokens(watch, (path - USAGE) % USAGE_FIELDS, number);
         return;
     }
-    if (kind != JSON_STRING)
+    if (kind != JSON_SCAN_STRING)
         return;
     if (path == TYPE)
         watch->typed_kind = kind_of(value);

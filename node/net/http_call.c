@@ -1,10 +1,10 @@
 /* Answering: see the states in http_server_priv.h. */
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "base/number.h"
 #include "dialect/anthropic.h"
 #include "net/http_server_priv.h"
 
@@ -148,13 +148,11 @@ static void hold_header(struct http_call *c, struct slice name, struct slice val
 
 static void hold_framing(struct http_call *c, const struct http_answer *a)
 {
-    char line[64];
-    int len;
+    char digits[NUMBER_TEXT_MAX];
     c->framing = a->framing;
     c->answer_left = a->length;
     if (a->framing == HTTP1_SIZED) {
-        len = snprintf(line, sizeof(line), "content-length: %llu\r\n", (unsigned long long)a->length);
-        wire_hold(&c->wire, (struct slice){line, (size_t)len});
+        hold_header(c, SLICE("content-length"), number_decimal(a->length, digits));
     } else if (a->framing != HTTP1_NO_BODY && c->minor == 0) {
         c->framing = HTTP1_UNTIL_CLOSE;
         c->keep_alive = false;
@@ -172,10 +170,11 @@ static void hold_framing(struct http_call *c, const struct http_answer *a)
 
 void http_call_begin(struct http_call *c, const struct http_answer *a)
 {
-    char line[32];
-    int len = snprintf(line, sizeof(line), "HTTP/1.1 %d ", a->status);
+    char digits[NUMBER_TEXT_MAX];
     assert(c->state == CONNECTION_BUSY);
-    wire_hold(&c->wire, (struct slice){line, (size_t)len});
+    wire_hold(&c->wire, SLICE("HTTP/1.1 "));
+    wire_hold(&c->wire, number_decimal((uint64_t)a->status, digits));
+    wire_hold(&c->wire, SLICE(" "));
     wire_hold(&c->wire, a->reason.len > 0 ? a->reason : slice_of(http_reason(a->status)));
     wire_hold(&c->wire, SLICE("\r\n"));
     for (unsigned i = 0; i < a->header_count; i++)
@@ -202,12 +201,12 @@ static struct iovec vector_of(struct slice s)
 void http_call_body(struct http_call *c, const struct slice *pieces, unsigned count, bool is_last)
 {
     struct iovec out[WIRE_VECTOR_MAX];
-    char size[24];
+    char size[NUMBER_TEXT_MAX];
     unsigned n = 0;
     size_t total = 0;
-    assert(c->state == CONNECTION_BUSY && count + 2 <= WIRE_VECTOR_MAX);
+    assert(c->state == CONNECTION_BUSY && count + 4 <= WIRE_VECTOR_MAX);
     if (c->framing == HTTP1_CHUNKED)
-        n = 1; /* the size line, once it is known */
+        n = 2; /* the size and the end of its line, once it is known */
     for (unsigned i = 0; i < count; i++) {
         total += pieces[i].len;
         out[n++] = vector_of(pieces[i]);
@@ -221,8 +220,8 @@ void http_call_body(struct http_call *c, const struct slice *pieces, unsigned co
     if (c->framing == HTTP1_CHUNKED && total == 0) {
         n = 0;
     } else if (c->framing == HTTP1_CHUNKED) {
-        int len = snprintf(size, sizeof(size), "%zx\r\n", total);
-        out[0] = (struct iovec){size, (size_t)len};
+        out[0] = vector_of(number_hex(total, size));
+        out[1] = vector_of(SLICE("\r\n"));
         out[n++] = vector_of(SLICE("\r\n"));
     }
     if (c->framing == HTTP1_CHUNKED && is_last) {

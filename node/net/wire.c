@@ -216,7 +216,7 @@ static bool send_tls(struct wire *w)
 
 void wire_write(struct wire *w, const struct iovec *pieces, unsigned count)
 {
-    if (w->fd < 0 || w->has_failed)
+    if (w->fd < 0 || w->has_failed || (count == 0 && wire_waiting(w) == 0))
         return;
     bool is_fine;
     if (w->ssl != NULL) {

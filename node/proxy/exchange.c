@@ -2,7 +2,6 @@
 #include "proxy/exchange.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/number.h"
 
 static const char *const step_words[] = {
 #define X(name, word) [STEP_##name] = word,
@@ -125,13 +125,27 @@ static struct exchange *exchange_new(struct proxy *p, struct http_call *call,
     return x;
 }
 
+/* weir_<boot>-<worker>-<count>: told to the caller, found in the log. */
+static struct slice make_id(struct proxy *p, struct arena *arena)
+{
+    char worker[NUMBER_TEXT_MAX], count[NUMBER_TEXT_MAX], id[3 * NUMBER_TEXT_MAX];
+    const struct slice parts[] = {SLICE("weir_"),  slice_of(p->node->boot),
+                                  SLICE("-"),      number_decimal(p->worker, worker),
+                                  SLICE("-"),      number_decimal(++p->sequence, count)};
+    size_t len = 0;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        memcpy(id + len, parts[i].at, parts[i].len);
+        len += parts[i].len;
+    }
+    return arena_copy(arena, (struct slice){id, len});
+}
+
 void exchange_open(struct proxy *p, struct http_call *call, struct http_message *message)
 {
     struct exchange *x = exchange_new(p, call, message);
     struct request_facts facts = {0};
     http_call_bind(call, &call_events, x);
-    x->id = arena_printf(&x->arena, "weir_%s%02x%08" PRIx64, p->node->boot, p->worker,
-                         ++p->sequence);
+    x->id = make_id(p, &x->arena);
     x->client = client_name(&x->request, message->peer, &x->arena);
     if (!access_to_proxy(x->config,
                          access_is_local(p->networks, message->peer_address, &x->request))) {
@@ -155,6 +169,8 @@ static void log_route(const struct exchange *x, const struct grant *grant)
     log_text("client", x->client);
     log_text("subscription", grant->subscription);
     log_text("reason", x->how);
+    log_number("slots_used", x->slots_used);
+    log_number("slots", x->slots);
     log_number("attempt", x->attempts);
     log_end();
 }
@@ -198,8 +214,9 @@ static void on_granted(struct exchange *x, const struct grant *grant)
         return;
     }
     x->attempts++;
-    x->how = arena_printf(&x->arena, "%.*s, %u of %u in use", SLICE_ARG(grant->how), grant->active,
-                          grant->max);
+    x->how = arena_copy(&x->arena, grant->how);
+    x->slots_used = grant->active;
+    x->slots = grant->max;
     log_route(x, grant);
     exchange_go(x, STEP_SEND);
     exchange_send(x);
@@ -297,8 +314,11 @@ static void log_finished(const struct exchange *x, enum ending ending, uint64_t 
     if (x->attempt.subscription != NULL)
         log_string("subscription", x->attempt.subscription->name);
     log_number("attempts", x->attempts);
-    if (x->how.len > 0)
+    if (x->how.len > 0) {
         log_text("route", x->how);
+        log_number("slots_used", x->slots_used);
+        log_number("slots", x->slots);
+    }
     log_number("bytes_in", x->body_bytes);
     log_number("bytes_out", x->bytes_down);
     if (u->is_known) {

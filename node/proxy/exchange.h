@@ -99,6 +99,7 @@ struct exchange {
     struct slice tried; /* names of subscriptions, separated by one space */
     unsigned attempts;
     struct slice how; /* why the present subscription was chosen */
+    uint32_t slots_used, slots; /* of it, when it was chosen */
 
     struct attempt attempt;
     struct kept_answer answer;

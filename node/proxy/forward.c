@@ -1,10 +1,10 @@
 #include "proxy/forward.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/number.h"
 
 /* A name that ends in '*' stands for all that begin so. */
 static const struct slice hop_by_hop[] = {
@@ -156,7 +156,7 @@ struct slice forward_request_head(const struct http1_request *r, const struct su
                                   size_t body_bytes, struct arena *arena)
 {
     struct buf out;
-    char length[32];
+    char digits[NUMBER_TEXT_MAX];
     bool wants_beta = is_oauth_token(s) && !has_beta(r, oauth_beta);
     buf_init(&out, 2 * HTTP1_HEAD_MAX);
     put(&out, r->method);
@@ -169,10 +169,8 @@ struct slice forward_request_head(const struct http1_request *r, const struct su
     if (wants_beta)
         put_header(&out, SLICE("anthropic-beta"), oauth_beta);
     put_credential(&out, s);
-    if (body_bytes > 0 || r->framing != HTTP1_NO_BODY) {
-        int len = snprintf(length, sizeof(length), "%zu", body_bytes);
-        put_header(&out, SLICE("content-length"), (struct slice){length, (size_t)len});
-    }
+    if (body_bytes > 0 || r->framing != HTTP1_NO_BODY)
+        put_header(&out, SLICE("content-length"), number_decimal(body_bytes, digits));
     put(&out, SLICE("\r\n"));
     struct slice head = arena_copy(arena, buf_slice(&out));
     buf_fini(&out);

@@ -1,0 +1,208 @@
+/* Standard error is a pipe here, so that a test reads what a thread has written. Checks speak after
+ * it has been put back: failures are counted, and told by check_done. */
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "check.h"
+
+static int pipe_fds[2];
+static int real_stderr;
+static char seen[1 << 17];
+
+static void capture(void)
+{
+    fflush(stderr);
+    if (pipe(pipe_fds) != 0 || dup2(pipe_fds[1], STDERR_FILENO) < 0)
+        abort();
+    fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK);
+}
+
+/* Everything written so far, as text. */
+static const char *written(void)
+{
+    size_t len = 0;
+    ssize_t n;
+    while (len < sizeof(seen) - 1 &&
+           (n = read(pipe_fds[0], seen + len, sizeof(seen) - 1 - len)) > 0)
+        len += (size_t)n;
+    seen[len] = '\0';
+    return seen;
+}
+
+static void restore(void)
+{
+    dup2(real_stderr, STDERR_FILENO);
+    close(pipe_fds[0]);
+    close(pipe_fds[1]);
+}
+
+static int has(const char *text)
+{
+    return strstr(seen, text) != NULL;
+}
+
+static void log_all_kinds(void)
+{
+    if (!log_begin(LOG_INFO, "it happened"))
+        return;
+    log_text("client", SLICE("bot \"7\"\n\x1b[31m\xff"));
+    log_string("plain", "a.b-c");
+    log_number("status", UINT64_MAX);
+    log_number("none", 0);
+    log_micros("took", 1234567);
+    log_end();
+}
+
+static void test_formats(void)
+{
+    PROMISE("a JSON line is one object with time, level, event and all fields, escaped")
+    {
+        capture();
+        log_setup(LOG_INFO, LOG_JSON);
+        log_set_thread_name("worker 1");
+        log_all_kinds();
+        log_set_thread_name("");
+        written();
+        restore();
+        CHECK(strncmp(seen, "{\"time\":\"2", 10) == 0);
+        CHECK(has(",\"level\":\"info\",\"event\":\"it happened\",\"thread\":\"worker 1\""));
+        CHECK(has("\"client\":\"bot \\\"7\\\"\\u000a\\u001b[31m\\u00ff\""));
+        CHECK(has("\"plain\":\"a.b-c\""));
+        CHECK(has("\"status\":18446744073709551615,\"none\":0,\"took\":1.234}\n"));
+        CHECK(strchr(seen, '\n') == seen + strlen(seen) - 1);
+    }
+    PROMISE("a text line is one line too, quotes only what needs it, and cannot drive a terminal")
+    {
+        capture();
+        log_setup(LOG_INFO, LOG_TEXT);
+        log_all_kinds();
+        written();
+        restore();
+        CHECK(has(
+            " info  it happened client=\"bot \\\"7\\\"\\u000a\\u001b[31m\\u00ff\" plain=a.b-c "));
+        CHECK(has(" none=0 took=1.234\n"));
+        CHECK(strchr(seen, '\n') == seen + strlen(seen) - 1);
+        CHECK(!has("\x1b"));
+    }
+}
+
+static void test_levels(void)
+{
+    enum log_level level = LOG_ERROR;
+    PROMISE("a line below the level costs nothing and leaves nothing")
+    {
+        capture();
+        log_setup(LOG_WARN, LOG_TEXT);
+        int is_begun = log_begin(LOG_INFO, "quiet");
+        log_message(LOG_WARN, "loud %d", 1);
+        log_set_level(LOG_DEBUG);
+        log_message(LOG_DEBUG, "detail");
+        written();
+        restore();
+        CHECK(!is_begun);
+        CHECK(!has("quiet"));
+        CHECK(has("loud 1"));
+        CHECK(has("detail"));
+    }
+    PROMISE("levels are read by name in any case")
+    {
+        CHECK(log_level_parse(SLICE("DeBug"), &level) && level == LOG_DEBUG);
+        CHECK(log_level_parse(SLICE("error"), &level) && level == LOG_ERROR);
+        CHECK(!log_level_parse(SLICE("verbose"), &level));
+        CHECK(!log_level_parse(SLICE(""), &level));
+    }
+}
+
+static void test_limits(void)
+{
+    static char big[5000];
+    memset(big, 'a', sizeof(big));
+    log_setup(LOG_INFO, LOG_JSON);
+    PROMISE("a value is cut at 1 KiB")
+    {
+        capture();
+        if (log_begin(LOG_INFO, "big")) {
+            log_text("value", (struct slice){big, sizeof(big)});
+            log_end();
+        }
+        size_t len = strlen(written());
+        restore();
+        CHECK(len > 1024 && len < 1024 + 200);
+        CHECK(has("a\"}\n"));
+    }
+    PROMISE("a line that grew too long is not written at all, and the next one tells")
+    {
+        capture();
+        if (log_begin(LOG_INFO, "too long")) {
+            for (int i = 0; i < 20; i++)
+                log_text("value", (struct slice){big, sizeof(big)});
+            log_end();
+        }
+        log_message(LOG_INFO, "next");
+        written();
+        restore();
+        CHECK(!has("too long"));
+        CHECK(has("\"event\":\"next\"}\n"));
+        CHECK(has("lines were dropped"));
+        CHECK(has("\"lines\":1}\n"));
+    }
+}
+
+static void test_gathering(void)
+{
+    log_setup(LOG_INFO, LOG_JSON);
+    PROMISE("gathered lines wait for the flush")
+    {
+        capture();
+        log_setup(LOG_INFO, LOG_JSON); /* looks at what standard error is */
+        log_gather();
+        log_message(LOG_INFO, "waits");
+        int is_early = written()[0] != '\0';
+        log_flush();
+        written();
+        CHECK(!is_early);
+        CHECK(has("waits"));
+    }
+    PROMISE("a reader that stands still stops nobody; lines are dropped whole and counted")
+    {
+        int is_whole = 1;
+        for (int i = 0; i < 30000; i++) { /* about 2 MB: more than the pipe and the buffer hold */
+            log_message(LOG_INFO, "nobody reads this line of some length, number %d", i);
+            log_flush();
+        }
+        for (int i = 0; i < 1000 && written()[0] != '\0'; i++) {
+            is_whole &= strstr(seen, "}{") == NULL;
+            log_flush();
+        }
+        log_message(LOG_INFO, "again");
+        log_flush();
+        written();
+        CHECK(is_whole);
+        CHECK(has("again"));
+        CHECK(has("lines were dropped"));
+    }
+    PROMISE("a reader that is gone stops nobody either")
+    {
+        close(pipe_fds[0]);
+        log_message(LOG_INFO, "unread");
+        log_flush();
+        log_message(LOG_INFO, "unread");
+        log_flush();
+        restore();
+        CHECK(1);
+    }
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    real_stderr = dup(STDERR_FILENO);
+    test_formats();
+    test_levels();
+    test_limits();
+    test_gathering();
+    return check_done();
+}
