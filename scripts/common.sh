@@ -1,0 +1,38 @@
+# shellcheck shell=bash
+# common.sh - what the scripts share: how they speak, where they are, whom they have started.
+# Sourced, never run. Standard output is left to the caller: words go to standard error.
+
+# shellcheck disable=SC2034 # for those who source this
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+if [ -t 2 ] && [ -z "${NO_COLOR-}" ]; then
+    bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' green=$'\e[32m' yellow=$'\e[33m' plain=$'\e[0m'
+else
+    # shellcheck disable=SC2034 # each script takes the colours it wants
+    bold='' dim='' red='' green='' yellow='' plain=''
+fi
+
+say() { printf '%s\n' "${bold}${0##*/}:${plain} $*" >&2; }
+warn() { printf '%s\n' "${bold}${0##*/}:${plain} ${yellow}$*${plain}" >&2; }
+die() {
+    printf '%s\n' "${bold}${0##*/}:${plain} ${red}$*${plain}" >&2
+    exit 1
+}
+
+# The comment at a script's head is its help: one text, so the two cannot differ.
+show_help() { sed -n '2,/^[^#]/{/^#/!q; s/^# \{0,1\}//; p}' "$0"; }
+
+# version_at_least HAVE WANT: both like 7.0.15
+version_at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
+# stop_process PID [SECONDS]: ask it to end, wait, and only then insist. Fine if it has gone.
+stop_process() {
+    local pid=$1 tenths=$((${2:-10} * 10))
+    kill -TERM "$pid" 2>/dev/null || return 0
+    while [ "$tenths" -gt 0 ] && kill -0 "$pid" 2>/dev/null; do
+        sleep 0.1
+        tenths=$((tenths - 1))
+    done
+    kill -KILL "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+}
