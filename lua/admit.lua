@@ -2,8 +2,8 @@
 --
 --   FCALL weir_admit_<v> 1 <base> id client model lease_ms excluded
 --   -> "granted" subscription active max how
---      how it was chosen: headroom (most free slots), priority (as many free slots as another, lower
---      number), least-recent (that equal too), repeat (this id has it already)
+--      how it was chosen: headroom (most free slots), priority (as many free slots as another,
+--      lower number), least-recent (that equal too), repeat (this id has it already)
 --   -> "refused" reason retry_ms
 --      the most hopeful reason, in this order: burst, full, cooling, excluded, disabled, none
 --
@@ -21,9 +21,9 @@ local function is_longer_idle(sub, other, now)
     return used < other_used or (used == other_used and sub.name < other.name)
 end
 
--- Strategy headroom: the best of the eligible and what decided; nil if none is eligible.
--- `barred`: names that are not to be taken, or nil. Every admission runs this over all subscriptions:
--- what is asked first is what passes over most of them.
+-- Strategy headroom: the best of the eligible and what decided; nil if none is eligible. `barred`:
+-- names that are not to be taken, or nil. Every admission runs this over all subscriptions: what is
+-- asked first is what passes over most of them.
 local function choose(subs, now, barred)
     local best, best_free, how = nil, 1, "headroom"
     for i = 1, #subs do
@@ -56,8 +56,8 @@ local function find_limited(k, subs, now)
     return limited
 end
 
--- choose() among those that have not reached their burst limit. Looks at the limit of the best alone,
--- unless that one is reached.
+-- choose() among those that have not reached their burst limit. Looks at the limit of the best
+-- alone, unless that one is reached.
 local function choose_within_burst(k, subs, now, excluded)
     local best, how = choose(subs, now, excluded)
     if not best or subscription.burst_wait_ms(k, best, now) == 0 then
@@ -140,8 +140,8 @@ local function read_excluded(names)
     return excluded
 end
 
--- A grant of whatever kind, or nil with what an explanation needs. Asking first whether the id is new
--- would cost every admission a call; so the id's own place in `leases` tells.
+-- A grant of whatever kind, or nil with what an explanation needs. Asking first whether the id is
+-- new would cost every admission a call; so the id's own place in `leases` tells.
 local function try(k, request, now)
     local subs = subscription.all(k)
     local best, how, limited = choose_within_burst(k, subs, now, request.excluded)

@@ -1,21 +1,22 @@
 -- book: what was used, added up: per day, per minute and since the beginning.
 --
 --   weir:{main}:open              "<subscription> <client> <model>" -> line
---   weir:{main}:day:2026-11-21    all, sub:<name>, client:<name>, model:<name> -> line; kept 35 days
+--   weir:{main}:day:2026-11-21    all, sub:<name>, client:<name>, model:<name> -> line; 35 days
 --   weir:{main}:totals            the same, since the beginning
---   weir:{main}:minute:29920380   sub:<name> -> line; kept 48 h
+--   weir:{main}:minute:29920380   sub:<name> -> line; 48 h
 --
 --   a line: "requests=12 errors=1 cancelled=0 input=5210 output=903 cache_read=0 cache_write_5m=0
 --            cache_write_1h=0 duration_ms=20411"
 --
--- A settlement writes one line of the open book. The next sweep, within a second, posts the open book to
--- the others and starts a new one, in one step: so a request pays for one line, and what it used is
--- posted exactly once. The truth at any instant is what is posted plus what is open; snapshot and status
--- show that sum. `since_ms` in the open book says when it was begun: that decides day and minute.
+-- A settlement writes one line of the open book. The next sweep, within a second, posts the open
+-- book to the others and starts a new one, in one step: so a request pays for one line, and what it
+-- used is posted exactly once. The truth at any instant is what is posted plus what is open;
+-- snapshot and status show that sum. `since_ms` in the open book says when it was begun: that
+-- decides day and minute.
 --
--- A book lists at most so many names of a kind (the open one OPEN_MAX lines); what any further one uses
--- is added up under (other), so nothing is lost and nothing grows without end. `count:client` and so on
--- say how many a book lists.
+-- A book lists at most so many names of a kind (the open one OPEN_MAX lines); what any further one
+-- uses is added up under (other), so nothing is lost and nothing grows without end. `count:client`
+-- and so on say how many a book lists.
 local book = {}
 
 book.FIELDS = {
@@ -32,8 +33,8 @@ local FORMAT = "requests=%d errors=%d cancelled=%d input=%d output=%d cache_read
 local PATTERN = "^requests=(%d+) errors=(%d+) cancelled=(%d+) input=(%d+) output=(%d+) "
     .. "cache_read=(%d+) cache_write_5m=(%d+) cache_write_1h=(%d+) duration_ms=(%d+)$"
 
--- The nine numbers of a line; zeros if there is none. A line of another form (a hand's edit) is read
--- field by field.
+-- The nine numbers of a line; zeros if there is none. A line of another form (a hand's edit) is
+-- read field by field.
 function book.parse(line)
     if not line then
         return { 0, 0, 0, 0, 0, 0, 0, 0, 0 }
@@ -103,7 +104,8 @@ function book.day_key(k, day)
     return k.base .. ":day:" .. pool.date(day)
 end
 
--- The open book added up: all, sub:<name>, client:<name>, model:<name> -> numbers. And its since_ms.
+-- The open book added up: all, sub:<name>, client:<name>, model:<name> -> numbers. And its
+-- since_ms.
 function book.open(k)
     local opened, since = {}, nil
     for field, line in pairs(pool.hash(k.open)) do
@@ -123,10 +125,12 @@ end
 
 -- The field and line of a name new to a book: listed if there is room, else booked with the others.
 local function list_name(key, kind, field)
-    local count = "count:" .. kind
+    local count, other = "count:" .. kind, kind .. ":(other)"
+    if field == other then
+        return field, nil
+    end
     if tonumber(redis.call("HGET", key, count) or 0) >= NAMES_MAX[kind] then
-        field = kind .. ":(other)"
-        return field, redis.call("HGET", key, field)
+        return other, redis.call("HGET", key, other)
     end
     redis.call("HINCRBY", key, count, 1)
     return field, nil

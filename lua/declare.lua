@@ -1,13 +1,15 @@
 -- declare: make the subscriptions of a configuration known.
 --
---   FCALL weir_declare_<v> 1 <base> node boot count { name max_concurrent priority enabled burst_limit } ...
+--   FCALL weir_declare_<v> 1 <base> node boot count
+--         { name max_concurrent priority enabled burst_limit } count times
 --   -> "ok" dropped_leases
 --
--- What is named is added or updated; active, cooldown and totals stay. What is not named takes nothing
--- more and goes once idle. The last declaration holds for all nodes.
+-- What is named is added or updated; active, cooldown and totals stay. What is not named takes
+-- nothing more and goes once idle. The last declaration holds for all nodes.
 --
--- At a node's start (its boot is new to this node id) the leases its former boots left are dropped at
--- once, as if they had expired; never those of other nodes. A boot that has been replaced drops nothing.
+-- At a node's start (its boot is new to this node id) the leases its former boots left are dropped
+-- at once, as if they had expired; never those of other nodes. A boot that has been replaced drops
+-- nothing.
 local ARGUMENTS_EACH = 5
 
 local function read_subscription(argv, first, index)

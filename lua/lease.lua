@@ -2,9 +2,9 @@
 --
 --   weir:{main}:leases    zset   id -> expiry in ms
 --   weir:{main}:lease     hash   id -> "<subscription> <client> <model> <admitted at, ms>"
---   weir:{main}:swept     zset   id of an expired lease -> when it was swept; a late settle books once
+--   weir:{main}:swept     zset   id of a lease that expired -> when swept; a late settle books once
 --   weir:{main}:settled   list   ids settled last, newest first; none of them is ever revived
---   weir:{main}:sweeps    hash   last_ms: the last sweep; grace_until_ms, grace_for: see spared_until
+--   weir:{main}:sweeps    hash   last_ms: the last sweep; grace_until_ms, grace_for: spared_until()
 --
 -- Invariants (docs/redis-keys.md has the transitions):
 --   (1) an id is in `leases` iff it is in `lease`: it is held
@@ -72,8 +72,8 @@ function lease.reap(k, now, lease_ms, max)
     return #ids
 end
 
--- What former boots of a node left. Reads every lease once, at most LEASES_COUNTED_MAX of them; what
--- is beyond expires by itself. How many were dropped.
+-- What former boots of a node left. Reads every lease once, at most LEASES_COUNTED_MAX of them;
+-- what is beyond expires by itself. How many were dropped.
 function lease.drop_node(k, node, boot, now)
     local dropped, first = 0, 0
     while first < pool.LEASES_COUNTED_MAX do
@@ -95,8 +95,8 @@ function lease.drop_node(k, node, boot, now)
     return dropped
 end
 
--- Make invariants 1 and 2 true again after a hand has broken them: an id in only one of `leases` and
--- `lease` is dropped, and every subscription is counted anew. `subs`: all there are.
+-- Make invariants 1 and 2 true again after a hand has broken them: an id in only one of `leases`
+-- and `lease` is dropped, and every subscription is counted anew. `subs`: all there are.
 function lease.recount(k, subs)
     local held = {}
     for id, record in pairs(pool.hash(k.lease)) do

@@ -1,12 +1,12 @@
 -- pool: what every function needs first: the keys of a pool, the time, checked arguments, events.
 --
--- How lua/ becomes a library: scripts/embed.cmake joins the files in a fixed order. Each file is the
--- body of a function that returns one table, and that table bears the file's name, so a file sees
--- the ones before it and keeps its own locals to itself.
+-- How lua/ becomes a library: scripts/embed.cmake joins the files in a fixed order. Each file is
+-- the body of a function that returns one table, and that table bears the file's name, so a file
+-- sees the ones before it and keeps its own locals to itself.
 --
 -- The Lua state lives as long as the library is loaded, so tables here may remember. They remember
--- only what follows from their key alone (a date, a parsed line), never the state of a pool: that is
--- read from Redis in every call. Each such table is emptied when it has grown to its ceiling.
+-- only what follows from their key alone (a date, a parsed line), never the state of a pool: that
+-- is read from Redis in every call. Each such table is emptied when it has grown to its ceiling.
 local pool = {}
 
 pool.LEASE_MS_MIN = 50
@@ -33,7 +33,7 @@ pool.BURST_MAX = 100000
 pool.COOLDOWN_MS_MAX = 31 * 86400000
 pool.COUNT_MAX = 1000000000000
 
--- keys ---------------------------------------------------------------------------------------------
+-- keys --------------------------------------------------------------------------------------------
 
 local FIXED_KEYS = {
     "subs", "leases", "lease", "swept", "settled", "nodes", "cooldowns", "open", "totals", "sweeps",
@@ -67,7 +67,7 @@ function pool.node_key(k, node)
     return k.base .. ":node:" .. node
 end
 
--- time ---------------------------------------------------------------------------------------------
+-- time --------------------------------------------------------------------------------------------
 
 function pool.now_ms()
     local time = redis.call("TIME")
@@ -76,8 +76,8 @@ end
 
 local dates, dates_known = {}, 0
 
--- The UTC date of a day counted from 1970-01-01, as 2026-11-21. The year is taken to begin in March,
--- so that the leap day is its last.
+-- The UTC date of a day counted from 1970-01-01, as 2026-11-21. The year is taken to begin in
+-- March, so that the leap day is its last.
 function pool.date(day)
     if dates[day] then
         return dates[day]
@@ -96,20 +96,21 @@ function pool.date(day)
     if dates_known >= 64 then
         dates, dates_known = {}, 0
     end
-    dates[day], dates_known = string.format("%04d-%02d-%02d", year, month, of_month), dates_known + 1
-    return dates[day]
+    local date = string.format("%04d-%02d-%02d", year, month, of_month)
+    dates[day], dates_known = date, dates_known + 1
+    return date
 end
 
 function pool.day(now)
     return math.floor(now / 86400000)
 end
 
--- checked arguments --------------------------------------------------------------------------------
+-- checked arguments -------------------------------------------------------------------------------
 
 -- End the call with an error that names the argument. Nothing may have been written before.
 function pool.refuse(argument, expected, got)
     error(redis.error_reply(string.format("ERR weir: %s: expected %s, got '%s'", argument, expected,
-        string.sub(got or "nothing", 1, 80))))
+        pool.text(got or "nothing"))))
 end
 
 local good_names, good_names_known = {}, 0
@@ -129,8 +130,8 @@ function pool.name(value, argument)
     return value
 end
 
--- Only the characters of an id are checked: its form <node>.<boot>.<seq> matters where a node's former
--- leases are looked for, and what has not that form is not found there.
+-- Only the characters of an id are checked: its form <node>.<boot>.<seq> matters where a node's
+-- former leases are looked for, and what has not that form is not found there.
 function pool.lease_id(value, argument)
     if not value or #value > 200 or not string.find(value, "^[%w._:@-]+$") then
         pool.refuse(argument, "a lease id <node>.<boot>.<seq>", value)
@@ -159,7 +160,7 @@ end
 
 -- Text that is only shown: never refused, but on one line and short.
 function pool.text(value)
-    return (string.gsub(string.sub(value or "", 1, 128), "%c", " "))
+    return (string.gsub(string.sub(value or "", 1, 128), "[%c%z]", " "))
 end
 
 -- HGETALL as a table.

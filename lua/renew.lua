@@ -3,10 +3,10 @@
 --   FCALL weir_renew_<v> 1 <base> lease_ms mode "id sub client model" ...     (at most 256)
 --   -> the ids that are lost; nothing more may flow for them
 --
--- mode renew: what is held gets a new expiry; what is not (it was swept while this node stood still) is
--- taken again if its subscription has a free slot, else lost.
--- mode restore: Redis could not be reached; what is not held is held again unconditionally, for these
--- requests are running. Over the cap nothing is admitted, so it drains.
+-- mode renew: what is held gets a new expiry; what is not (it was swept while this node stood
+-- still) is taken again if its subscription has a free slot, else lost.
+-- mode restore: Redis could not be reached; what is not held is held again unconditionally, for
+-- these requests are running. Over the cap nothing is admitted, so it drains.
 -- What was settled is never revived, in either mode.
 local function read_wanted(text, index)
     local id, sub, client, model = string.match(text, "^(%S+) (%S+) (%S+) (%S+)$")

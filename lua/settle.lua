@@ -6,7 +6,7 @@
 --   -> "late"       the lease had expired and been swept: booked only
 --   -> "duplicate"  settled before (or never heard of): nothing booked, nothing cooled
 --
--- A cooldown only ever extends the one that runs. `status`: what the upstream answered, 0 = nothing.
+-- A cooldown only ever extends the one that runs. `status`: the upstream's answer, 0 = none.
 local OUTCOMES = { ok = true, error = true, cancelled = true }
 
 local function read_request(argv)

@@ -34,7 +34,7 @@
 --        total_<n>, day_<n>        since the beginning, and of today, for every <n> in
 --                                  requests errors cancelled input output cache_read
 --                                  cache_write_5m cache_write_1h duration_ms
---                                  (requests = settled attempts; tokens by kind; ms of upstream time)
+--                                  (requests = settled attempts; tokens by kind; time upstream)
 --   3) "node"          one each, sorted by id
 --        id, boot, version, digest, active
 --        heartbeat_ms_ago, started_ms_ago
@@ -53,7 +53,8 @@ end
 
 local function add_book(section, prefix, numbers)
     for i, field in ipairs(book.FIELDS) do
-        section[#section + 1] = { prefix .. field, string.format("%.0f", numbers and numbers[i] or 0) }
+        local number = numbers and numbers[i] or 0
+        section[#section + 1] = { prefix .. field, string.format("%.0f", number) }
     end
 end
 
@@ -72,6 +73,7 @@ end
 
 local function of_subscription(sub, now, books)
     local left_ms = math.max(0, sub.cooling_until - now)
+    local reason = left_ms > 0 and read_cooldown_reason(books.cooldowns[sub.name]) or ""
     local section = {
         { "name", sub.name }, { "state", sub.state }, { "enabled", sub.is_on and 1 or 0 },
         { "active", sub.active }, { "max", sub.max },
@@ -79,7 +81,7 @@ local function of_subscription(sub, now, books)
         { "burst_limit", sub.burst }, { "in_cooldown", left_ms > 0 and 1 or 0 },
         { "cooldown_remaining_ms", left_ms },
         { "cooldown_until_ms", left_ms > 0 and sub.cooling_until or 0 },
-        { "cooldown_reason", left_ms > 0 and read_cooldown_reason(books.cooldowns[sub.name]) or "" },
+        { "cooldown_reason", reason },
         { "last_used_ms", sub.used }
     }
     add_book(section, "total_", books.totals["sub:" .. sub.name])

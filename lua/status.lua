@@ -168,4 +168,8 @@ local function status(keys)
     return lines
 end
 
-redis.register_function({ function_name = "weir_status", callback = status, flags = { "no-writes" } })
+redis.register_function({
+    function_name = "weir_status",
+    callback = status,
+    flags = { "no-writes" }
+})

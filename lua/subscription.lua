@@ -1,18 +1,19 @@
--- subscription: one line of the `subs` hash, and the choice among them.
+-- subscription: one line of the `subs` hash, and the times its burst limit needs.
 --
---   weir:{main}:subs   name -> "active=2 max=5 state=on priority=1 burst=10 cooling_until=0 used=1795222800123"
+--   weir:{main}:subs   name -> "active=2 max=5 state=on priority=1 burst=10 cooling_until=0
+--                               used=1795222800123"
 --
 --   active         leases held (what counts; `leases` has as many members for this subscription)
---   state          on | off (disabled by config) | leaving (no longer in any config: drains, then goes)
+--   state          on | off (disabled by config) | leaving (no longer declared: drains, then goes)
 --   cooling_until  ms; in the past or 0: not cooling
 --   used           ms of the last admission, 0 = never
 --
--- A line written as above is read by one pattern; any other order or set of fields (a hand's edit, a
--- later version's addition) is read field by field, unknown fields are kept at the end, and
+-- A line written as above is read by one pattern; any other order or set of fields (a hand's edit,
+-- a later version's addition) is read field by field, unknown fields are kept at the end, and
 -- missing numbers are 0: a bad line costs its own subscription, never the pool.
 --
--- Parsing is the dearest part of a choice, so a parsed line is kept beside the line it came from and
--- used again if Redis still holds that very line (strings are interned: one comparison).
+-- Parsing is the dearest part of a choice, so a parsed line is kept beside the line it came from
+-- and used again if Redis still holds that very line (strings are interned: one comparison).
 local subscription = {}
 
 local PATTERN = "^active=(%d+) max=(%d+) state=(%a+) priority=(%d+) burst=(%d+) "
@@ -123,8 +124,8 @@ function subscription.configure(sub, declared)
     set_fixed(sub)
 end
 
--- Write a changed subscription. Its counters are changed by the caller, after `sub.line = false`, so
--- that a call that fails in between leaves nothing remembered. One that leaves goes when idle.
+-- Write a changed subscription. Its counters are changed by the caller, after `sub.line = false`,
+-- so that a call that fails in between leaves nothing remembered. One that leaves goes when idle.
 function subscription.save(k, sub)
     if sub.state == "leaving" and sub.active <= 0 then
         redis.call("HDEL", k.subs, sub.name)
@@ -171,7 +172,7 @@ function subscription.cool(k, sub, until_ms, cause)
         "until_ms", until_ms, "lease", cause.id)
 end
 
--- burst --------------------------------------------------------------------------------------------
+-- burst -------------------------------------------------------------------------------------------
 -- The times of the last `burst` admissions, newest first, in a list a subscription. Whole ms: two
 -- whose difference is 1001 are surely more than a second apart, two whose difference is 1000 not.
 
@@ -181,8 +182,8 @@ function subscription.burst_key(k, sub)
     return k.base .. ":burst:" .. sub.name
 end
 
--- How long until one more admission fits into the sliding second; 0 = now. A time further ahead than
--- a second was written before the clock was set back, and says nothing.
+-- How long until one more admission fits into the sliding second; 0 = now. A time further ahead
+-- than a second was written before the clock was set back, and says nothing.
 function subscription.burst_wait_ms(k, sub, now)
     if sub.burst == 0 or now - sub.used >= SECOND_MS then
         return 0

@@ -138,7 +138,9 @@ function sweep.call(keys, argv)
     trim(k, now)
     recount(k)
     local alive, is_differing = survey(k, now)
-    return { tostring(alive), tostring(expired), is_taken and "1" or "0", is_differing and "1" or "0" }
+    return {
+        tostring(alive), tostring(expired), is_taken and "1" or "0", is_differing and "1" or "0"
+    }
 end
 
 return sweep

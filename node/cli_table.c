@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <stdarg.h>
@@ -46,6 +47,7 @@ void cli_put(enum cli_colour colour, const char *format, ...)
         fputs("\033[0m", stdout);
 }
 
+PRINTF_LIKE(3, 0)
 static void complain(const char *kind, const char *colour, const char *format, va_list args)
 {
     bool has_colour = isatty(STDERR_FILENO) && !is_colour_refused();
@@ -115,7 +117,7 @@ static size_t read_columns(const struct cli_table *table, struct column *columns
             column->head = slice_from(column->head, 1);
         column->width = width_of(column->head);
     }
-    for (size_t i = 0; i < table->count; i++) {
+    for (size_t i = 0; count > 0 && i < table->count; i++) {
         struct column *column = &columns[i % count];
         size_t width = width_of(slice_of(table->cells[i].text));
         if (width > column->width)
@@ -141,6 +143,7 @@ void cli_table_print(struct cli_table *table)
 {
     struct column columns[CLI_COLUMNS_MAX];
     size_t count = read_columns(table, columns);
+    assert(count > 0);
     for (size_t i = 0; i < count; i++)
         put_cell(&columns[i], i + 1 == count, columns[i].head, CLI_DIM);
     for (size_t i = 0; i < table->count; i++) {

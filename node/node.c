@@ -198,7 +198,8 @@ static void look_at_file(struct node *n)
 {
     struct stat st;
     char error[sizeof(((struct config_error *)NULL)->text)] = "";
-    if (stat(n->config->source, &st) < 0 || same_time(st.st_mtim, n->config_seen))
+    if (!n->config->is_from_file || stat(n->config->source, &st) < 0 ||
+        same_time(st.st_mtim, n->config_seen))
         return;
     if (!same_time(st.st_mtim, n->config_changed)) {
         n->config_changed = st.st_mtim;
@@ -212,7 +213,7 @@ static void look_at_file(struct node *n)
 static void remember_file(struct node *n)
 {
     struct stat st;
-    if (stat(n->config->source, &st) == 0)
+    if (n->config->is_from_file && stat(n->config->source, &st) == 0)
         n->config_seen = n->config_changed = st.st_mtim;
 }
 

@@ -162,7 +162,7 @@ void worker_use_config(struct worker *w, struct config *config)
 static void count_open(void *arg)
 {
     struct worker *w = arg;
-    unsigned open = w->server != NULL ? http_server_busy(w->server) : 0;
+    unsigned open = w->server != NULL ? http_server_open(w->server) : 0;
     atomic_store(&w->open, open + (unsigned)w->proxy.exchange_count +
                                (unsigned)state_outbox_count(w->state));
 }

@@ -163,7 +163,7 @@ static enum config_file_result read_config_file(struct config_reader *r, const c
     r->source = former;
     if (result == CONFIG_FILE_READ) {
         set_source(r, path);
-        r->has_file = true;
+        r->has_file = r->config->is_from_file = true;
         if (!read_file_content(r, &content, is_public))
             result = CONFIG_FILE_FAILED;
     }

@@ -43,6 +43,7 @@ struct subscription {
 
 struct config {
     char *source; /* file name or "environment", for messages */
+    bool is_from_file; /* source can be read again */
 
     struct subscription *subscriptions;
     size_t subscription_count;

@@ -30,6 +30,8 @@ static struct slice trim_lines(struct slice s)
 static bool key_from_file(struct config_reader *r, struct config_draft *draft)
 {
     struct buf content;
+    if (slice_starts(slice_of(draft->api_key_file), SLICE("sk-")))
+        return config_fail(r, "this is a key, not the name of a file; it belongs into \"api_key\"");
     if (r->environment == NULL)
         return config_fail(r, "files are not looked at here");
     buf_init(&content, (size_t)2 * CONFIG_KEY_MAX);
@@ -221,10 +223,11 @@ static void make_digest(struct config *c)
 {
     uint32_t digest = 2166136261u;
     char text[64];
-    const struct subscription **sorted = mem_new(c->subscription_count * sizeof(*sorted));
+    size_t pointer_size = sizeof(const struct subscription *); /* NOLINT: that is what is meant */
+    const struct subscription **sorted = mem_new(c->subscription_count * pointer_size);
     for (size_t i = 0; i < c->subscription_count; i++)
         sorted[i] = &c->subscriptions[i];
-    qsort(sorted, c->subscription_count, sizeof(*sorted), by_name);
+    qsort(sorted, c->subscription_count, pointer_size, by_name);
     for (size_t i = 0; i < c->subscription_count; i++)
         digest = digest_of(sorted[i], digest);
     free(sorted);

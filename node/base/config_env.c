@@ -64,7 +64,10 @@ static char *unquote_double(struct slice s, size_t *used)
     for (; i < s.len && s.at[i] != '"'; i++) {
         if (s.at[i] == '\\' && i + 1 < s.len) {
             i++;
-            out[len++] = s.at[i] == 'n' ? '\n' : s.at[i];
+            char c = s.at[i];
+            if (c == 'n')
+                c = '\n';
+            out[len++] = c;
         } else {
             out[len++] = s.at[i];
         }

@@ -53,11 +53,10 @@ enum config_file_result config_file_read(struct config_reader *r, const char *pa
     int fd = open_file(path);
     if (fd < 0)
         return fail_file(r, path, errno);
-    if (fstat(fd, &st) != 0)
-        result = fail_file(r, path, errno);
-    else if (!S_ISREG(st.st_mode))
+    bool is_known = fstat(fd, &st) == 0;
+    if (is_known && !S_ISREG(st.st_mode))
         (void)config_fail(r, "%s is not a regular file", path);
-    else if (read_bytes(fd, content, &is_too_big))
+    else if (is_known && read_bytes(fd, content, &is_too_big))
         result = CONFIG_FILE_READ;
     else if (is_too_big)
         (void)config_fail(r, "%s is larger than %zu KiB", path, content->max / 1024);

@@ -179,9 +179,9 @@ char *config_host_address(struct slice text)
     return NULL;
 }
 
-static bool has_bits_beyond(const unsigned char *address, unsigned bytes, unsigned prefix)
+static bool has_bits_beyond(const unsigned char *address, unsigned bits, unsigned prefix)
 {
-    for (unsigned bit = prefix; bit < bytes * 8; bit++)
+    for (unsigned bit = prefix; bit < bits; bit++)
         if ((address[bit / 8] & (0x80u >> (bit % 8))) != 0)
             return true;
     return false;
@@ -195,19 +195,19 @@ char *config_network(struct slice text, const char **why)
     uint64_t prefix;
     struct slice length = slice_cut(text, '/', &host);
     bool is_v6 = is_address(AF_INET6, host);
-    unsigned bytes = is_v6 ? 16 : 4;
     *why = "expected a network like \"10.0.0.0/8\" or an address";
     if ((!is_v6 && !is_address(AF_INET, host)) || (length.len == 0 && host.len != text.len))
         return NULL;
-    prefix = bytes * 8;
+    uint64_t bits = is_v6 ? 128 : 32;
+    prefix = bits;
     *why = "the number of bits is not valid: 0 to 32 for IPv4, to 128 for IPv6";
-    if (length.len > 0 && !slice_number(length, bytes * 8, &prefix))
+    if (length.len > 0 && !slice_number(length, bits, &prefix))
         return NULL;
     memcpy(name, host.at, host.len);
     name[host.len] = '\0';
     *why = "the address has bits beyond the network's; those must be zero";
     if (inet_pton(is_v6 ? AF_INET6 : AF_INET, name, address) != 1 ||
-        has_bits_beyond(address, bytes, (unsigned)prefix))
+        has_bits_beyond(address, (unsigned)bits, (unsigned)prefix))
         return NULL;
     snprintf(out, sizeof(out), "%s/%u", name, (unsigned)prefix);
     return mem_string(slice_of(out));

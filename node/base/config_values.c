@@ -108,7 +108,7 @@ static bool read_integer(struct config_reader *r, const struct config_knob *knob
 static bool read_number(struct config_reader *r, const struct config_knob *knob, json_t *value,
                         void *to)
 {
-    uint64_t number;
+    uint64_t number = 0;
     assert(knob->max <= UINT32_MAX);
     if (!read_integer(r, knob, value, &number))
         return false;
@@ -125,7 +125,7 @@ static bool read_bytes(struct config_reader *r, const struct config_knob *knob, 
 static bool read_port(struct config_reader *r, const struct config_knob *knob, json_t *value,
                       void *to)
 {
-    uint64_t number;
+    uint64_t number = 0;
     assert(knob->max <= UINT16_MAX);
     if (!read_integer(r, knob, value, &number))
         return false;
@@ -290,8 +290,10 @@ const struct config_kind config_file_name = {.read = read_text, .expected = "the
 const struct config_kind config_directory = {.read = read_text, .expected = "the name of a folder"};
 const struct config_kind config_name = {
     .read = read_name, .expected = "1 to 64 of the characters A-Z a-z 0-9 . _ : @ -"};
+/* Secret, because someone may have put the key itself there. */
 const struct config_kind config_variable_name = {.read = read_variable_name,
-                                                 .expected = "the name of an environment variable"};
+                                                 .expected = "the name of an environment variable",
+                                                 .is_secret = true};
 const struct config_kind config_secret = {
     .read = read_secret, .expected = "a string without blanks", .is_secret = true};
 const struct config_kind config_number = {.read = read_number, .is_number = true};

@@ -140,6 +140,7 @@ struct notes {
     unsigned hosts;
     unsigned lengths;
     unsigned codings;
+    bool has_tab; /* beside the coding: some readers then do not see that it is chunked */
     bool is_close;
     bool is_keep_alive;
     bool is_continue;
@@ -163,8 +164,12 @@ static bool take_line(struct slice *rest, struct slice *line)
     return true;
 }
 
-static void note_field(struct notes *notes, struct slice name, struct slice value)
+/* `raw`: the value with the blanks around it. */
+static void note_field(struct notes *notes, const struct http1_header *header, struct slice raw)
 {
+    struct slice name = header->name;
+    struct slice value = header->value;
+    size_t at;
     switch (name.len) {
     case 4:
         if (slice_eq_nocase(name, SLICE("host"))) {
@@ -195,6 +200,7 @@ static void note_field(struct notes *notes, struct slice name, struct slice valu
         if (slice_eq_nocase(name, SLICE("transfer-encoding"))) {
             notes->coding = value;
             notes->codings++;
+            notes->has_tab = slice_find(raw, '\t', &at);
         }
         break;
     default:
@@ -237,7 +243,7 @@ static int parse_fields(struct slice rest, struct http1_header headers[HTTP1_HEA
         if (status != 0)
             return status;
         ++*count;
-        note_field(notes, header->name, header->value);
+        note_field(notes, header, slice_from(line, header->name.len + 1));
     }
 }
 
@@ -257,8 +263,8 @@ static int judge_framing(const struct notes *notes, unsigned minor, enum http1_f
     if (notes->codings == 1) {
         if (minor == 0)
             return refuse(400, why, "Transfer-Encoding in HTTP/1.0");
-        if (notes->coding.len == 0)
-            return refuse(400, why, "an empty Transfer-Encoding");
+        if (notes->coding.len == 0 || notes->has_tab)
+            return refuse(400, why, "a malformed Transfer-Encoding");
         if (!slice_eq_nocase(notes->coding, SLICE("chunked")))
             return refuse(501, why, "a Transfer-Encoding other than chunked");
         *framing = HTTP1_CHUNKED;

@@ -91,11 +91,13 @@ struct http1_chunked {
     unsigned digits;     /* private: of the size being read */
     unsigned line_bytes; /* private: of an extension or the trailers, which have a limit */
     uint64_t left;       /* private: of the chunk being read */
+    unsigned name_len;   /* private: of a trailer's name */
+    char name[20];       /* private: its beginning */
 };
 
 /* Reads from *in (which moves on) until there is a piece of the body (*data, borrowed, not empty),
  * or no more input, or the end. MORE with an empty *data: give it more bytes. DONE: the body has
  * ended and *in begins behind it. Extensions and trailers are checked and skipped, with limits (1
- * KiB a chunk, 16 KiB). BAD: malformed. */
+ * KiB a chunk, 16 KiB). BAD: malformed, or a trailer that belongs into a head. */
 enum http1_progress http1_chunked_read(struct http1_chunked *chunked, struct slice *in,
                                        struct slice *data);

@@ -95,6 +95,36 @@ static enum state step_extension(struct http1_chunked *chunked, enum state state
     return state == EXT_NAME || state == EXT_VALUE ? end_of_item(c) : BROKEN;
 }
 
+/* A trailer that frames, routes or closes comes too late to be obeyed, and some readers obey it. */
+static bool is_trailer_allowed(const struct http1_chunked *chunked)
+{
+    static const struct slice refused[] = {
+        {"connection", 10},        {"content-length", 14},   {"expect", 6}, {"host", 4},
+        {"keep-alive", 10},        {"proxy-connection", 16}, {"te", 2},     {"trailer", 7},
+        {"transfer-encoding", 17}, {"upgrade", 7},
+    };
+    struct slice name = {chunked->name, chunked->name_len};
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        if (slice_eq_nocase(name, refused[i]))
+            return false;
+    }
+    return true;
+}
+
+static enum state step_trailer_name(struct http1_chunked *chunked, enum state state,
+                                    unsigned char c)
+{
+    if (state == TRAILER_NAME && c == ':')
+        return is_trailer_allowed(chunked) ? TRAILER_VALUE : BROKEN;
+    if (!is_token_byte(c))
+        return BROKEN;
+    if (state == TRAILER_START)
+        chunked->name_len = 0;
+    if (chunked->name_len < sizeof(chunked->name))
+        chunked->name[chunked->name_len++] = (char)c;
+    return TRAILER_NAME;
+}
+
 static enum state step_trailer(struct http1_chunked *chunked, enum state state, unsigned char c)
 {
     if (++chunked->line_bytes > TRAILER_BYTES_MAX)
@@ -107,9 +137,7 @@ static enum state step_trailer(struct http1_chunked *chunked, enum state state, 
         return is_text_byte(c) ? TRAILER_VALUE : BROKEN;
     if (state == TRAILER_START && c == '\r')
         return END_LF;
-    if (state == TRAILER_NAME && c == ':')
-        return TRAILER_VALUE;
-    return is_token_byte(c) ? TRAILER_NAME : BROKEN;
+    return step_trailer_name(chunked, state, c);
 }
 
 /* A chunk's first line is complete: data, or the trailers behind the last chunk. */

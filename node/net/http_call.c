@@ -88,7 +88,6 @@ void http_connection_end(struct http_call *c)
     c->state = CONNECTION_DEAD;
     deadline_clear(&c->deadline);
     if (was_busy) {
-        s->busy_count--;
         if (c->events != NULL)
             c->events->on_gone(c->arg);
         c->events = NULL;
@@ -237,7 +236,6 @@ static void finish(struct http_call *c)
 {
     c->events = NULL;
     c->state = CONNECTION_FLUSH;
-    c->server->busy_count--;
     http_message_drop(c);
     wire_write(&c->wire, NULL, 0);
     if (wire_waiting(&c->wire) == 0)

@@ -71,7 +71,6 @@ void http_refuse(struct http_call *c, int status, const char *why)
     arena_init(&c->message.arena);
     http_message_drop(c);
     c->state = CONNECTION_BUSY;
-    c->server->busy_count++;
     c->keep_alive = false;
     c->minor = 1;
     c->is_head_request = slice_eq(c->message.request.method, SLICE("HEAD"));
@@ -86,7 +85,6 @@ static void hand_over(struct http_call *c)
     struct http_server *s = c->server;
     c->message.complete_ns = clock_ns();
     c->state = CONNECTION_BUSY;
-    s->busy_count++;
     deadline_clear(&c->deadline);
     c->minor = c->message.request.minor;
     c->keep_alive = c->message.request.keep_alive && !s->is_draining;

@@ -204,9 +204,15 @@ void http_server_drain(struct http_server *s)
     }
 }
 
-unsigned http_server_busy(const struct http_server *s)
+unsigned http_server_open(const struct http_server *s)
 {
-    return s->busy_count;
+    unsigned open = 0;
+    LIST_EACH (link, &s->connections) {
+        enum connection_state state = LIST_OWNER(link, struct http_call, link)->state;
+        open += state == CONNECTION_HEAD || state == CONNECTION_BODY || state == CONNECTION_BUSY ||
+                state == CONNECTION_FLUSH;
+    }
+    return open;
 }
 
 void http_server_free(struct http_server *s)

@@ -64,7 +64,8 @@ void http_server_free(struct http_server *server); /* closes what is open */
 void http_server_update(struct http_server *server, const struct http_server_options *options);
 /* Accept what has queued, then nothing more; connections end with their present request. */
 void http_server_drain(struct http_server *server);
-unsigned http_server_busy(const struct http_server *server); /* calls in progress */
+/* Connections with a request or an answer on its way. Walks them all: for the time of draining. */
+unsigned http_server_open(const struct http_server *server);
 
 /* ---- a call ---- */
 

@@ -74,7 +74,6 @@ struct http_server {
     struct loop_timer *retry_accept; /* while accepting rests */
     struct list connections;
     unsigned connection_count;
-    unsigned busy_count;
     uint64_t held_bytes;
     bool is_draining;
     char scratch[SCRATCH_BYTES];

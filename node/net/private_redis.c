@@ -191,10 +191,9 @@ static bool launch(struct private_redis *server)
     return server->pid > 0;
 }
 
-enum answer { ANSWER_NONE, ANSWER_SILENT, ANSWER_REDIS };
+enum answer { ANSWER_NONE, ANSWER_SILENT, ANSWER_LOADING, ANSWER_READY };
 
-/* Does someone listen on the socket, and is it a Redis? "I am loading" is an answer as well: the
- * connection knows how to wait for that. */
+/* Does someone listen on the socket, and is it a Redis, and done with loading its data? */
 static enum answer ask(const struct private_redis *server)
 {
     static const char ping[] = "PING\r\n";
@@ -206,8 +205,8 @@ static enum answer ask(const struct private_redis *server)
         struct pollfd p = {.fd = fd, .events = POLLIN};
         answer = ANSWER_SILENT;
         if (send(fd, ping, sizeof(ping) - 1, MSG_NOSIGNAL) > 0 && poll(&p, 1, 100) == 1 &&
-            recv(fd, &byte, 1, 0) == 1 && (byte == '+' || byte == '-'))
-            answer = ANSWER_REDIS;
+            recv(fd, &byte, 1, 0) == 1)
+            answer = byte == '+' ? ANSWER_READY : ANSWER_LOADING;
     }
     if (fd >= 0)
         close(fd);
@@ -238,6 +237,7 @@ static void last_log_line(const struct private_redis *server, char *line, size_t
 static bool await_answer(struct private_redis *server, char **why)
 {
     char line[256];
+    enum answer answer = ANSWER_NONE;
     uint64_t until_ms = clock_ms() + START_MS;
     while (clock_ms() < until_ms) {
         if (process_has_ended(server->pid)) {
@@ -247,10 +247,13 @@ static bool await_answer(struct private_redis *server, char **why)
                                     server->program, server->dir, line);
             return false;
         }
-        if (ask(server) == ANSWER_REDIS)
+        answer = ask(server);
+        if (answer == ANSWER_READY)
             return true;
         nap();
     }
+    if (answer == ANSWER_LOADING)
+        return true; /* it has much to load; the connection knows how to wait for that */
     *why = process_sentence("%s did not answer within %d s; see %s/redis.log", server->program,
                             START_MS / 1000, server->dir);
     return false;

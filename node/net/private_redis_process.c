@@ -36,7 +36,7 @@ NORETURN static void become(const char *const argv[], int output_fd, pid_t paren
 {
     sigset_t none;
     sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
     signal(SIGCHLD, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -77,6 +77,7 @@ bool process_has_ended(pid_t pid)
 
 static bool find_in_path(const char *name, char *found)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nothing here ever changes the environment */
     struct slice dir, rest = slice_of(getenv("PATH"));
     while (rest.len > 0) {
         rest = slice_cut(rest, ':', &dir);

@@ -2,16 +2,15 @@
 
 #include <string.h>
 
+#include "base/number.h"
+
 static char *put_number(char *to, char mark, size_t value)
 {
-    char digits[24];
-    size_t n = 0;
-    do {
-        digits[n++] = (char)('0' + value % 10);
-    } while ((value /= 10) > 0);
+    char room[NUMBER_TEXT_MAX];
+    struct slice digits = number_decimal(value, room);
     *to++ = mark;
-    while (n > 0)
-        *to++ = digits[--n];
+    memcpy(to, digits.at, digits.len);
+    to += digits.len;
     *to++ = '\r';
     *to++ = '\n';
     return to;

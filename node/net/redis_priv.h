@@ -56,6 +56,6 @@ MUST_USE bool redis_send(struct redis *redis, const struct slice *args, size_t c
                          struct redis_waiting waiting);
 
 /* redis_connect.c */
-void redis_connect(void *redis);              /* one attempt, from the beginning */
+void redis_connect(void *arg);                /* one attempt, from the beginning */
 void redis_connect_next(struct redis *redis); /* the next of its addresses, or the end of it */
-void redis_on_drained(void *redis);           /* of the wire */
+void redis_on_drained(void *arg);             /* of the wire */

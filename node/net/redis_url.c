@@ -150,7 +150,7 @@ static bool set_host(struct redis_url *url, struct slice host, const char **why)
 
 static bool parse_host(struct redis_url *url, struct slice text, const char **why)
 {
-    struct slice host = text, port = SLICE_NONE;
+    struct slice host, port;
     size_t at;
     bool has_port;
     if (slice_starts(text, SLICE("["))) {

@@ -75,8 +75,9 @@ void resolve_cancel(struct resolve *lookup)
 
 static void cancel_all(struct list *lookups)
 {
-    while (!list_is_empty(lookups))
-        resolve_cancel(LIST_OWNER(lookups->next, struct resolve, link));
+    struct list *link;
+    while ((link = list_pop(lookups)) != NULL)
+        resolve_cancel(LIST_OWNER(link, struct resolve, link));
 }
 
 static void host_free(struct host *host)
@@ -93,11 +94,12 @@ static void host_free(struct host *host)
 
 void resolver_free(struct resolver *resolver)
 {
+    struct list *link;
     if (resolver == NULL)
         return;
     cancel_all(&resolver->answered);
-    while (!list_is_empty(&resolver->hosts))
-        host_free(LIST_OWNER(resolver->hosts.next, struct host, link));
+    while ((link = list_pop(&resolver->hosts)) != NULL)
+        host_free(LIST_OWNER(link, struct host, link));
     free(resolver);
 }
 
@@ -287,7 +289,7 @@ static void wait_for(struct resolve *lookup, struct host *host)
         ask(host);
 }
 
-struct resolve *resolver_lookup(struct resolver *resolver, struct slice name, uint16_t port,
+struct resolve *resolver_lookup(struct resolver *resolver, struct slice host, uint16_t port,
                                 resolve_fn on_resolved, void *arg)
 {
     struct resolve *lookup = mem_new(sizeof(*lookup));
@@ -302,18 +304,18 @@ struct resolve *resolver_lookup(struct resolver *resolver, struct slice name, ui
     loop_task_init(&lookup->task, deliver, lookup);
 
     size_t nul;
-    if (name.len == 0 || name.len > HOST_BYTES_MAX || slice_find(name, '\0', &nul)) {
+    if (host.len == 0 || host.len > HOST_BYTES_MAX || slice_find(host, '\0', &nul)) {
         answer(lookup, NULL, 0);
         return lookup;
     }
-    memcpy(text, name.at, name.len);
-    text[name.len] = '\0';
+    memcpy(text, host.at, host.len);
+    text[host.len] = '\0';
     size_t count = resolve_here(text, here);
-    struct host *host = count > 0 ? NULL : find_host(resolver, text);
-    if (count == 0 && host == NULL)
-        host = add_host(resolver, text);
-    if (host != NULL)
-        wait_for(lookup, host);
+    struct host *known = count > 0 ? NULL : find_host(resolver, text);
+    if (count == 0 && known == NULL)
+        known = add_host(resolver, text);
+    if (known != NULL)
+        wait_for(lookup, known);
     else
         answer(lookup, here, count);
     return lookup;

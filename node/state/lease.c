@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "state/state_priv.h"
 
 enum { ADMIT_ARGS = 5, GRANT_PARTS = 5, REFUSAL_PARTS = 3, SETTLE_ARGS = 14 };
@@ -38,33 +39,36 @@ static void take_grant(struct state *state, struct lease *lease, const struct re
     answer(lease, OK, &grant, NULL);
 }
 
-static void log_strange(const char *what, const struct redisReply *reply)
+/* Once per change: a Redis that is full refuses every admission. */
+static void note_failure(struct state *state, const struct redisReply *reply)
 {
-    if (log_begin(LOG_ERROR, what)) {
+    if (!state->leases.is_admission_failing &&
+        log_begin(LOG_ERROR, "redis cannot answer admissions")) {
         log_text("reply", reply_slice(reply));
         log_end();
     }
+    state->leases.is_admission_failing = true;
 }
 
 static void on_answer(struct fcall *call, enum err err, const struct redisReply *reply)
 {
     struct lease *lease = call->arg;
     struct state *state = lease->state;
-    fcall_free(call);
     struct slice word = reply_slice(reply_at(reply, 0));
-    if (err != OK) {
-        if (err == ERR_REPLY)
-            log_strange("an admission failed", reply);
-        answer(lease, err, NULL, NULL);
-    } else if (slice_eq(word, SLICE("granted")) && reply_count(reply) >= GRANT_PARTS) {
+    fcall_free(call);
+    if (err == OK && slice_eq(word, SLICE("granted")) && reply_count(reply) >= GRANT_PARTS) {
+        state->leases.is_admission_failing = false;
         take_grant(state, lease, reply);
-    } else if (slice_eq(word, SLICE("refused")) && reply_count(reply) >= REFUSAL_PARTS) {
+    } else if (err == OK && slice_eq(word, SLICE("refused")) &&
+               reply_count(reply) >= REFUSAL_PARTS) {
         struct refusal refusal = {.reason = reply_slice(reply_at(reply, 1)),
                                   .retry_ms = reply_number(reply_at(reply, 2))};
+        state->leases.is_admission_failing = false;
         answer(lease, ERR_REFUSED, NULL, &refusal);
     } else {
-        log_strange("an admission was answered strangely", reply_at(reply, 0));
-        answer(lease, ERR_REPLY, NULL, NULL);
+        if (err != ERR_STATE_DOWN)
+            note_failure(state, err == OK ? reply_at(reply, 0) : reply);
+        answer(lease, err == OK ? ERR_REPLY : err, NULL, NULL);
     }
 }
 
@@ -96,20 +100,10 @@ void state_admit(struct state *state, struct lease *lease, const struct admit_re
         fcall_refuse(call, on_answer, lease);
 }
 
-/* Decimal, at the end of digits[24]. */
-static struct slice decimal(uint64_t value, char *digits)
-{
-    char *end = digits + 24, *at = end;
-    do {
-        *--at = (char)('0' + value % 10);
-    } while ((value /= 10) > 0);
-    return (struct slice){at, (size_t)(end - at)};
-}
-
 void state_settle(struct state *state, struct lease *lease, const struct settlement *settlement)
 {
     const struct settlement *s = settlement;
-    char numbers[8][24], model[NAME_MAX_BYTES + 1];
+    char numbers[8][NUMBER_TEXT_MAX], model[NAME_MAX_BYTES + 1];
     if (!lease->is_held)
         return;
     lease->is_held = false;
@@ -120,15 +114,15 @@ void state_settle(struct state *state, struct lease *lease, const struct settlem
         slice_of(lease->subscription),
         slice_of(lease->client),
         slice_of(model),
-        decimal(s->status > 0 ? (uint64_t)s->status : 0, numbers[0]),
+        number_decimal(s->status > 0 ? (uint64_t)s->status : 0, numbers[0]),
         slice_of(outcome_words[s->outcome]),
-        decimal(s->cooldown_ms, numbers[1]),
+        number_decimal(s->cooldown_ms, numbers[1]),
         s->cooldown_reason,
-        decimal(s->input, numbers[2]),
-        decimal(s->output, numbers[3]),
-        decimal(s->cache_read, numbers[4]),
-        decimal(s->cache_write_5m, numbers[5]),
-        decimal(s->cache_write_1h, numbers[6]),
-        decimal(s->duration_ms, numbers[7])};
+        number_decimal(s->input, numbers[2]),
+        number_decimal(s->output, numbers[3]),
+        number_decimal(s->cache_read, numbers[4]),
+        number_decimal(s->cache_write_5m, numbers[5]),
+        number_decimal(s->cache_write_1h, numbers[6]),
+        number_decimal(s->duration_ms, numbers[7])};
     outbox_add(state, fcall_new(&state->calls, VERB_SETTLE, args, SETTLE_ARGS));
 }

@@ -1,10 +1,10 @@
 #include <hiredis/hiredis.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
 #include "base/config.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "state/state_priv.h"
 
 /* Whom to tell; lives until the call is answered. */
@@ -28,11 +28,6 @@ static void on_declared(struct fcall *call, enum err err, const struct redisRepl
     free(declaration);
 }
 
-static struct slice number(struct arena *arena, uint64_t value)
-{
-    return arena_printf(arena, "%llu", (unsigned long long)value);
-}
-
 void state_declare(struct state *state, const struct config *config, state_done_fn on_done,
                    void *arg)
 {
@@ -44,14 +39,15 @@ void state_declare(struct state *state, const struct config *config, state_done_
     arena_init(&texts);
     args[count++] = slice_of(state->node->id);
     args[count++] = slice_of(state->node->boot);
-    args[count++] = number(&texts, config->subscription_count);
+    args[count++] = number_decimal(config->subscription_count, arena_new(&texts, NUMBER_TEXT_MAX));
     for (size_t i = 0; i < config->subscription_count; i++) {
         const struct subscription *sub = &config->subscriptions[i];
         args[count++] = slice_of(sub->name);
-        args[count++] = number(&texts, sub->max_concurrent);
-        args[count++] = number(&texts, sub->priority);
+        args[count++] = number_decimal(sub->max_concurrent, arena_new(&texts, NUMBER_TEXT_MAX));
+        args[count++] = number_decimal(sub->priority, arena_new(&texts, NUMBER_TEXT_MAX));
         args[count++] = sub->is_enabled ? SLICE("1") : SLICE("0");
-        args[count++] = number(&texts, config->rate_limit.burst_limit);
+        args[count++] =
+            number_decimal(config->rate_limit.burst_limit, arena_new(&texts, NUMBER_TEXT_MAX));
     }
     fcall_send(fcall_new(&state->calls, VERB_DECLARE, args, count), on_declared, declaration);
     arena_fini(&texts);
@@ -76,14 +72,15 @@ static void on_swept(struct fcall *call, enum err err, const struct redisReply *
 void state_sweep(struct state *state, const struct node_report *report, state_pulse_fn on_pulse,
                  void *arg)
 {
-    char active[24], lease_ms[24];
+    char active[NUMBER_TEXT_MAX], lease_ms[NUMBER_TEXT_MAX];
     struct sweep *sweep = mem_new(sizeof(*sweep));
     *sweep = (struct sweep){on_pulse, arg};
-    snprintf(active, sizeof(active), "%llu", (unsigned long long)report->active);
-    snprintf(lease_ms, sizeof(lease_ms), "%d", LEASE_MS);
-    const struct slice args[] = {slice_of(state->node->id), slice_of(state->node->boot),
-                                 report->version,           report->config_digest,
-                                 slice_of(active),          slice_of(lease_ms)};
+    const struct slice args[] = {slice_of(state->node->id),
+                                 slice_of(state->node->boot),
+                                 report->version,
+                                 report->config_digest,
+                                 number_decimal(report->active, active),
+                                 number_decimal(LEASE_MS, lease_ms)};
     fcall_send(fcall_new(&state->calls, VERB_SWEEP, args, sizeof(args) / sizeof(args[0])), on_swept,
                sweep);
 }

@@ -158,21 +158,27 @@ static void finish(struct state *state)
     wake(state);
 }
 
+/* The held lease with this id, at *from or behind, or NULL; *from moves on behind it. */
+static struct lease *find_held(struct state *state, struct slice id, struct list **from)
+{
+    while (*from != &state->leases.held) {
+        struct lease *lease = LIST_OWNER(*from, struct lease, link);
+        *from = (*from)->next;
+        if (slice_eq(slice_of(lease->id), id))
+            return lease;
+    }
+    return NULL;
+}
+
 /* The ids come back in the order they were sent in, which is that of `held`: one walk finds all. */
 static void take_lost(struct state *state, const struct redisReply *reply)
 {
-    struct list lost, *link = state->leases.held.next;
+    struct list lost, *from = state->leases.held.next;
     list_init(&lost);
     for (size_t i = 0; i < reply_count(reply); i++) {
-        struct slice id = reply_slice(reply_at(reply, i));
-        while (link != &state->leases.held) {
-            struct lease *lease = LIST_OWNER(link, struct lease, link);
-            link = link->next;
-            if (slice_eq(slice_of(lease->id), id)) {
-                lose(state, lease, &lost);
-                break;
-            }
-        }
+        struct lease *lease = find_held(state, reply_slice(reply_at(reply, i)), &from);
+        if (lease != NULL)
+            lose(state, lease, &lost);
     }
     tell_lost(&lost);
 }

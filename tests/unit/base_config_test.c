@@ -145,6 +145,11 @@ static void test_syntax_errors(void)
         CHECK(strstr(failure.text, "sk-ant") == NULL);
         CHECK(refused(SUB("\"base_url\":\"http://user:sesame@host\""), "credentials"));
         CHECK(strstr(failure.text, "sesame") == NULL);
+        CHECK(refused("{\"subscriptions\":[{\"name\":\"a\",\"api_key_env\":\"sk-ant-q\"}]}",
+                      "found a string"));
+        CHECK(refused("{\"subscriptions\":[{\"name\":\"a\",\"api_key_file\":\"sk-ant-q\"}]}",
+                      "this is a key"));
+        CHECK(strstr(failure.text, "sk-ant") == NULL);
         CHECK(refused(WITH("\"admin\":{\"token\":123}"), "admin.token: found a number"));
     }
 }

@@ -131,6 +131,15 @@ static void test_refused(void)
         CHECK(BAD("0\r\na: \0\r\n"));
         CHECK(BAD("0\r\na: b\r\n c\r\n\r\n"));
     }
+    PROMISE("trailers that belong into a head are refused, others that look like them are not")
+    {
+        CHECK(BAD("0\r\nA: b\r\nCONTENT-length: 5\r\n\r\n"));
+        CHECK(BAD("0\r\nTransfer-Encoding:\r\n\r\n"));
+        CHECK(BAD("0\r\nhost: a\r\n\r\n"));
+        CHECK(BAD("0\r\nTE: a\r\n\r\n"));
+        CHECK(DONE("0\r\ntes: a\r\nt: a\r\nContent-Length-: 5\r\n\r\n", "", 0));
+        CHECK(DONE("0\r\nTransfer-Encoding-and-more: a\r\n\r\n", "", 0));
+    }
 }
 
 /* `before`, then `count` times 'a', then `after`. */

@@ -350,6 +350,7 @@ static void test_framing(void)
         CHECK(parse_with("Transfer-Encoding: \"chunked\"\r\n") == 501);
         CHECK(parse_with("Transfer-Encoding: chunked;a=b\r\n") == 501);
         CHECK(parse_with("Transfer-Encoding:\r\n") == 400);
+        CHECK(parse_with("Transfer-Encoding: chunked\t\r\n") == 400);
         CHECK(parse_with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n") == 400);
         CHECK(parse_with("Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n") == 400);
         CHECK(parse_with("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n") == 400);

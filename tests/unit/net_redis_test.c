@@ -143,12 +143,12 @@ static void once_at_the_end(void)
     static struct call calls[500], later;
     struct chain chain = {.left = 3};
     open_link(&chain.link);
-    kill(server.pid, SIGSTOP);
+    server_pause(&server);
     for (int i = 0; i < 500; i++)
         ask(&chain.link, &calls[i], "PING", "");
     redis_call(chain.link.redis, &SLICE("PING"), 1, on_chain, &chain);
     run_turn(loop);
-    server_end(&server, SIGKILL);
+    server_kill(&server);
     RUN_UNTIL(loop, chain.link.downs > 0 && chain.last.fired > 0);
     check_failed(calls, 500);
     CHECK(chain.left == 0 && chain.last.fired == 1);
@@ -183,7 +183,7 @@ static void deadline(void)
     static struct call calls[10];
     struct link link;
     open_link(&link);
-    kill(server.pid, SIGSTOP);
+    server_pause(&server);
     uint64_t since_ms = clock_ms();
     for (int i = 0; i < 10; i++)
         ask(&link, &calls[i], "PING", "");

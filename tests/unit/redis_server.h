@@ -25,23 +25,29 @@ struct redis_server {
 
 static struct redis_server *server_newest;
 
-static inline void server_end(struct redis_server *server, int signal_number)
+static inline void server_kill(struct redis_server *server)
 {
     if (server->direct != NULL)
         redisFree(server->direct);
     server->direct = NULL;
     if (server->pid <= 0)
         return;
-    kill(server->pid, SIGCONT);
-    kill(server->pid, signal_number);
+    kill(server->pid, SIGKILL);
     waitpid(server->pid, NULL, 0);
     server->pid = 0;
+}
+
+/* Stopped for sure when this returns; kill(pid, SIGCONT) lets it go on. */
+static inline void server_pause(struct redis_server *server)
+{
+    kill(server->pid, SIGSTOP);
+    waitpid(server->pid, NULL, WUNTRACED);
 }
 
 static inline void server_at_exit(void)
 {
     if (server_newest != NULL)
-        server_end(server_newest, SIGKILL);
+        server_kill(server_newest);
 }
 
 static inline void server_exec(const struct redis_server *server)
@@ -117,7 +123,7 @@ static inline void server_start(struct redis_server *server, const char *const *
 static inline void server_stop(struct redis_server *server)
 {
     char command[128];
-    server_end(server, SIGKILL);
+    server_kill(server);
     server_newest = NULL;
     snprintf(command, sizeof(command), "rm -rf -- '%s'", server->dir);
     if (system(command) != 0)

@@ -1,0 +1,270 @@
+// The command line: what it prints, where, and with which exit code. WEIR_BIN names the binary.
+'use strict';
+const { test } = require('node:test');
+const assert = require('node:assert/strict');
+const { execFile, execFileSync } = require('node:child_process');
+const fs = require('node:fs');
+const http = require('node:http');
+const https = require('node:https');
+const os = require('node:os');
+const path = require('node:path');
+
+const binary = process.env.WEIR_BIN;
+assert.ok(binary, 'WEIR_BIN must name the binary to test');
+
+const ONE = { subscriptions: [{ name: 'main', api_key: 'sk-ant-hidden' }] };
+
+// Runs `weir` in an empty folder and with an empty environment, so that nothing of this machine counts.
+function weir(t, args, { env = {}, files = {} } = {}) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'weir-cli-'));
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  for (const [name, content] of Object.entries(files)) {
+    const text = typeof content === 'string' ? content : JSON.stringify(content);
+    fs.writeFileSync(path.join(folder, name), text, { mode: 0o600 });
+  }
+  const options = { cwd: folder, env: { HOME: folder, ...env }, timeout: 20000 };
+  return new Promise((resolve) => {
+    execFile(path.resolve(binary), args, options, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : error.code, stdout, stderr });
+    });
+  });
+}
+
+// A node's stand-in: answers by path, and remembers what it was asked.
+async function standIn(t, answers, tls) {
+  const asked = [];
+  const onRequest = (request, response) => {
+    asked.push(request);
+    const [status, body] = answers[request.url] ?? [404, '{}'];
+    response.writeHead(status).end(typeof body === 'string' ? body : JSON.stringify(body));
+  };
+  const server = tls ? https.createServer(tls, onRequest) : http.createServer(onRequest);
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const { port } = server.address();
+  return { asked, port, url: `${tls ? 'https' : 'http'}://127.0.0.1:${port}` };
+}
+
+const STATUS = {
+  subscriptions: [
+    { name: 'main', active_connections: 4, max_concurrent: 5, available: 1, in_cooldown: false, cooldown_remaining: 0,
+      total_requests: 12034, total_errors: 3, enabled: true, tokens: { input: 1200000, output: 34000 } },
+    { name: 'spare', active_connections: 0, max_concurrent: 10, available: 10, in_cooldown: true,
+      cooldown_remaining: 42, cooldown_reason: 'retry-after', total_requests: 8, total_errors: 0, enabled: true },
+    { name: 'old', active_connections: 0, max_concurrent: 5, enabled: false },
+  ],
+  total_active: 4, total_capacity: 15, available_capacity: 11, redis: 'up', pool: 'production',
+  node: { id: 'node-a', boot: '00000001', version: '0.1.0' },
+  nodes: [{ id: 'node-a', version: '0.1.0', config: 'abcd1234', seen_ms_ago: 100, active: 4 },
+          { id: 'node-b', version: '0.1.0', config: 'abcd1234', seen_ms_ago: 30000, active: 0 }],
+};
+
+test('without a command it explains itself and fails', async (t) => {
+  const { code, stdout, stderr } = await weir(t, []);
+  assert.equal(code, 2);
+  assert.equal(stdout, '');
+  assert.match(stderr, /Usage: weir COMMAND/);
+});
+
+test('help and version go to standard output', async (t) => {
+  for (const args of [['help'], ['--help'], ['-h']]) {
+    const { code, stdout } = await weir(t, args);
+    assert.equal(code, 0);
+    for (const command of ['serve', 'check', 'status', 'health', 'version']) assert.match(stdout, new RegExp(`\n  ${command} `));
+  }
+  for (const args of [['version'], ['--version']]) assert.match((await weir(t, args)).stdout, /^weir \d+\.\d+\.\d+\n$/);
+});
+
+test('every command explains itself', async (t) => {
+  for (const command of ['serve', 'check', 'status', 'health', 'version', 'help']) {
+    const { code, stdout } = await weir(t, [command, '--help']);
+    assert.equal(code, 0);
+    assert.ok(stdout.startsWith(`weir ${command}: `), stdout);
+    assert.equal((await weir(t, ['help', command])).stdout, stdout);
+  }
+});
+
+test('help config names every section, with defaults and variables', async (t) => {
+  const { code, stdout } = await weir(t, ['help', 'config']);
+  assert.equal(code, 0);
+  for (const word of ['subscriptions[].max_concurrent', 'server.port  PORT', 'Default: 8080', 'redis.url', 'logging.format']) {
+    assert.ok(stdout.includes(word), word);
+  }
+  for (const line of stdout.split('\n')) assert.ok(line.length <= 90, line);
+});
+
+test('what is not understood is named, with a hint, and the exit code is 2', async (t) => {
+  const cases = [
+    [['chek'], /unknown command "chek"; did you mean "check"\?/],
+    [['frobnicate'], /`weir help` lists them/],
+    [['help', 'frobnicate'], /unknown command/],
+    [['status', '--jsn'], /unknown option --jsn; did you mean --json\?/],
+    [['check', '--json'], /check: unknown option --json/],
+    [['check', '--config'], /--config wants a FILE/],
+    [['check', '--config='], /--config wants a FILE/],
+    [['status', '--json=yes'], /--json takes no value/],
+    [['check', 'extra'], /did not expect "extra"/],
+    [['status', '--url', 'localhost:8080'], /expected a URL like http:/],
+  ];
+  for (const [args, words] of cases) {
+    const { code, stdout, stderr } = await weir(t, args);
+    assert.equal(code, 2, args.join(' '));
+    assert.equal(stdout, '');
+    assert.match(stderr, words);
+  }
+});
+
+test('check says what a node would do, and shows no secret', async (t) => {
+  const config = {
+    subscriptions: [
+      { name: 'main', api_key: 'sk-ant-hidden' },
+      { name: 'spare', api_key: 'sk-ant-oat-hidden', max_concurrent: 10, enabled: false, base_url: 'https://h.example/x' },
+    ],
+    redis: { url: 'redis://user:hidden@cache.example:6380/1', pool: 'p' },
+    admin: { token: 'hidden' },
+  };
+  for (const args of [['check'], ['check', '--config', 'config.json'], ['check', '--config=config.json']]) {
+    const { code, stdout, stderr } = await weir(t, args, { files: { 'config.json': config } });
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /listens +http:\/\/127\.0\.0\.1:8080/);
+    assert.match(stdout, /redis +cache\.example:6380/);
+    assert.match(stdout, /pool +weir:\{p\}/);
+    assert.match(stdout, /capacity +5 slots on 1 subscription\n/);
+    assert.match(stdout, /\nmain +API key +5 +1 +https:\/\/api\.anthropic\.com\n/);
+    assert.match(stdout, /\nspare +OAuth token +10 +1 +https:\/\/h\.example\/x +\(disabled\)\n/);
+    assert.ok(!(stdout + stderr).includes('hidden'));
+    assert.ok(!stdout.includes('\x1b'));
+  }
+});
+
+test('check and serve refuse a wrong config alike, naming the place', async (t) => {
+  const cases = [
+    ['{"server": {"port": 1},}', /config\.json:1:\d+: not valid JSON.*comma too many/],
+    [{ ...ONE, server: { prot: 1 } }, /config\.json: server\.prot: unknown field; did you mean "port"\?/],
+    [{ ...ONE, queue: {} }, /config\.json: queue: not supported by this version/],
+    [{ ...ONE, server: { host: '0.0.0.0' } }, /server\.host: 0\.0\.0\.0 can be reached.*"auth": "open"/],
+    [{ ...ONE, redis: { url: 'redis+cluster://a,b' } }, /redis.*not supported/],
+    [{ ...ONE, redis: { url: 'http://a' } }, /redis/],
+  ];
+  for (const command of ['check', 'serve'])
+    for (const [config, words] of cases) {
+      const { code, stderr } = await weir(t, [command], { files: { 'config.json': config } });
+      assert.equal(code, 2, `${command}: ${stderr}`);
+      assert.match(stderr, words);
+    }
+});
+
+test('with nothing configured, the three ways to do so are shown', async (t) => {
+  for (const command of ['check', 'serve']) {
+    const { code, stderr } = await weir(t, [command]);
+    assert.equal(code, 2);
+    for (const way of ['ANTHROPIC_API_KEYS=', '.env', 'config.json']) assert.ok(stderr.includes(way), stderr);
+  }
+});
+
+test('keys come from the environment or from .env', async (t) => {
+  const fromEnvironment = await weir(t, ['check'], { env: { ANTHROPIC_API_KEYS: 'sk-a, sk-ant-oat-b' } });
+  assert.equal(fromEnvironment.code, 0, fromEnvironment.stderr);
+  assert.match(fromEnvironment.stdout, /key-1 +API key/);
+  assert.match(fromEnvironment.stdout, /key-2 +OAuth token/);
+  const fromFile = await weir(t, ['check'], { files: { '.env': 'export ANTHROPIC_API_KEY="sk-a" # mine\nPORT=9\n' } });
+  assert.equal(fromFile.code, 0, fromFile.stderr);
+  assert.match(fromFile.stdout, /127\.0\.0\.1:9,/);
+});
+
+test('warnings go to standard error and change no exit code', async (t) => {
+  const { code, stderr } = await weir(t, ['check'], { env: { ANTHROPIC_API_KEYS: 'same,same' } });
+  assert.equal(code, 0);
+  assert.match(stderr, /warning: .*same key/);
+});
+
+test('status shows subscriptions and nodes in columns', async (t) => {
+  const node = await standIn(t, { '/status': [200, STATUS] });
+  const { code, stdout, stderr } = await weir(t, ['status', '--url', node.url]);
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^pool production: 4 running, 11 of 15 slots free; redis up; seen by node node-a\n/);
+  assert.match(stdout, /\nmain +########\.\. +4\/5 +12\.0k +3 +1\.2M +34\.0k +ready\n/);
+  assert.match(stdout, /\nspare .* cooling for 42 s: retry-after\n/);
+  assert.match(stdout, /\nold .* disabled\n/);
+  assert.match(stdout, /\nnode-b +0 +0\.1\.0 +abcd1234 +30 s ago\n/);
+  assert.ok(!stdout.includes('\x1b'));
+  const lines = stdout.split('\n').filter((line) => /^(main|spare|old) /.test(line));
+  assert.equal(new Set(lines.map((line) => line.search(/[\d]+\/\d/) + line.match(/\d+\/\d+/)[0].length)).size, 1);
+});
+
+test('status --json is the answer itself', async (t) => {
+  const node = await standIn(t, { '/status': [200, STATUS] });
+  const { stdout } = await weir(t, ['status', '--json'], { env: { WEIR_URL: `${node.url}/` } });
+  assert.deepEqual(JSON.parse(stdout), STATUS);
+});
+
+test('the node is found by the config, and shown the admin token', async (t) => {
+  const node = await standIn(t, { '/status': [200, STATUS], '/health': [200, {}] });
+  const config = { ...ONE, server: { host: '0.0.0.0', port: node.port }, auth: 'open', admin: { token: 'open-sesame' } };
+  const { code, stderr } = await weir(t, ['status'], { files: { 'config.json': config } });
+  assert.equal(code, 0, stderr);
+  assert.equal(node.asked[0].headers['x-admin-token'], 'open-sesame');
+  assert.equal((await weir(t, ['health'], { files: { 'config.json': config } })).code, 0);
+  assert.equal((await weir(t, ['health'], { env: { PORT: String(node.port) } })).code, 0);
+});
+
+test('a proxy meant for the world is not asked for a node', async (t) => {
+  const node = await standIn(t, { '/health': [200, {}] });
+  const env = { http_proxy: 'http://127.0.0.1:1', ALL_PROXY: 'http://127.0.0.1:1' };
+  assert.equal((await weir(t, ['health', '--url', node.url], { env })).code, 0);
+});
+
+test('a node that serves HTTPS is recognised by its own certificate, and only by that', async (t) => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'weir-tls-'));
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  const make = (name) => {
+    const [cert, key] = [path.join(folder, `${name}.pem`), path.join(folder, `${name}.key`)];
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
+      '-subj', `/CN=${name}.example`, '-keyout', key, '-out', cert], { stdio: 'ignore' });
+    return { cert, key };
+  };
+  const [own, other] = [make('own'), make('other')];
+  const tls = { cert: fs.readFileSync(own.cert), key: fs.readFileSync(own.key) };
+  const node = await standIn(t, { '/health': [200, {}] }, tls);
+  const config = (files) => ({ 'config.json': { ...ONE, server: { port: node.port, tls: files } } });
+  const right = await weir(t, ['health'], { files: config(own) });
+  assert.equal(right.code, 0, right.stderr);
+  const wrong = await weir(t, ['health'], { files: config(other) });
+  assert.equal(wrong.code, 1);
+  assert.equal((await weir(t, ['health', '--url', node.url])).code, 1);
+});
+
+test('a node that is away, refuses or is none is told apart, with exit code 1', async (t) => {
+  const refusing = await standIn(t, { '/status': [401, {}] });
+  const down = await standIn(t, { '/status': [503, { type: 'error', error: { message: 'Redis \x1b[31mis away' } }], '/health': [500, ''] });
+  const other = await standIn(t, { '/status': [200, '<html>'] });
+  const cases = [
+    [['status', '--url', 'http://127.0.0.1:1'], /no answer from http:\/\/127\.0\.0\.1:1/],
+    [['status', '--url', refusing.url], /refuses \(401\).*WEIR_ADMIN_TOKEN/],
+    [['status', '--url', down.url], /answered 503: Redis \?\[31mis away/],
+    [['health', '--url', down.url], /answered 500/],
+    [['status', '--url', other.url], /not as a Weir node does/],
+  ];
+  for (const [args, words] of cases) {
+    const { code, stderr } = await weir(t, args);
+    assert.equal(code, 1, args.join(' '));
+    assert.match(stderr, words);
+  }
+});
+
+test('an address that is only a guess is called one', async (t) => {
+  const { code, stderr } = await weir(t, ['health'], { env: { PORT: '1' } });
+  assert.equal(code, 1);
+  assert.match(stderr, /127\.0\.0\.1:1: .*a guess.*--url/);
+  const free = await weir(t, ['status'], { env: { ANTHROPIC_API_KEY: 'k', PORT: '0' } });
+  assert.equal(free.code, 2);
+  assert.match(free.stderr, /server\.port is 0.*--url/);
+});
+
+test('output that cannot be written is a failure', async (t) => {
+  if (!fs.existsSync('/dev/full')) return t.skip('no /dev/full');
+  const full = fs.openSync('/dev/full', 'w');
+  t.after(() => fs.closeSync(full));
+  assert.throws(() => execFileSync(path.resolve(binary), ['version'], { stdio: ['ignore', full, 'ignore'] }),
+    (error) => error.status === 1);
+});

@@ -1,0 +1,154 @@
+'use strict';
+const assert = require('node:assert/strict');
+const { after, before, beforeEach, test } = require('node:test');
+const { startPool } = require('./helper');
+
+let server, pool;
+before(async () => ({ server, pool } = await startPool()));
+beforeEach(() => pool.redis('FLUSHALL'));
+after(() => server.stop());
+
+async function makeBusy() {
+    await pool.declare({
+        alpha: { max: 3, burst: 10 },
+        beta: { max: 2, priority: 2 },
+        gamma: { enabled: 0 },
+    });
+    await pool.sweep({ version: '1.2', digest: 'abc', active: 2 });
+    const one = await pool.admit({ client: 'anna', model: 'opus' });
+    await pool.admit({ client: 'bert', model: 'haiku' });
+    await pool.settle(one, {
+        status: 429,
+        outcome: 'error',
+        cooldownMs: 90000,
+        reason: 'limited',
+        input: 10,
+        output: 2,
+    });
+}
+
+test('a snapshot has all that /status needs', async () => {
+    await makeBusy();
+    const { pool: all, subs, nodes, total, today } = await pool.snapshot();
+    assert.deepEqual(Object.keys(subs), ['alpha', 'beta', 'gamma']);
+    const { alpha, gamma } = subs;
+    assert.deepEqual(
+        [
+            alpha.active,
+            alpha.max,
+            alpha.available,
+            alpha.in_cooldown,
+            alpha.enabled,
+            alpha.total_requests,
+            alpha.total_errors,
+            alpha.total_input,
+            alpha.cooldown_reason,
+            gamma.enabled,
+        ],
+        ['1', '3', '2', '1', '1', '1', '1', '10', 'limited', '0'],
+    );
+    assert.ok(alpha.cooldown_remaining_ms > 80000 && alpha.cooldown_remaining_ms <= 90000);
+    assert.deepEqual(
+        [
+            all.subscriptions,
+            all.active,
+            all.capacity,
+            all.available,
+            all.leases,
+            all.cooling,
+            all.nodes_alive,
+        ],
+        ['3', '1', '5', '4', '1', '1', '1'],
+    );
+    assert.ok(Math.abs(all.now_ms - Date.now()) < 60000);
+    assert.equal(all.library, pool.version);
+    assert.deepEqual(
+        [nodes.n1.boot, nodes.n1.version, nodes.n1.digest, nodes.n1.active, nodes.n1.alive],
+        ['0000000a', '1.2', 'abc', '2', '1'],
+    );
+    assert.equal(total.requests, '1');
+    assert.deepEqual(today, total);
+});
+
+test('every value of a snapshot is a string, every section a kind and a flat list', async () => {
+    await makeBusy();
+    const sections = await pool.client.sendCommand([
+        'FCALL_RO',
+        `weir_snapshot_${pool.version}`,
+        '1',
+        pool.base,
+    ]);
+    assert.deepEqual(
+        sections.map((s) => s[0]),
+        ['pool', 'subscription', 'subscription', 'subscription', 'node', 'total', 'today'],
+    );
+    for (const section of sections) {
+        assert.equal(section.length, 2);
+        assert.equal(section[1].length % 2, 0);
+        assert.ok(section[1].every((value) => typeof value === 'string'));
+    }
+});
+
+test('looking changes nothing', async () => {
+    await makeBusy();
+    const before = await pool.dump();
+    await pool.snapshot();
+    await pool.status();
+    assert.equal(await pool.dump(), before);
+});
+
+test('an empty pool can be looked at', async () => {
+    const { pool: all, subs, total } = await pool.snapshot();
+    assert.deepEqual(
+        [all.subscriptions, all.active, all.swept_ms_ago, Object.keys(subs).length],
+        ['0', '0', '-1', 0],
+    );
+    assert.equal(total.requests, '0');
+    assert.match((await pool.status()).join('\n'), /0 of 0 slots in use/);
+});
+
+test('weir_status prints the whole pool for a person', async () => {
+    await makeBusy();
+    const text = (await pool.status()).join('\n');
+    assert.match(text, /^pool weir:\{main\} {2}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$/m);
+    assert.match(
+        text,
+        /1 of 5 slots in use, 4 free, 1 leases; 3 subscriptions, 1 cooling; 1 of 1 nodes alive/,
+    );
+    assert.match(text, /^ {2}alpha +1\/3 +on +1m \d+s limited +1 +10 +1 +1 /m);
+    assert.match(text, /^ {2}gamma +0\/5 +off +- /m);
+    assert.match(text, /^ {2}n1 +0000000a +2 +\S+ ago +\S+ +1\.2 +abc$/m);
+    assert.match(text, /^ {2}anna +1 +1 +10 +2$/m);
+    assert.match(text, /^ {2}n1\.0000000a\.0-\d+ +alpha +bert +haiku +\S+ +1[45]\.\ds$/m);
+    for (const line of text.split('\n')) {
+        assert.ok(line.length < 200, line);
+    }
+});
+
+test('weir_status says what is wrong: no sweeps, other configurations, silent nodes', async () => {
+    await makeBusy();
+    await pool.as({ node: 'n2' }).sweep({ digest: 'other' });
+    assert.match(
+        (await pool.status()).join('\n'),
+        /ATTENTION: living nodes run with different configurations/,
+    );
+    const ago = (await pool.now()) - 50000;
+    await pool.redis('HSET', pool.key('sweeps'), 'last_ms', `${ago}`);
+    await pool.redis('ZADD', pool.key('nodes'), `${ago}`, 'n2');
+    const text = (await pool.status()).join('\n');
+    assert.match(text, /ATTENTION: no node has swept for 50\.\ds/);
+    assert.match(text, /^ {2}n2 .*SILENT/m);
+});
+
+test('weir_status cuts long lists and says so', async () => {
+    await pool.declare({ a: { max: 100 } });
+    for (let i = 0; i < 60; i += 1) {
+        await pool.admit();
+    }
+    for (let i = 0; i < 30; i += 1) {
+        await pool.settle(await pool.admit({ client: `bot-${i}` }));
+    }
+    const text = (await pool.status()).join('\n');
+    assert.match(text, /\.\.\. and 10 more/);
+    assert.equal(text.match(/bot-\d+ /g).length, 20);
+});
