@@ -64,9 +64,11 @@ struct node {
 
 static void on_declared(enum err err, struct slice message, void *arg)
 {
-    (void)arg;
+    struct node *n = arg;
     if (err == ERR_REPLY)
         log_message(LOG_ERROR, "Redis refused this node's subscriptions: %.*s", SLICE_ARG(message));
+    for (unsigned i = 0; err == OK && n->phase == PHASE_STARTING && i < n->shared.worker_count; i++)
+        worker_pool_declared(n->workers[i]);
 }
 
 static void declare(struct node *n)

@@ -42,7 +42,8 @@ struct node_shared {
 
 struct worker *worker_start(struct node_shared *shared, unsigned number, int listener,
                             struct config *config);
-/* All four from the control thread. */
+/* All from the control thread. */
+void worker_pool_declared(struct worker *worker); /* requests can be admitted: serve */
 void worker_use_config(struct worker *worker, struct config *config);
 void worker_drain(struct worker *worker);     /* no new connections; the count below becomes true */
 void worker_break(struct worker *worker);     /* cut off what runs */

@@ -34,6 +34,7 @@ struct worker {
     struct admin *admin;
     struct proxy proxy;
     struct deadline ready_deadline;
+    bool is_pool_declared; /* Redis knows the subscriptions */
     struct loop_timer *drain_timer;
     _Atomic unsigned open;
 };
@@ -93,10 +94,16 @@ static void on_ready_late(void *arg)
     serve(arg);
 }
 
+static void serve_if_ready(struct worker *w)
+{
+    if (w->is_pool_declared && state_is_up(w->state))
+        serve(w);
+}
+
 static void on_state_change(bool is_up, void *arg)
 {
-    if (is_up)
-        serve(arg);
+    (void)is_up;
+    serve_if_ready(arg);
 }
 
 static bool is_draining(void *arg)
@@ -157,6 +164,18 @@ void worker_use_config(struct worker *w, struct config *config)
     struct order *order = mem_new(sizeof(*order));
     *order = (struct order){w, config_hold(config)};
     loop_post(w->loop, take_config, order);
+}
+
+static void pool_declared(void *arg)
+{
+    struct worker *w = arg;
+    w->is_pool_declared = true;
+    serve_if_ready(w);
+}
+
+void worker_pool_declared(struct worker *w)
+{
+    loop_post(w->loop, pool_declared, w);
 }
 
 static void count_open(void *arg)

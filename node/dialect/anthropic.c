@@ -16,9 +16,11 @@ static const struct {
     {413, "request_too_large"},
     {429, "rate_limit_error"},
     {500, "api_error"},
+    {501, "invalid_request_error"},
     {502, "api_error"},
     {503, "api_error"},
     {504, "timeout_error"},
+    {505, "invalid_request_error"},
     {529, "overloaded_error"},
 };
 

@@ -140,7 +140,7 @@ struct notes {
     unsigned hosts;
     unsigned lengths;
     unsigned codings;
-    bool has_tab; /* beside the coding: some readers then do not see that it is chunked */
+    bool has_tab; /* beside length or coding: readers differ in what they make of it */
     bool is_close;
     bool is_keep_alive;
     bool is_continue;
@@ -194,13 +194,14 @@ static void note_field(struct notes *notes, const struct http1_header *header, s
         if (slice_eq_nocase(name, SLICE("content-length"))) {
             notes->length = value;
             notes->lengths++;
+            notes->has_tab |= slice_find(raw, '\t', &at);
         }
         break;
     case 17:
         if (slice_eq_nocase(name, SLICE("transfer-encoding"))) {
             notes->coding = value;
             notes->codings++;
-            notes->has_tab = slice_find(raw, '\t', &at);
+            notes->has_tab |= slice_find(raw, '\t', &at);
         }
         break;
     default:
@@ -269,7 +270,7 @@ static int judge_framing(const struct notes *notes, unsigned minor, enum http1_f
             return refuse(501, why, "a Transfer-Encoding other than chunked");
         *framing = HTTP1_CHUNKED;
     } else if (notes->lengths == 1) {
-        if (!slice_number(notes->length, INT64_MAX, length))
+        if (notes->has_tab || !slice_number(notes->length, INT64_MAX, length))
             return refuse(400, why, "a malformed Content-Length");
         *framing = HTTP1_SIZED;
     }

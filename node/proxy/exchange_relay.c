@@ -95,6 +95,42 @@ static void relay_end(struct exchange *x)
     exchange_finish(x, ENDING_OK);
 }
 
+/* Say in the stream itself that this was not the end, where the caller's reader can understand it. */
+static void say_broken(struct exchange *x, const char *message)
+{
+    struct buf event;
+    if (!x->answer.is_sse || x->answer.is_coded || x->answer.framing == HTTP1_SIZED)
+        return;
+    buf_init(&event, EVENT_BYTES_MAX);
+    if (x->watch != NULL && !watch_at_event_start(x->watch)) {
+        bool fits = buf_append(&event, SLICE("\n\n"));
+        assert(fits);
+    }
+    anthropic_error_event(&event, 502, slice_of(message), x->id);
+    struct slice piece = buf_slice(&event);
+    http_call_body(x->call, &piece, 1, false);
+    buf_fini(&event);
+}
+
+static void break_off(struct exchange *x, const char *message)
+{
+    struct http_call *call = x->call;
+    metrics_add(x->proxy->metrics, COUNT_ATTEMPTS_BROKEN, 1);
+    say_broken(x, message);
+    exchange_settle(x, OUTCOME_ERROR);
+    x->call = NULL;
+    http_call_break(call);
+    exchange_finish(x, ENDING_BROKEN);
+}
+
+/* A message stream that ends without message_stop was cut, however politely its connection ended. */
+static bool looks_cut(const struct exchange *x)
+{
+    return x->watch != NULL && x->answer.is_sse && !x->answer.is_coded &&
+           watch_is_message(x->watch) && !watch_saw_stop(x->watch) &&
+           watch_error_type(x->watch).len == 0;
+}
+
 static void pass_on(struct exchange *x, const struct slice *pieces, unsigned count, bool is_end)
 {
     if (!x->has_begun)
@@ -105,8 +141,13 @@ static void pass_on(struct exchange *x, const struct slice *pieces, unsigned cou
         if (x->watch != NULL)
             watch_feed(x->watch, pieces[i]);
     }
-    http_call_body(x->call, pieces, count, is_end);
-    if (is_end) {
+    bool is_cut = is_end && looks_cut(x);
+    http_call_body(x->call, pieces, count, is_end && !is_cut);
+    if (is_cut) {
+        log_message(LOG_WARN, "%.*s: the provider's stream ended without message_stop",
+                    SLICE_ARG(x->id));
+        break_off(x, "the provider ended its stream without finishing the message");
+    } else if (is_end) {
         relay_end(x);
     } else if (http_call_waiting(x->call) > RELAY_WAITING_MAX && !x->is_paused) {
         x->is_paused = true;
@@ -165,34 +206,6 @@ void exchange_relay_drained(struct exchange *x)
     x->is_paused = false;
     if (!list_is_linked(&x->renewal.link))
         upstream_resume(x->attempt.upstream);
-}
-
-/* Say in the stream itself that this was not the end, where the caller's reader can understand it. */
-static void say_broken(struct exchange *x, const char *message)
-{
-    struct buf event;
-    if (!x->answer.is_sse || x->answer.is_coded || x->answer.framing == HTTP1_SIZED)
-        return;
-    buf_init(&event, EVENT_BYTES_MAX);
-    if (x->watch != NULL && !watch_at_event_start(x->watch)) {
-        bool fits = buf_append(&event, SLICE("\n\n"));
-        assert(fits);
-    }
-    anthropic_error_event(&event, 502, slice_of(message), x->id);
-    struct slice piece = buf_slice(&event);
-    http_call_body(x->call, &piece, 1, false);
-    buf_fini(&event);
-}
-
-static void break_off(struct exchange *x, const char *message)
-{
-    struct http_call *call = x->call;
-    metrics_add(x->proxy->metrics, COUNT_ATTEMPTS_BROKEN, 1);
-    say_broken(x, message);
-    exchange_settle(x, OUTCOME_ERROR);
-    x->call = NULL;
-    http_call_break(call);
-    exchange_finish(x, ENDING_BROKEN);
 }
 
 void exchange_relay_failed(struct exchange *x, enum err err, const char *detail)
