@@ -15,10 +15,10 @@
 #include "net/redis.h"
 
 #include <assert.h>
-#include <event2/util.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -30,7 +30,8 @@
 enum {
     TICK_MS = 250,
     STOOD_STILL_MS = 1000, /* between two ticks: then lateness says nothing about Redis */
-    STEADY_MS = 2000,      /* up for so long: the next loss starts with the first backoff again */
+    QUIET_TICKS_MAX = 4,
+    STEADY_MS = 2000, /* up for so long: the next loss starts with the first backoff again */
     READ_BYTES = 16384,
     REPLY_BYTES_MAX = 64 << 20,
     OUT_BYTES_MAX = 4 << 20,
@@ -103,8 +104,9 @@ static void note_away(struct redis *redis)
 /* Half of the backoff is certain, half is chance, so that nodes do not come back in step. */
 static uint64_t next_backoff_ms(struct redis *redis)
 {
-    uint32_t chance;
-    evutil_secure_rng_get_bytes(&chance, sizeof(chance));
+    uint32_t chance = 0;
+    if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) < 0)
+        chance = (uint32_t)clock_ns();
     uint64_t half_ms = redis->backoff_ms / 2;
     redis->backoff_ms *= 2;
     if (redis->backoff_ms > BACKOFF_MAX_MS)
@@ -186,6 +188,7 @@ bool redis_send(struct redis *redis, const struct slice *args, size_t count,
     if (redis->sent.count >= REDIS_QUEUE_MAX || !redis_command_put(&redis->out, args, count))
         return false;
     loop_defer(redis->loop, &redis->flush);
+    redis->quiet_ticks = 0;
     return redis_queue_push(&redis->sent, waiting);
 }
 
@@ -295,6 +298,17 @@ static bool is_late(const struct redis *redis, uint64_t now_ms)
            now_ms >= oldest->since_ns / 1000000 + REDIS_CALL_TIMEOUT_MS;
 }
 
+/* A connection nobody uses is asked now and then, or its death would show only to the next caller.
+ */
+static void ask_if_quiet(struct redis *redis)
+{
+    const struct slice ping = SLICE("PING");
+    struct redis_waiting waiting = {.since_ns = clock_ns()};
+    if (redis->step == REDIS_UP && ++redis->quiet_ticks >= QUIET_TICKS_MAX &&
+        !redis_send(redis, &ping, 1, waiting))
+        redis_lose(redis, "nothing can be sent any more");
+}
+
 /* A process that stood still finds its calls late although the answers have long been there: they
  * are read first, and the first tick after standing still judges nobody. */
 static void on_tick(void *arg)
@@ -303,6 +317,7 @@ static void on_tick(void *arg)
     uint64_t now_ms = clock_ms();
     bool stood_still = now_ms - redis->ticked_ms > STOOD_STILL_MS;
     redis->ticked_ms = now_ms;
+    ask_if_quiet(redis);
     if (stood_still || !is_late(redis, now_ms))
         return;
     on_readable(redis);

@@ -4,7 +4,8 @@
  * registered, and all commands of a loop turn leave in one write. Commands are answered in order.
  * The link reconnects with backoff (100 ms doubling to 2 s, with jitter); while it is away every
  * call fails with ERR_STATE_DOWN. A call that gets no answer within its deadline ends the
- * connection, because later answers could not be told apart in time. LOADING, READONLY,
+ * connection, because later answers could not be told apart in time; a connection nobody uses is
+ * asked every second, so that its death is known before someone needs it. LOADING, READONLY,
  * CLUSTERDOWN, MASTERDOWN and the like mean this is no server to work with: they count as away.
  *
  * Every callback fires exactly once, never before the call returns. */

@@ -41,6 +41,7 @@ struct redis {
     struct deadline attempt; /* until UP */
     struct deadline retry;
     uint64_t ticked_ms, up_ms, away_ms, backoff_ms;
+    unsigned quiet_ticks; /* since a command was sent */
 
     bool is_known_away; /* it has been logged, and on_down called or about to be */
     bool owes_on_down;

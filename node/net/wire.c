@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
@@ -11,6 +12,7 @@
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
 static void on_closed(evutil_socket_t fd, short what, void *arg);
+static void look_for_reset(void *arg);
 
 void wire_init(struct wire *w, struct loop *loop, int fd, SSL *ssl, const struct wire_events *events,
                void *arg)
@@ -20,6 +22,7 @@ void wire_init(struct wire *w, struct loop *loop, int fd, SSL *ssl, const struct
     event_assign(&w->readable, loop_base(loop), fd, EV_READ | EV_PERSIST, on_readable, w);
     event_assign(&w->writable, loop_base(loop), fd, EV_WRITE, on_writable, w);
     event_assign(&w->closed, loop_base(loop), fd, EV_CLOSED | EV_PERSIST, on_closed, w);
+    deadline_init(&w->look, look_for_reset, w);
 }
 
 void wire_close(struct wire *w)
@@ -29,6 +32,7 @@ void wire_close(struct wire *w)
     event_del(&w->readable);
     event_del(&w->writable);
     event_del(&w->closed);
+    deadline_clear(&w->look);
     if (w->ssl != NULL) {
         if (!w->has_failed && SSL_is_init_finished(w->ssl))
             SSL_shutdown(w->ssl); /* says close_notify if there is room; nobody waits for the answer */
@@ -75,11 +79,28 @@ void wire_start_tls(struct wire *w, SSL *ssl)
     event_active(&w->writable, EV_WRITE, 0);
 }
 
+/* libevent tells a reset to those who read or write, not to those who wait for EV_CLOSED; and bytes
+ * that lie unread hide it from a peek. So the state of the connection itself is asked for. */
+static void look_for_reset(void *arg)
+{
+    struct wire *w = arg;
+    struct tcp_info info = {0};
+    socklen_t len = sizeof(info);
+    if (getsockopt(w->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_state != TCP_CLOSE)
+        deadline_set(w->loop, &w->look, LOOP_TICK_MS);
+    else
+        w->events->on_closed(w->arg);
+}
+
 void wire_set_reading(struct wire *w, bool is_on)
 {
     if (w->is_reading == is_on || w->fd < 0)
         return;
     w->is_reading = is_on;
+    if (is_on)
+        deadline_clear(&w->look);
+    else
+        deadline_set(w->loop, &w->look, LOOP_TICK_MS);
     event_del(is_on ? &w->closed : &w->readable);
     event_add(is_on ? &w->readable : &w->closed, NULL);
     if (is_on && w->ssl != NULL && SSL_has_pending(w->ssl))
@@ -91,6 +112,7 @@ void wire_stop_watching(struct wire *w)
     if (w->fd < 0)
         return;
     w->is_reading = false;
+    deadline_clear(&w->look);
     event_del(&w->readable);
     event_del(&w->closed);
 }

@@ -35,6 +35,7 @@ struct wire {
     struct event readable; /* persistent while reading is on */
     struct event writable;
     struct event closed; /* persistent while reading is off */
+    struct deadline look; /* while reading is off: see look_for_reset() */
     bool is_reading;
     bool is_connecting; /* TCP, then TLS handshake of a client */
     bool has_failed;    /* a write failed: everything written after that is dropped */
