@@ -13,7 +13,7 @@ RUN cmake --preset release \
 FROM debian:trixie-slim AS runtime
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates libcurl4t64 libevent-core-2.1-7t64 \
-        libevent-extra-2.1-7t64 libhiredis1.1.0 libjansson4 libssl3t64 zlib1g \
+        libevent-extra-2.1-7t64 libevent-pthreads-2.1-7t64 libhiredis1.1.0 libjansson4 libssl3t64 zlib1g \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --user-group --no-log-init --shell /usr/sbin/nologin \
         --home-dir /var/lib/weir --create-home weir

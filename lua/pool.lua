@@ -29,9 +29,9 @@ pool.MODELS_MAX = 200
 pool.OPEN_MAX = 5000          -- lines of the open book
 pool.DAYS_KEPT_S = 35 * 86400
 pool.MINUTES_KEPT_S = 48 * 3600
-pool.BURST_MAX = 100000
+pool.BURST_MAX = 1000000
 pool.COOLDOWN_MS_MAX = 31 * 86400000
-pool.COUNT_MAX = 1000000000000
+pool.COUNT_MAX = 1000000000000 -- one settlement's number of tokens or ms; more is cut
 
 -- keys --------------------------------------------------------------------------------------------
 
@@ -152,6 +152,11 @@ function pool.integer(value, argument, min, max)
         pool.refuse(argument, string.format("an integer from %.0f to %.0f", min, max), value)
     end
     return number
+end
+
+-- A number that has come from an upstream: too large is no reason to lose a settlement.
+function pool.amount(value, argument, ceiling)
+    return math.min(pool.integer(value, argument, 0, 2 ^ 64), ceiling)
 end
 
 function pool.lease_ms(value)

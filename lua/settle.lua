@@ -16,23 +16,23 @@ local function read_request(argv)
     if not OUTCOMES[argv[6]] then
         pool.refuse("outcome", "ok, error or cancelled", argv[6])
     end
-    local count_max = pool.COUNT_MAX
+    local amount, count_max = pool.amount, pool.COUNT_MAX
     return {
         id = pool.lease_id(argv[1], "id"),
         sub = pool.name(argv[2], "sub"),
         client = pool.name(argv[3], "client"),
         model = pool.name(argv[4], "model"),
         status = pool.integer(argv[5], "status", 0, 999),
-        cooldown_ms = pool.integer(argv[7], "cooldown_ms", 0, pool.COOLDOWN_MS_MAX),
+        cooldown_ms = amount(argv[7], "cooldown_ms", pool.COOLDOWN_MS_MAX),
         reason = argv[8],
         used = {
             1, argv[6] == "error" and 1 or 0, argv[6] == "cancelled" and 1 or 0,
-            pool.integer(argv[9], "input", 0, count_max),
-            pool.integer(argv[10], "output", 0, count_max),
-            pool.integer(argv[11], "cache_read", 0, count_max),
-            pool.integer(argv[12], "cache_write_5m", 0, count_max),
-            pool.integer(argv[13], "cache_write_1h", 0, count_max),
-            pool.integer(argv[14], "duration_ms", 0, count_max)
+            amount(argv[9], "input", count_max),
+            amount(argv[10], "output", count_max),
+            amount(argv[11], "cache_read", count_max),
+            amount(argv[12], "cache_write_5m", count_max),
+            amount(argv[13], "cache_write_1h", count_max),
+            amount(argv[14], "duration_ms", count_max)
         }
     }
 end

@@ -196,14 +196,18 @@ function subscription.burst_wait_ms(k, sub, now)
     return (wait > 0 and wait <= 2 * SECOND_MS) and wait or 0
 end
 
--- The list is cut only now and then: it holds at most 64 times more than are needed.
+-- The list is cut at every 64th entry only: to what the limit needs, and by half if that is more
+-- than a second old.
 function subscription.burst_note(k, sub, now)
     if sub.burst == 0 then
         return
     end
     local key = subscription.burst_key(k, sub)
-    if redis.call("LPUSH", key, now) >= sub.burst + 64 then
-        redis.call("LTRIM", key, 0, sub.burst - 1)
+    local length = redis.call("LPUSH", key, now)
+    if length % 64 == 0 then
+        local is_half_old = now - redis.call("LINDEX", key, length / 2) >= SECOND_MS
+        local keep = math.min(sub.burst, is_half_old and length / 2 or length)
+        redis.call("LTRIM", key, 0, keep - 1)
     end
 end
 

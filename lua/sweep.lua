@@ -2,7 +2,8 @@
 -- posted, memories trimmed.
 --
 --   FCALL weir_sweep_<v> 1 <base> node boot version digest active lease_ms
---   -> nodes_alive expired_count boot_conflict config_digests_differ
+--   -> nodes_alive expired_count boot_conflict config_digests_differ subscriptions
+--      (0 subscriptions: the pool was wiped, and wants to be declared again)
 --
 --   weir:{main}:nodes         zset   node id -> last heartbeat in ms
 --   weir:{main}:node:<id>     hash   boot, former (boots), version, digest, active, started_ms
@@ -124,7 +125,7 @@ function sweep.call(keys, argv)
         boot = pool.boot(argv[2], "boot"),
         version = pool.text(argv[3]),
         digest = pool.text(argv[4]),
-        active = pool.integer(argv[5], "active", 0, pool.COUNT_MAX),
+        active = pool.amount(argv[5], "active", pool.COUNT_MAX),
         lease_ms = pool.lease_ms(argv[6])
     }
     local now = pool.now_ms()

@@ -5,6 +5,7 @@
 #include "base/config.h"
 #include "cli.h"
 #include "net/redis_url.h"
+#include "preflight.h"
 
 enum { CLI_LINE_MAX = 4400 };
 
@@ -95,11 +96,13 @@ int cli_check(const struct cli_options *options)
     struct config *c;
     struct config_error error;
     struct redis_url url = {0};
-    const char *why = NULL;
+    const char *url_why;
+    char why[CLI_LINE_MAX];
     if (!config_load(options->config, &c, &error))
         return cli_complain(EXIT_USAGE, "%s", error.text);
-    if (c->redis.url != NULL && !redis_url_parse(&url, slice_of(c->redis.url), &why)) {
-        (void)cli_complain(EXIT_USAGE, "%s: redis.url: %s", c->source, why);
+    if (!preflight(c, why, sizeof(why)) ||
+        (c->redis.url != NULL && !redis_url_parse(&url, slice_of(c->redis.url), &url_why))) {
+        (void)cli_complain(EXIT_USAGE, "%s", why);
         config_release(c);
         return EXIT_USAGE;
     }

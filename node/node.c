@@ -15,16 +15,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "auth/access.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "crypto/tls.h"
 #include "loop/loop.h"
 #include "net/http_server.h"
 #include "net/private_redis.h"
-#include "net/redis.h"
 #include "node_priv.h"
+#include "preflight.h"
 
 enum {
     SWEEP_MS = 1000,
@@ -87,6 +85,10 @@ static void on_pulse(enum err err, const struct pool_pulse *pulse, void *arg)
     struct node *n = arg;
     if (err != OK)
         return;
+    if (pulse->subscriptions == 0 && n->config->subscription_count > 0) {
+        log_message(LOG_WARN, "Redis has lost the pool: its subscriptions are declared again");
+        declare(n);
+    }
     if (pulse->is_node_id_taken && !n->was_id_conflict_logged)
         log_message(LOG_ERROR,
                     "another running node uses the id %s: give each its own (node.id); they drop each "
@@ -103,30 +105,6 @@ static void on_pulse(enum err err, const struct pool_pulse *pulse, void *arg)
 }
 
 /* ---- configuration ---- */
-
-static bool check_beyond_config(const struct config *c, char *why, size_t why_len)
-{
-    char tls_why[TLS_WHY_MAX];
-    const char *url_why;
-    if (c->redis.url != NULL && !redis_url_check(slice_of(c->redis.url), &url_why)) {
-        snprintf(why, why_len, "%s: redis.url: %s", c->source, url_why);
-        return false;
-    }
-    if (c->server.tls_cert != NULL) {
-        SSL_CTX *tls = tls_server_context(c->server.tls_cert, c->server.tls_key, tls_why);
-        if (tls == NULL) {
-            snprintf(why, why_len, "%s: server.tls: %s", c->source, tls_why);
-            return false;
-        }
-        tls_context_free(tls);
-    }
-    const char *bad;
-    struct networks *networks = networks_new(c->server.trusted_networks, &bad);
-    if (networks == NULL)
-        snprintf(why, why_len, "%s: server.trusted_networks: \"%s\" is no network", c->source, bad);
-    networks_free(networks);
-    return networks != NULL;
-}
 
 static bool same_text(const char *a, const char *b)
 {
@@ -156,7 +134,7 @@ static bool reload(struct node *n, const char *cause, char *error, size_t error_
     struct config_error why;
     if (!config_load(n->config_path, &new, &why)) {
         snprintf(error, error_len, "%s", why.text);
-    } else if (!check_beyond_config(new, error, error_len)) {
+    } else if (!preflight(new, error, error_len)) {
         config_release(new);
         new = NULL;
     }
@@ -386,7 +364,7 @@ static void make_identity(struct node *n)
 
 static bool listen_all(struct node *n, int *listeners, unsigned count)
 {
-    char why[TLS_WHY_MAX];
+    char why[HTTP_LISTEN_WHY_MAX];
     n->port = n->config->server.port;
     for (unsigned i = 0; i < count; i++) {
         listeners[i] = http_listen(n->config->server.host, n->port, i == 0, &n->port, why);
@@ -500,7 +478,7 @@ int node_serve(const char *config_path)
         fprintf(stderr, "weir: %s\n", error.text);
         return 2;
     }
-    if (!check_beyond_config(n.config, why, sizeof(why))) {
+    if (!preflight(n.config, why, sizeof(why))) {
         fprintf(stderr, "weir: %s\n", why);
         config_release(n.config);
         return 2;

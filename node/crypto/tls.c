@@ -1,10 +1,12 @@
 #include "crypto/tls.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static const char *const system_ca_files[] = {
@@ -16,7 +18,7 @@ static const char *const system_ca_files[] = {
 void tls_error_text(const SSL *ssl, char *why)
 {
     long verify = ssl != NULL ? SSL_get_verify_result(ssl) : X509_V_OK;
-    unsigned long code = ERR_get_error();
+    unsigned long code = ERR_peek_last_error();
     ERR_clear_error();
     if (verify != X509_V_OK)
         snprintf(why, TLS_WHY_MAX, "certificate refused: %s", X509_verify_cert_error_string(verify));
@@ -90,6 +92,11 @@ SSL_CTX *tls_client_context(const char *ca_file, char *why)
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_session_cache_mode(context,
                                    SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);
+    if (file != NULL && access(file, R_OK) != 0) {
+        snprintf(why, TLS_WHY_MAX, "CA file %s: %s", file, strerrordesc_np(errno));
+        SSL_CTX_free(context);
+        return NULL;
+    }
     if (file == NULL) {
         snprintf(why, TLS_WHY_MAX,
                  "no file with the system's CA certificates was found (package ca-certificates); "

@@ -3,12 +3,14 @@
 #include <assert.h>
 #include <event2/dns.h>
 #include <event2/event.h>
+#include <event2/thread.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 enum { WHEEL_SLOTS = 1024 }; /* with LOOP_TICK_MS: one turn of the wheel is 51 s */
@@ -160,8 +162,26 @@ bool deadline_is_set(const struct deadline *d)
     return d->loop != NULL;
 }
 
+/* libevent speaks of name servers that do not answer; who asked gets an error and logs it. */
+static void on_libevent_log(int severity, const char *text)
+{
+    if (severity >= EVENT_LOG_WARN)
+        log_message(severity == EVENT_LOG_ERR ? LOG_ERROR : LOG_DEBUG, "libevent: %s", text);
+}
+
+/* Loops need no locks, but libevent's random numbers (the ids of name look-ups) are one source for all
+ * threads. */
+static void set_up_libevent(void)
+{
+    int failed = evthread_use_pthreads();
+    assert(failed == 0);
+    event_set_log_callback(on_libevent_log);
+}
+
 struct loop *loop_new(void)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_up_libevent);
     struct loop *loop = mem_new(sizeof(*loop));
     struct event_config *config = event_config_new();
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);

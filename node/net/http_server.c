@@ -18,20 +18,20 @@
 #include "base/metrics.h"
 #include "net/http_server_priv.h"
 
-enum { ACCEPTS_PER_TURN = 64, LISTEN_BACKLOG = 4096, ACCEPT_REST_MS = 100, WHY_MAX = 256 };
+enum { ACCEPTS_PER_TURN = 64, LISTEN_BACKLOG = 4096, ACCEPT_REST_MS = 100 };
 
 static int try_listen(const struct addrinfo *a, bool is_first, char *why)
 {
     int one = 1;
     int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
-        snprintf(why, WHY_MAX, "%s", strerrordesc_np(errno));
+        snprintf(why, HTTP_LISTEN_WHY_MAX, "%s", strerrordesc_np(errno));
         return -1;
     }
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (is_first) { /* without SO_REUSEPORT this fails if another program has the port */
         if (bind(fd, a->ai_addr, a->ai_addrlen) < 0) {
-            snprintf(why, WHY_MAX, "%s", strerrordesc_np(errno));
+            snprintf(why, HTTP_LISTEN_WHY_MAX, "%s", strerrordesc_np(errno));
             close(fd);
             return -1;
         }
@@ -46,7 +46,7 @@ static int try_listen(const struct addrinfo *a, bool is_first, char *why)
     }
     setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
     if (bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, LISTEN_BACKLOG) < 0) {
-        snprintf(why, WHY_MAX, "%s", strerrordesc_np(errno));
+        snprintf(why, HTTP_LISTEN_WHY_MAX, "%s", strerrordesc_np(errno));
         close(fd);
         return -1;
     }
@@ -60,7 +60,7 @@ int http_listen(const char *host, uint16_t port, bool is_first, uint16_t *bound,
     snprintf(service, sizeof(service), "%u", port);
     int error = getaddrinfo(host, service, &hints, &found);
     if (error != 0) {
-        snprintf(why, WHY_MAX, "%s", gai_strerror(error));
+        snprintf(why, HTTP_LISTEN_WHY_MAX, "%s", gai_strerror(error));
         return -1;
     }
     int fd = try_listen(found, is_first, why);

@@ -53,8 +53,9 @@ struct http_server_options {
     void *arg;
 };
 
-/* A listening socket with SO_REUSEPORT, one per worker. -1: why[256] says what failed. *port: the port
+/* A listening socket with SO_REUSEPORT, one per worker. -1: why says what failed. *port: the port
  * taken. With `is_first` the address must not be in use by another process. */
+enum { HTTP_LISTEN_WHY_MAX = 256 };
 MUST_USE int http_listen(const char *host, uint16_t port, bool is_first, uint16_t *bound, char *why);
 
 struct http_server *http_server_new(struct loop *loop, int listener,

@@ -63,6 +63,7 @@ static void on_swept(struct fcall *call, enum err err, const struct redisReply *
         pulse.leases_expired = (unsigned)reply_number(reply_at(reply, 1));
         pulse.is_node_id_taken = reply_number(reply_at(reply, 2)) != 0;
         pulse.do_configs_differ = reply_number(reply_at(reply, 3)) != 0;
+        pulse.subscriptions = (unsigned)reply_number(reply_at(reply, 4));
     }
     if (sweep->on_pulse != NULL)
         sweep->on_pulse(err, err == OK ? &pulse : NULL, sweep->arg);

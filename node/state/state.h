@@ -149,6 +149,7 @@ struct pool_pulse { /* what the second's call found */
     unsigned leases_expired;
     bool is_node_id_taken; /* another running process uses our node id */
     bool do_configs_differ;
+    unsigned subscriptions; /* 0: Redis was emptied, and wants them declared again */
 };
 struct node_report { /* what this node says of itself, for the others to see */
     struct slice version;

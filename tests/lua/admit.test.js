@@ -239,12 +239,24 @@ test('when the best has reached its burst limit the next best is taken', async (
 });
 
 test('the times kept for the burst limit do not grow without end', async () => {
-    await pool.declare({ a: { max: 2000, burst: 3 } });
-    for (let i = 0; i < 300; i += 1) {
-        await pool.redis('LPUSH', pool.key('burst', 'a'), '1');
+    await pool.declare({ a: { max: 2000, burst: 3 }, b: { max: 1000, burst: 1000000 } });
+    const fill = (name, count) =>
+        pool.redis('LPUSH', pool.key('burst', name), ...Array(count).fill('1795222800000'));
+    const count = (name) => pool.redis('LLEN', pool.key('burst', name));
+    await fill('a', 255);
+    assert.equal((await pool.admit()).sub, 'a');
+    assert.equal(await count('a'), 3);
+    await fill('b', 255);
+    for (const [added, left] of [
+        [1, 128],
+        [63, 191],
+        [1, 96],
+    ]) {
+        for (let i = 0; i < added; i += 1) {
+            assert.equal((await pool.admit({ excluded: 'a' })).sub, 'b');
+        }
+        assert.equal(await count('b'), left);
     }
-    await pool.admit();
-    assert.equal(await pool.redis('LLEN', pool.key('burst', 'a')), 3);
 });
 
 test('a slot whose node died is found by admit itself when nobody sweeps', async () => {

@@ -297,6 +297,16 @@ test('numbers stay exact far beyond 32 bits', async () => {
     assert.equal((await pool.snapshot()).total.input, '2999999999997');
 });
 
+test('absurd numbers are cut, and the settlement is not lost for them', async () => {
+    const absurd = '18446744073709551615';
+    const grant = await pool.admit();
+    assert.equal(await pool.settle(grant, { input: absurd, cooldownMs: absurd }), 'settled');
+    const { subs } = await pool.snapshot();
+    assert.equal(subs.a.total_input, '1000000000000');
+    const days = subs.a.cooldown_remaining_ms / 86400000;
+    assert.ok(days > 30.9 && days <= 31, `${days}`);
+});
+
 test('a bad argument is refused by name, and the slot stays held', async () => {
     const { id } = await pool.admit();
     const good = [id, 'a', 'bot', 'model', '200', 'ok', '0', '', '0', '0', '0', '0', '0', '0'];
@@ -318,7 +328,8 @@ test('a bad argument is refused by name, and the slot stays held', async () => {
     ];
     const before = await pool.dump();
     for (const [index, name] of names.entries()) {
-        const bad = index < 4 ? ['', 'a b', 'a\0b'] : ['', '-1', '1.5', '1e99', 'inf', 'a b'];
+        const bad =
+            index < 4 ? ['', 'a b', 'a\0b'] : ['', '-1', '1.5', '1e99', 'inf', 'nan', 'a b'];
         for (const value of name ? bad : []) {
             const args = [...good];
             args[index] = value;

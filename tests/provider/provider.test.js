@@ -51,7 +51,7 @@ function messages({ stream = false, key = 'k1', text = 'hello', headers = '', mo
     );
 }
 
-/** A raw connection; text grows as bytes come, until(..) waits for them, end tells how it closed. */
+/** A raw connection: until(..) waits for what is to come, end tells how it closed. */
 function connect() {
     const socket = net.connect(port, '127.0.0.1');
     const chunks = [];
@@ -120,7 +120,8 @@ test('a stream has the true event grammar and cumulative usage', async () => {
 });
 
 test('a scripted usage is the one in the answer', async () => {
-    const usage = { input_tokens: 7, output_tokens: 9, cache_creation: { ephemeral_1h_input_tokens: 4 } };
+    const cached = { ephemeral_1h_input_tokens: 4 };
+    const usage = { input_tokens: 7, output_tokens: 9, cache_creation: cached };
     await faults('k1', { usage }, { usage: null });
     const first = JSON.parse((await exchange(messages())).raw).usage;
     assert.equal(first.input_tokens, 7);
@@ -137,11 +138,13 @@ test('tools are used when asked for, and not after their result', async () => {
     const more = { tools: [tool], tool_choice: { type: 'any' } };
     const { raw } = await exchange(messages({ stream: true, more }));
     const text = dechunk(raw).body.toString();
-    const json = [...text.matchAll(/"partial_json":("(?:[^"\\]|\\.)*")/g)].map((m) => JSON.parse(m[1]));
-    assert.deepEqual(JSON.parse(json.join('')), { n: 1 });
+    const parts = text.matchAll(/"partial_json":("(?:[^"\\]|\\.)*")/g);
+    const json = [...parts].map((m) => JSON.parse(m[1])).join('');
+    assert.deepEqual(JSON.parse(json), { n: 1 });
     assert.match(text, /"stop_reason":"tool_use"/);
     const result = [{ role: 'user', content: [{ type: 'tool_result', content: 'ok' }] }];
-    const answer = JSON.parse((await exchange(messages({ more: { ...more, messages: result } }))).raw);
+    const last = await exchange(messages({ more: { ...more, messages: result } }));
+    const answer = JSON.parse(last.raw);
     assert.equal(answer.content[0].type, 'text');
     assert.equal(answer.stop_reason, 'end_turn');
 });
@@ -166,7 +169,8 @@ test('unknown fields are refused, in the header too', async () => {
 });
 
 test('cuts leave the framing open', async () => {
-    await faults('k1', { close_after_events: 4 }, { close_after_bytes: 10 }, { close_before_answer: true });
+    await faults('k1', { close_after_events: 4 }, { close_after_bytes: 10 });
+    await faults('k1', { close_before_answer: true });
     await faults('k1', { close_head_after_bytes: 12 }, { close_before_answer: true, reset: true });
     const byEvents = dechunk((await exchange(messages({ stream: true }))).raw);
     assert.equal(eventNames(byEvents.body).length, 4);
@@ -181,15 +185,18 @@ test('cuts leave the framing open', async () => {
 });
 
 test('an error event ends the stream properly', async () => {
-    await faults('k1', { error_event: { type: 'overloaded_error', message: 'Full', after_events: 2 } });
+    const error = { type: 'overloaded_error', message: 'Full', after_events: 2 };
+    await faults('k1', { error_event: error });
     const { body, isWhole } = dechunk((await exchange(messages({ stream: true }))).raw);
     assert.ok(isWhole);
     assert.deepEqual(eventNames(body), ['message_start', 'content_block_start', 'error']);
 });
 
 test('sizes, framings and gzip are exact', async () => {
-    await faults('k1', { text_bytes: 5000, chunked: true }, { raw_bytes: 1000000, until_close: true });
-    await faults('k1', { text_bytes: 5000, gzip: true }, { gzip: true, events: 20, text_bytes: 999 });
+    await faults('k1', { text_bytes: 5000, chunked: true });
+    await faults('k1', { raw_bytes: 1000000, until_close: true });
+    await faults('k1', { text_bytes: 5000, gzip: true });
+    await faults('k1', { gzip: true, events: 20, text_bytes: 999 });
     await faults('k1', { content_length: true, events: 3 }, { raw_bytes: 300000 });
     const chunked = dechunk((await exchange(messages())).raw);
     assert.equal(JSON.parse(chunked.body).content[0].text.length, 5000);
@@ -201,7 +208,8 @@ test('sizes, framings and gzip are exact', async () => {
     assert.equal(JSON.parse(gunzipSync(packed.raw)).content[0].text.length, 5000);
     const stream = gunzipSync(dechunk((await exchange(messages({ stream: true }))).raw).body);
     assert.equal(eventNames(stream).length, 26);
-    assert.equal([...`${stream}`.matchAll(/"text":"([^"]*)"/g)].map((m) => m[1]).join('').length, 999);
+    const texts = [...`${stream}`.matchAll(/"text":"([^"]*)"/g)].map((m) => m[1]);
+    assert.equal(texts.join('').length, 999);
     const sized = await exchange(messages({ stream: true }));
     assert.equal(sized.raw.length, Number(/content-length: (\d+)/.exec(sized.head)[1]));
     const raw = dechunk((await exchange(messages({ stream: true }))).raw);
@@ -273,8 +281,8 @@ test('pipelined, chunked and byte-by-byte requests are all served', async () => 
     const body = '{"model":"m","messages":[{"role":"user","content":"x"}]}';
     const chunked =
         'POST /v1/messages HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n' +
-        `5\r\n${body.slice(0, 5)}\r\n${(body.length - 5).toString(16)};a=b\r\n${body.slice(5)}\r\n` +
-        '0\r\nTrailer: yes\r\n\r\n';
+        `5\r\n${body.slice(0, 5)}\r\n` +
+        `${(body.length - 5).toString(16)};a=b\r\n${body.slice(5)}\r\n0\r\nTrailer: yes\r\n\r\n`;
     const all = messages() + chunked + 'GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n';
     const whole = connect();
     whole.socket.write(all);
@@ -293,7 +301,8 @@ test('pipelined, chunked and byte-by-byte requests are all served', async () => 
 test('ambiguous requests are refused', async () => {
     const bad = [
         'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx',
-        'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+        'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n' +
+            '0\r\n\r\n',
         'GET / HTTP/1.1\r\n\r\n',
         'GET / HTTP/1.1\nHost: x\n\n',
         'GET / HTTP/1.1\r\nHost: x\r\n folded: y\r\n\r\n',
@@ -321,7 +330,8 @@ test('early answers, 100-continue, drips, delays and bad heads happen as told', 
     await expecting.until(() => expecting.text() === 'HTTP/1.1 100 Continue\r\n\r\n');
     expecting.socket.write('1234');
     await expecting.until(() => expecting.text().includes('"size_bytes":4'));
-    await faults('k1', { drip_bytes: 50, drip_ms: 1, delay_ms: 5 }, { bad_head: 'nonsense\r\n\r\n' });
+    await faults('k1', { drip_bytes: 50, drip_ms: 1, delay_ms: 5 });
+    await faults('k1', { bad_head: 'nonsense\r\n\r\n' });
     assert.equal((await exchange(messages())).status, 200);
     assert.equal((await exchange(messages())).head, 'nonsense');
     for (const link of [early, expecting]) link.socket.destroy();

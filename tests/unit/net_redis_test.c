@@ -93,7 +93,6 @@ static void answers(void)
     enum { COUNT = sizeof(calls) / sizeof(calls[0]) };
     struct link link;
     struct metrics metrics = {0};
-    struct call call;
     size_t right = 0;
     open_url(&link, server.url, &metrics);
     RUN_UNTIL(loop, redis_is_up(link.redis));
@@ -106,7 +105,16 @@ static void answers(void)
         right += calls[i].fired == 1 && calls[i].err == OK && calls[i].integer == i + 1;
     CHECK(right == COUNT);
     CHECK(metrics_counter(&metrics, 1, COUNT_REDIS_CALLS) == COUNT);
+    CHECK(metrics_counter(&metrics, 1, COUNT_REDIS_FAILURES) == 0);
+    redis_free(link.redis);
+    CHECK(metrics_gauge(&metrics, 1, GAUGE_REDIS_UP) == 0);
+}
 
+static void errors(void)
+{
+    struct link link;
+    struct call call;
+    open_link(&link);
     ask(&link, &call, "ECHO", "a b\r\nc");
     RUN_UNTIL(loop, call.fired > 0);
     CHECK(call.err == OK && strcmp(call.text, "a b\r\nc") == 0);
@@ -114,9 +122,7 @@ static void answers(void)
     RUN_UNTIL(loop, call.fired > 0);
     CHECK(call.err == ERR_REPLY && call.type == REDIS_REPLY_ERROR);
     CHECK(redis_is_up(link.redis));
-    CHECK(metrics_counter(&metrics, 1, COUNT_REDIS_FAILURES) == 1);
     redis_free(link.redis);
-    CHECK(metrics_gauge(&metrics, 1, GAUGE_REDIS_UP) == 0);
 }
 
 /* A callback that asks again from inside: nothing is answered before the call returns. */
@@ -191,6 +197,19 @@ static void deadline(void)
     CHECK(clock_ms() - since_ms >= REDIS_CALL_TIMEOUT_MS);
     check_failed(calls, 10);
     CHECK(link.downs == 1 && says(&link, "no answer within"));
+    kill(server.pid, SIGCONT);
+    RUN_UNTIL(loop, redis_is_up(link.redis));
+    redis_free(link.redis);
+}
+
+/* Nobody calls, and still it is noticed. */
+static void quiet(void)
+{
+    struct link link;
+    open_link(&link);
+    server_pause(&server);
+    RUN_UNTIL(loop, link.downs > 0);
+    CHECK(says(&link, "no answer within"));
     kill(server.pid, SIGCONT);
     RUN_UNTIL(loop, redis_is_up(link.redis));
     redis_free(link.redis);
@@ -354,23 +373,34 @@ static void judged(void)
     CHECK(strstr(why, "password") != NULL);
 }
 
-int main(void)
+static void test_calls(void)
 {
-    loop = loop_new();
-    server_start(&server, NULL);
-    PROMISE("calls are answered in order, errors among them, and never before they return")
-    answers();
+    PROMISE("calls are answered in order, and never before they return") answers();
+    PROMISE("any bytes are sent, and an error is an answer") errors();
     PROMISE("every call is answered exactly once when the server dies, and the link comes back")
     once_at_the_end();
     PROMISE("freeing the link answers what is open") freed_with_calls_open();
     PROMISE("a call without answer ends the connection at its deadline") deadline();
+    PROMISE("a server that stopped answering is noticed though nobody calls") quiet();
     PROMISE("a process that stood still does not blame Redis") stood_still();
+}
+
+static void test_servers(void)
+{
     PROMISE("a server that is not there is told of once") nobody_there();
     PROMISE("user and password are sent, and never repeated in an error") passwords();
     PROMISE("the database of the URL is used") database();
     PROMISE("a replica is no server to work with") replica();
     PROMISE("a host name is resolved, and a port that opens later is found") over_tcp();
     PROMISE("a server is judged by what it says of itself") judged();
+}
+
+int main(void)
+{
+    loop = loop_new();
+    server_start(&server, NULL);
+    test_calls();
+    test_servers();
     server_stop(&server);
     loop_free(loop);
     return check_done();

@@ -3,6 +3,7 @@
 /* The module itself, with shorter times. */
 #define RESOLVE_KEEP_MS 300
 #define RESOLVE_TIMEOUT_MS 400
+/* NOLINTNEXTLINE(bugprone-suspicious-include): as said */
 #include "net/resolve.c"
 
 #include <event2/event.h>

@@ -5,6 +5,7 @@
 /* The clock of this program: the real one and what has been skipped. It replaces base/clock.c. */
 #define clock_ns real_clock_ns
 #define clock_ms real_clock_ms
+/* NOLINTNEXTLINE(bugprone-suspicious-include): to replace it, as said */
 #include "base/clock.c"
 #undef clock_ns
 #undef clock_ms
@@ -33,6 +34,7 @@ uint64_t clock_ns(void)
 #include "state/state.h"
 
 #define BASE "weir:{main}"
+static const char leases_key[] = BASE ":leases";
 
 static struct loop *loop;
 static struct redis_server server;
@@ -170,7 +172,7 @@ static inline void settle_all(struct holder *holders, size_t count)
 
 static inline long long leases_in_redis(void)
 {
-    return SERVER_NUMBER(&server, "ZCARD", BASE ":leases");
+    return SERVER_NUMBER(&server, "ZCARD", leases_key);
 }
 
 static inline long long booked_requests(void)
@@ -203,12 +205,12 @@ static inline void sweep_out(const char *id)
 {
     char name[64];
     snprintf(name, sizeof(name), "weir_sweep_%s", functions_version);
-    SERVER_DO(&server, "ZADD", BASE ":leases", "1", id);
-    for (int i = 0; i < 100 && SERVER_NUMBER(&server, "ZSCORE", BASE ":leases", id) == 1; i++) {
+    SERVER_DO(&server, "ZADD", leases_key, "1", id);
+    for (int i = 0; i < 100 && SERVER_NUMBER(&server, "ZSCORE", leases_key, id) == 1; i++) {
         SERVER_DO(&server, "FCALL", name, "1", BASE, "n2", "00000002", "1", "d", "0", "50");
         nap_ms(10); /* the time that a sweep after a pause leaves to the living */
     }
-    CHECK(SERVER_NUMBER(&server, "ZSCORE", BASE ":leases", id) == -1);
+    CHECK(SERVER_NUMBER(&server, "ZSCORE", leases_key, id) == -1);
 }
 
 /* Another node takes a slot. */

@@ -262,26 +262,36 @@ static void leaving_with_settlements(void)
     open_state();
 }
 
-int main(void)
+static void test_outages(void)
 {
-    static const char *const options[] = {"--appendonly", "yes", "--appendfsync", "always", NULL};
-    log_set_level(LOG_ERROR);
-    begin(options);
-    declare(1, 1000);
     PROMISE("functions that vanish are loaded once for all who ask") flushed_functions();
     PROMISE("a settlement whose answer was lost books once") lost_answer();
     PROMISE("what is settled while Redis is away is booked once when it is back")
     settled_while_away();
     PROMISE("running leases are registered again before anything new is admitted") restored();
     PROMISE("a settled lease is not registered again") settled_is_not_restored();
+    PROMISE("a Redis that refuses to renew counts as away, and loses no booking")
+    refusing_server();
+}
+
+static void test_standing_still(void)
+{
     PROMISE("after standing still, leases are fresh again once renewed") stall_without_loss();
     PROMISE("after standing still, a slot that was given away is lost") stall_with_loss();
     PROMISE("a reconnect after standing still takes nothing back over the cap")
     stall_with_reconnect();
     PROMISE("while Redis is away, what runs goes on") long_outage();
     PROMISE("who stood still and then finds no Redis gives up in time") stall_then_outage();
-    PROMISE("a Redis that refuses to renew counts as away, and loses no booking")
-    refusing_server();
+}
+
+int main(void)
+{
+    static const char *const options[] = {"--appendonly", "yes", "--appendfsync", "always", NULL};
+    log_set_level(LOG_ERROR);
+    begin(options);
+    declare(1, 1000);
+    test_outages();
+    test_standing_still();
     PROMISE("leaving with settlements that were not booked is possible") leaving_with_settlements();
     end();
     return check_done();
