@@ -9,12 +9,15 @@ COPY . .
 RUN cmake --preset release \
     && cmake --build build/release --parallel "$(nproc)" --target weir --target weir-provider \
     && strip build/release/weir build/release/weir-provider
+# The packages of the libraries that these two load.
+RUN ldd build/release/weir build/release/weir-provider | awk '$2 == "=>" { print $3 }' | sort -u \
+        | xargs realpath | xargs dpkg-query --search | cut -d: -f1 | sort -u >build/libraries
 
 FROM debian:trixie-slim AS runtime
+COPY --from=build /src/build/libraries /tmp/
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates libcurl4t64 libevent-core-2.1-7t64 \
-        libevent-extra-2.1-7t64 libevent-pthreads-2.1-7t64 libhiredis1.1.0 libjansson4 libssl3t64 zlib1g \
-    && rm -rf /var/lib/apt/lists/* \
+    && xargs apt-get install -y --no-install-recommends ca-certificates </tmp/libraries \
+    && rm -rf /var/lib/apt/lists/* /tmp/libraries \
     && useradd --system --uid 10001 --user-group --no-log-init --shell /usr/sbin/nologin \
         --home-dir /var/lib/weir --create-home weir
 USER weir

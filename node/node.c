@@ -1,8 +1,8 @@
 /* The composition: everything meets here, and only here. The control thread's story:
  *   start   config, private Redis if none is named, listeners, workers, subscriptions declared
  *   run     a heartbeat and sweep a second; reload on SIGHUP, POST /admin/reload or a changed file
- *   leave   SIGTERM: /ready says no, then listeners close, streams end, leases are settled; at the end
- *           of drain_seconds, or on a second signal, what still runs is cut off and settled */
+ *   leave   SIGTERM: /ready says no, then listeners close, streams end, leases are settled; at the
+ * end of drain_seconds, or on a second signal, what still runs is cut off and settled */
 #include "node.h"
 
 #include <event2/event.h>
@@ -29,7 +29,7 @@ enum {
     DRAIN_NOTICE_MS = 1500, /* between saying no at /ready and closing the door: balancers look
                                once a second */
     DRAIN_LOOK_MS = 50,
-    LAST_WORDS_MS = 2000,   /* for settlements, after everything was cut off */
+    LAST_WORDS_MS = 2000, /* for settlements, after everything was cut off */
     DESCRIPTORS_RESERVED = 128,
     CONNECTIONS_MIN = 16,
     DECLARE_RETRY_MS = 1000
@@ -43,7 +43,8 @@ struct node {
     struct config *config;
     const char *config_path; /* as given on the command line, or NULL */
     struct timespec config_seen;
-    struct timespec config_changed; /* a change that was seen once: it must stand still for a second */
+    struct timespec
+        config_changed; /* a change that was seen once: it must stand still for a second */
     struct loop *loop;
     struct state *state;
     struct private_redis *private_redis;
@@ -90,10 +91,11 @@ static void on_pulse(enum err err, const struct pool_pulse *pulse, void *arg)
         declare(n);
     }
     if (pulse->is_node_id_taken && !n->was_id_conflict_logged)
-        log_message(LOG_ERROR,
-                    "another running node uses the id %s: give each its own (node.id); they drop each "
-                    "other's slots when they start",
-                    n->identity.id);
+        log_message(
+            LOG_ERROR,
+            "another running node uses the id %s: give each its own (node.id); they drop each "
+            "other's slots when they start",
+            n->identity.id);
     if (pulse->do_configs_differ && !n->was_digest_difference_logged)
         log_message(LOG_WARN, "the nodes of this pool have different configurations; the last one "
                               "that was read holds for all");
@@ -113,18 +115,17 @@ static bool same_text(const char *a, const char *b)
 
 static void warn_fixed(const struct config *old, const struct config *new)
 {
-    bool is_same = same_text(old->server.host, new->server.host) &&
-                   old->server.port == new->server.port &&
-                   old->server.workers == new->server.workers &&
-                   same_text(old->redis.url, new->redis.url) &&
-                   same_text(old->redis.prefix, new->redis.prefix) &&
-                   same_text(old->redis.pool, new->redis.pool) &&
-                   same_text(old->node.id, new->node.id) &&
-                   same_text(old->node.state_dir, new->node.state_dir) &&
-                   (old->server.tls_cert == NULL) == (new->server.tls_cert == NULL);
+    bool is_same =
+        same_text(old->server.host, new->server.host) && old->server.port == new->server.port &&
+        old->server.workers == new->server.workers &&same_text(old->redis.url, new->redis.url) &&
+        same_text(old->redis.prefix, new->redis.prefix) &&
+        same_text(old->redis.pool, new->redis.pool) && same_text(old->node.id, new->node.id) &&
+        same_text(old->node.state_dir, new->node.state_dir) &&
+        (old->server.tls_cert == NULL) == (new->server.tls_cert == NULL);
     if (!is_same)
-        log_message(LOG_WARN, "server.host, port, workers, tls on or off, redis and node change only "
-                              "with a restart of the node; the rest has been taken over");
+        log_message(LOG_WARN,
+                    "server.host, port, workers, tls on or off, redis and node change only "
+                    "with a restart of the node; the rest has been taken over");
 }
 
 /* All or nothing: a bad file changes nothing. */
@@ -200,8 +201,8 @@ static void remember_file(struct node *n)
 static void on_second(void *arg)
 {
     struct node *n = arg;
-    uint64_t active = (uint64_t)metrics_gauge(n->shared.metrics, n->shared.worker_count,
-                                              GAUGE_EXCHANGES_ACTIVE);
+    uint64_t active =
+        (uint64_t)metrics_gauge(n->shared.metrics, n->shared.worker_count, GAUGE_EXCHANGES_ACTIVE);
     look_at_file(n);
     struct node_report report = {SLICE(WEIR_VERSION), slice_of(n->config->digest), active};
     state_sweep(n->state, &report, on_pulse, n);
@@ -336,7 +337,8 @@ static unsigned connections_per_worker(unsigned workers)
         setrlimit(RLIMIT_NOFILE, &limit);
     }
     getrlimit(RLIMIT_NOFILE, &limit);
-    rlim_t usable = limit.rlim_cur > DESCRIPTORS_RESERVED ? limit.rlim_cur - DESCRIPTORS_RESERVED : 0;
+    rlim_t usable =
+        limit.rlim_cur > DESCRIPTORS_RESERVED ? limit.rlim_cur - DESCRIPTORS_RESERVED : 0;
     rlim_t each = usable / 2 / workers;
     if (each < CONNECTIONS_MIN)
         each = CONNECTIONS_MIN;

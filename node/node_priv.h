@@ -36,7 +36,7 @@ struct node_shared {
     unsigned connections_max; /* of one worker */
     const char *redis_url;
     _Atomic bool is_draining;
-    void (*on_worker_ready)(void *node); /* posted to the control loop */
+    void (*on_worker_ready)(void *node);    /* posted to the control loop */
     void (*on_reload)(void *worker_reload); /* posted to the control loop */
 };
 
@@ -45,10 +45,11 @@ struct worker *worker_start(struct node_shared *shared, unsigned number, int lis
 /* All from the control thread. */
 void worker_pool_declared(struct worker *worker); /* requests can be admitted: serve */
 void worker_use_config(struct worker *worker, struct config *config);
-void worker_drain(struct worker *worker);     /* no new connections; the count below becomes true */
-void worker_break(struct worker *worker);     /* cut off what runs */
-void worker_stop(struct worker *worker);      /* ends the loop and waits for the thread; frees */
-unsigned worker_open(const struct worker *worker); /* requests and answers in progress, as of lately */
+void worker_drain(struct worker *worker); /* no new connections; the count below becomes true */
+void worker_break(struct worker *worker); /* cut off what runs */
+void worker_stop(struct worker *worker);  /* ends the loop and waits for the thread; frees */
+unsigned
+worker_open(const struct worker *worker); /* requests and answers in progress, as of lately */
 struct loop *worker_loop(struct worker *worker);
 
 /* loop_post() this back with what on_reload was given, filled in. */

@@ -1,5 +1,5 @@
-/* preflight.h - what a config must also satisfy, beyond what its own floor can know: that its Redis can be
- * spoken to, its certificate used, its networks understood. Nothing is connected to. */
+/* preflight.h - what a config must also satisfy, beyond what its own floor can know: that its Redis
+ * can be spoken to, its certificate used, its networks understood. Nothing is connected to. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -14,16 +14,17 @@
 #include "proxy/proxy.h"
 
 enum {
-    READY_WAIT_MS = 3000,            /* for Redis, before serving without it */
+    READY_WAIT_MS = 3000, /* for Redis, before serving without it */
     DRAIN_LOOK_MS = 50,
-    HELD_BYTES_MIN = 256 << 20 /* request bodies in memory: room for a few of the largest at least */
+    HELD_BYTES_MIN =
+        256 << 20 /* request bodies in memory: room for a few of the largest at least */
 };
 
 struct worker {
     pthread_t thread;
     struct node_shared *shared;
     unsigned number;
-    int listener; /* until the server has it */
+    int listener;          /* until the server has it */
     struct config *config; /* a reference */
     struct loop *loop;
     struct loop_hook log_hook;
@@ -182,8 +183,8 @@ static void count_open(void *arg)
 {
     struct worker *w = arg;
     unsigned open = w->server != NULL ? http_server_open(w->server) : 0;
-    atomic_store(&w->open, open + (unsigned)w->proxy.exchange_count +
-                               (unsigned)state_outbox_count(w->state));
+    atomic_store(&w->open,
+                 open + (unsigned)w->proxy.exchange_count + (unsigned)state_outbox_count(w->state));
 }
 
 static void drain(void *arg)

@@ -10,11 +10,11 @@
 static void service(struct admin *a, struct http_call *call)
 {
     (void)a;
-    admin_answer_json(
-        call, 200,
-        json_pack("{s:s, s:s, s:{s:s, s:s, s:s, s:s, s:s, s:s}}", "service", "Weir", "version",
-                  WEIR_VERSION, "endpoints", "health", "/health", "ready", "/ready", "status",
-                  "/status", "metrics", "/metrics", "reload", "/admin/reload", "proxy", "/v1/*"));
+    admin_answer_json(call, 200,
+                      json_pack("{s:s, s:s, s:{s:s, s:s, s:s, s:s, s:s, s:s}}", "service", "Weir",
+                                "version", WEIR_VERSION, "endpoints", "health", "/health", "ready",
+                                "/ready", "status", "/status", "metrics", "/metrics", "reload",
+                                "/admin/reload", "proxy", "/v1/*"));
 }
 
 static void health(struct admin *a, struct http_call *call)
@@ -58,8 +58,9 @@ void admin_reload_done(struct admin_reload *r, size_t subscriptions, const char 
     if (error != NULL)
         http_call_answer_error(call, 500, slice_of(error), SLICE_NONE);
     else
-        admin_answer_json(call, 200, json_pack("{s:s, s:I}", "status", "reloaded", "subscriptions",
-                                               (json_int_t)subscriptions));
+        admin_answer_json(call, 200,
+                          json_pack("{s:s, s:I}", "status", "reloaded", "subscriptions",
+                                    (json_int_t)subscriptions));
 }
 
 static const struct endpoint {
@@ -68,9 +69,12 @@ static const struct endpoint {
     bool is_open; /* to everyone */
     void (*handle)(struct admin *admin, struct http_call *call);
 } endpoints[] = {
-    {"GET", "/", true, service},          {"GET", "/health", true, health},
-    {"GET", "/ready", true, ready},       {"GET", "/status", false, admin_status},
-    {"GET", "/metrics", false, admin_metrics}, {"POST", "/admin/reload", false, reload},
+    {"GET", "/", true, service},
+    {"GET", "/health", true, health},
+    {"GET", "/ready", true, ready},
+    {"GET", "/status", false, admin_status},
+    {"GET", "/metrics", false, admin_metrics},
+    {"POST", "/admin/reload", false, reload},
 };
 
 static bool is_method(const struct endpoint *e, struct slice method)
@@ -108,8 +112,9 @@ void admin_handle(struct admin *a, struct http_call *call, const struct http_mes
             e->handle(a, call);
         return;
     }
-    http_call_answer_error(call, 404, SLICE("there is nothing at this path; requests to providers "
-                                            "begin with /v1/, and / lists the rest"),
+    http_call_answer_error(call, 404,
+                           SLICE("there is nothing at this path; requests to providers "
+                                 "begin with /v1/, and / lists the rest"),
                            SLICE_NONE);
 }
 

@@ -1,6 +1,6 @@
 /* admin.h - the operator's desk of a worker: health, status, metrics, reload.
- * One table of endpoints; each is a function. /health and /ready answer anyone (balancers ask them);
- * the rest is for whom auth/access.h admits. */
+ * One table of endpoints; each is a function. /health and /ready answer anyone (balancers ask
+ * them); the rest is for whom auth/access.h admits. */
 #pragma once
 #include <stdbool.h>
 
@@ -32,5 +32,6 @@ void admin_use_config(struct admin *admin, struct config *config); /* a referenc
 
 void admin_handle(struct admin *admin, struct http_call *call, const struct http_message *message);
 
-/* On the admin's loop, once per on_reload. error NULL: done, with so many subscriptions. Frees reload. */
+/* On the admin's loop, once per on_reload. error NULL: done, with so many subscriptions. Frees
+ * reload. */
 void admin_reload_done(struct admin_reload *reload, size_t subscriptions, const char *error);

@@ -1,5 +1,6 @@
-/* GET /metrics: what this node counted, and the pool's subscriptions as Redis has them. With Redis away
- * the node's own figures are still there, and weir_redis_connections_up says why the rest is not. */
+/* GET /metrics: what this node counted, and the pool's subscriptions as Redis has them. With Redis
+ * away the node's own figures are still there, and weir_redis_connections_up says why the rest is
+ * not. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -99,8 +100,9 @@ static void on_snapshot(enum err err, const struct pool_snapshot *snapshot, void
         return;
     buf_init(&page, PAGE_BYTES_MAX);
     bool fits = metrics_render(a->options.metrics, a->options.metrics_count, &page);
-    fits = fits && buf_printf(&page, "# HELP weir_build_info Version.\n# TYPE weir_build_info gauge\n"
-                                     "weir_build_info{version=\"%s\"} 1\n",
+    fits = fits && buf_printf(&page,
+                              "# HELP weir_build_info Version.\n# TYPE weir_build_info gauge\n"
+                              "weir_build_info{version=\"%s\"} 1\n",
                               WEIR_VERSION);
     if (err == OK)
         fits = fits && render_pool(&page, snapshot);

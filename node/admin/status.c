@@ -13,21 +13,20 @@ static json_t *text(struct slice s)
 static json_t *subscription_json(const struct pool_subscription *s)
 {
     uint32_t available = s->active < s->max ? s->max - s->active : 0;
-    json_t *json = json_pack(
-        "{s:o, s:i, s:i, s:i, s:b, s:I, s:I, s:I, s:b, s:i}", "name", text(s->name),
-        "active_connections", (int)s->active, "max_concurrent", (int)s->max, "available",
-        (int)available, "in_cooldown", (int)(s->cooldown_ms > 0), "cooldown_remaining",
-        (json_int_t)((s->cooldown_ms + 999) / 1000), "total_requests", (json_int_t)s->requests,
-        "total_errors", (json_int_t)s->errors, "enabled", (int)s->is_enabled, "priority",
-        (int)s->priority);
+    json_t *json =
+        json_pack("{s:o, s:i, s:i, s:i, s:b, s:I, s:I, s:I, s:b, s:i}", "name", text(s->name),
+                  "active_connections", (int)s->active, "max_concurrent", (int)s->max, "available",
+                  (int)available, "in_cooldown", (int)(s->cooldown_ms > 0), "cooldown_remaining",
+                  (json_int_t)((s->cooldown_ms + 999) / 1000), "total_requests",
+                  (json_int_t)s->requests, "total_errors", (json_int_t)s->errors, "enabled",
+                  (int)s->is_enabled, "priority", (int)s->priority);
     if (s->cooldown_ms > 0)
         json_object_set_new(json, "cooldown_reason", text(s->cooldown_reason));
-    json_object_set_new(json, "tokens",
-                        json_pack("{s:I, s:I, s:I, s:I, s:I}", "input", (json_int_t)s->input,
-                                  "output", (json_int_t)s->output, "cache_read",
-                                  (json_int_t)s->cache_read, "cache_write_5m",
-                                  (json_int_t)s->cache_write_5m, "cache_write_1h",
-                                  (json_int_t)s->cache_write_1h));
+    json_object_set_new(
+        json, "tokens",
+        json_pack("{s:I, s:I, s:I, s:I, s:I}", "input", (json_int_t)s->input, "output",
+                  (json_int_t)s->output, "cache_read", (json_int_t)s->cache_read, "cache_write_5m",
+                  (json_int_t)s->cache_write_5m, "cache_write_1h", (json_int_t)s->cache_write_1h));
     return json;
 }
 
@@ -67,8 +66,9 @@ static json_t *status_json(const struct admin *a, const struct pool_snapshot *s)
     json_t *json = json_pack("{s:o}", "subscriptions", subscriptions);
     add_totals(json, s);
     json_object_set_new(json, "timestamp", json_string(time));
-    json_object_set_new(json, "node", json_pack("{s:s, s:s, s:s}", "id", a->options.node->id, "boot",
-                                                a->options.node->boot, "version", WEIR_VERSION));
+    json_object_set_new(json, "node",
+                        json_pack("{s:s, s:s, s:s}", "id", a->options.node->id, "boot",
+                                  a->options.node->boot, "version", WEIR_VERSION));
     json_object_set_new(json, "redis", json_string("up"));
     json_object_set_new(json, "pool", json_string(a->config->redis.pool));
     json_object_set_new(json, "leases", json_integer((json_int_t)s->leases));

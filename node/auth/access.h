@@ -1,7 +1,7 @@
 /* access.h - may this caller do this: the one place where it is decided.
- * A caller is local if its address is in server.trusted_networks and nothing in the request shows that
- * it came through a tunnel or a proxy for someone else (behind a tunnel every caller of the internet
- * seems to come from loopback). */
+ * A caller is local if its address is in server.trusted_networks and nothing in the request shows
+ * that it came through a tunnel or a proxy for someone else (behind a tunnel every caller of the
+ * internet seems to come from loopback). */
 #pragma once
 #include <stdbool.h>
 #include <sys/socket.h>

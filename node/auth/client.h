@@ -1,5 +1,6 @@
 /* client.h - who calls: the label that requests are counted under.
- * `x-client-id`, else `x-bot-id`, else the caller's address. A label, not a proof: keys come on top. */
+ * `x-client-id`, else `x-bot-id`, else the caller's address. A label, not a proof: keys come on
+ * top. */
 #pragma once
 #include "base/arena.h"
 #include "base/slice.h"

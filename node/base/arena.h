@@ -11,8 +11,8 @@ struct arena {
 };
 
 void arena_init(struct arena *a);
-void arena_fini(struct arena *a);                        /* everything taken from it is gone */
-void *arena_new(struct arena *a, size_t size);           /* zeroed, aligned for any type */
+void arena_fini(struct arena *a);                         /* everything taken from it is gone */
+void *arena_new(struct arena *a, size_t size);            /* zeroed, aligned for any type */
 struct slice arena_copy(struct arena *a, struct slice s); /* NUL-terminated behind its end */
 struct slice arena_printf(struct arena *a, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

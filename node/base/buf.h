@@ -27,7 +27,8 @@ size_t buf_len(const struct buf *b);
 MUST_USE bool buf_reserve(struct buf *b, size_t len, char **to);
 void buf_commit(struct buf *b, size_t len);
 
-MUST_USE bool buf_append(struct buf *b, struct slice bytes); /* false: above the ceiling, unchanged */
+MUST_USE bool buf_append(struct buf *b,
+                         struct slice bytes); /* false: above the ceiling, unchanged */
 MUST_USE bool buf_printf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 
 void buf_consume(struct buf *b, size_t len); /* drop from the front; len <= buf_len() */

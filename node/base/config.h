@@ -42,7 +42,7 @@ struct subscription {
 };
 
 struct config {
-    char *source; /* file name or "environment", for messages */
+    char *source;      /* file name or "environment", for messages */
     bool is_from_file; /* source can be read again */
 
     struct subscription *subscriptions;

@@ -1,5 +1,6 @@
 /* list.h - an intrusive doubly linked list. The head is a link itself, so nothing is ever NULL.
- * A link that is in no list points at itself: list_remove() on it is harmless, list_is_linked() says. */
+ * A link that is in no list points at itself: list_remove() on it is harmless, list_is_linked()
+ * says. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,9 +10,9 @@ struct list {
     struct list *previous;
 };
 
-#define LIST_OWNER(link, type, member) ((type *)(void *)((char *)(link) - offsetof(type, member)))
-#define LIST_EACH(link, head)                                                                      \
-    for (struct list *link = (head)->next, *link##_next = link->next; link != (head);              \
+#define LIST_OWNER(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
+#define LIST_EACH(link, head)                                                         \
+    for (struct list *link = (head)->next, *link##_next = link->next; link != (head); \
          link = link##_next, link##_next = link->next)
 
 static inline void list_init(struct list *l)

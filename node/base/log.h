@@ -24,7 +24,8 @@ enum log_format { LOG_TEXT, LOG_JSON };
 /* For the whole process, before threads start; the level may change at any time (reload). */
 void log_setup(enum log_level level, enum log_format format);
 void log_set_level(enum log_level level);
-bool log_level_parse(struct slice word, enum log_level *level); /* error warn info debug, any case */
+bool log_level_parse(struct slice word,
+                     enum log_level *level); /* error warn info debug, any case */
 
 /* This thread's lines wait for log_flush() instead of being written at once. */
 void log_gather(void);

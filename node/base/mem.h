@@ -6,6 +6,6 @@
 
 #include "base/slice.h"
 
-void *mem_new(size_t size);                /* zeroed; yours */
-void *mem_resize(void *at, size_t size);   /* like realloc; takes `at`, the result is yours */
-char *mem_string(struct slice s);          /* NUL-terminated copy; yours */
+void *mem_new(size_t size);              /* zeroed; yours */
+void *mem_resize(void *at, size_t size); /* like realloc; takes `at`, the result is yours */
+char *mem_string(struct slice s);        /* NUL-terminated copy; yours */

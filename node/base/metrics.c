@@ -4,9 +4,9 @@
 #include <string.h>
 
 static const uint64_t bucket_ns[HISTOGRAM_BUCKETS] = {
-    50000,       100000,      250000,      500000,       1000000,      2500000,
-    5000000,     10000000,    25000000,    50000000,     100000000,    250000000,
-    500000000,   1000000000,  2500000000,  5000000000,   10000000000,  30000000000,
+    50000,       100000,       250000,       500000,      1000000,     2500000,
+    5000000,     10000000,     25000000,     50000000,    100000000,   250000000,
+    500000000,   1000000000,   2500000000,   5000000000,  10000000000, 30000000000,
     60000000000, 120000000000, 300000000000, 600000000000};
 
 struct row {
@@ -77,7 +77,8 @@ static bool render_value(struct buf *out, const struct row *row, int64_t value)
     return buf_printf(out, "%s%s%s%s %" PRId64 "\n", row->metric, open, row->labels, close, value);
 }
 
-static uint64_t bucket_sum(const struct metrics *slots, unsigned count, enum histogram h, unsigned b)
+static uint64_t bucket_sum(const struct metrics *slots, unsigned count, enum histogram h,
+                           unsigned b)
 {
     uint64_t sum = 0;
     for (unsigned i = 0; i < count; i++)
@@ -99,10 +100,10 @@ static bool render_histogram(struct buf *out, const struct metrics *slots, unsig
     total += bucket_sum(slots, count, h, HISTOGRAM_BUCKETS);
     for (unsigned i = 0; i < count; i++)
         sum_ns += atomic_load_explicit(&slots[i].histograms[h].sum_ns, memory_order_relaxed);
-    return fits && buf_printf(out,
-                              "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum %.9f\n%s_count %" PRIu64
-                              "\n",
-                              name, total, name, (double)sum_ns / 1e9, name, total);
+    return fits &&
+           buf_printf(out,
+                      "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum %.9f\n%s_count %" PRIu64 "\n",
+                      name, total, name, (double)sum_ns / 1e9, name, total);
 }
 
 bool metrics_render(const struct metrics *slots, unsigned count, struct buf *out)

@@ -9,52 +9,52 @@
 #include "base/buf.h"
 
 /* X(id, metric, labels or "", help). Rows of one metric stand together. */
-#define COUNTER_TABLE(X)                                                                           \
-    X(REQUESTS_2XX, "weir_requests_total", "status=\"2xx\"", "Requests answered, by status.")      \
-    X(REQUESTS_3XX, "weir_requests_total", "status=\"3xx\"", "")                                   \
-    X(REQUESTS_4XX, "weir_requests_total", "status=\"4xx\"", "")                                   \
-    X(REQUESTS_429, "weir_requests_total", "status=\"429\"", "")                                   \
-    X(REQUESTS_5XX, "weir_requests_total", "status=\"5xx\"", "")                                   \
-    X(REQUESTS_529, "weir_requests_total", "status=\"529\"", "")                                   \
-    X(REQUESTS_GONE, "weir_requests_total", "status=\"gone\"", "")                                 \
-    X(ATTEMPTS_OK, "weir_upstream_attempts_total", "result=\"ok\"",                                \
-      "Upstream attempts, by what came of them.")                                                  \
-    X(ATTEMPTS_LIMITED, "weir_upstream_attempts_total", "result=\"limited\"", "")                  \
-    X(ATTEMPTS_FAILED, "weir_upstream_attempts_total", "result=\"failed\"", "")                    \
-    X(ATTEMPTS_BROKEN, "weir_upstream_attempts_total", "result=\"broken\"", "")                    \
-    X(FAILOVERS, "weir_failovers_total", "", "Attempts that went on to another subscription.")     \
-    X(REFUSED, "weir_refused_total", "", "Requests refused because nothing was free.")             \
-    X(COOLDOWNS, "weir_cooldowns_total", "", "Cooldowns set after an upstream 429.")               \
-    X(MALFORMED, "weir_malformed_requests_total", "", "Requests refused by the HTTP parser.")      \
-    X(CONNECTIONS, "weir_client_connections_accepted_total", "", "Client connections accepted.")   \
-    X(UPSTREAM_OPENED, "weir_upstream_connections_opened_total", "",                               \
-      "Connections opened to providers.")                                                          \
-    X(UPSTREAM_REUSED, "weir_upstream_connections_reused_total", "",                               \
-      "Requests sent on a connection that was already open.")                                      \
-    X(BYTES_UP, "weir_request_body_bytes_total", "", "Request body bytes received.")               \
-    X(BYTES_DOWN, "weir_response_body_bytes_total", "", "Response body bytes relayed.")            \
-    X(REDIS_CALLS, "weir_redis_calls_total", "", "Calls to Redis.")                                \
-    X(REDIS_FAILURES, "weir_redis_failures_total", "", "Calls to Redis that failed.")              \
-    X(LEASES_LOST, "weir_leases_lost_total", "", "Slots lost while the node stood still.")         \
-    X(BOOKINGS_DROPPED, "weir_bookings_dropped_total", "",                                         \
+#define COUNTER_TABLE(X)                                                                         \
+    X(REQUESTS_2XX, "weir_requests_total", "status=\"2xx\"", "Requests answered, by status.")    \
+    X(REQUESTS_3XX, "weir_requests_total", "status=\"3xx\"", "")                                 \
+    X(REQUESTS_4XX, "weir_requests_total", "status=\"4xx\"", "")                                 \
+    X(REQUESTS_429, "weir_requests_total", "status=\"429\"", "")                                 \
+    X(REQUESTS_5XX, "weir_requests_total", "status=\"5xx\"", "")                                 \
+    X(REQUESTS_529, "weir_requests_total", "status=\"529\"", "")                                 \
+    X(REQUESTS_GONE, "weir_requests_total", "status=\"gone\"", "")                               \
+    X(ATTEMPTS_OK, "weir_upstream_attempts_total", "result=\"ok\"",                              \
+      "Upstream attempts, by what came of them.")                                                \
+    X(ATTEMPTS_LIMITED, "weir_upstream_attempts_total", "result=\"limited\"", "")                \
+    X(ATTEMPTS_FAILED, "weir_upstream_attempts_total", "result=\"failed\"", "")                  \
+    X(ATTEMPTS_BROKEN, "weir_upstream_attempts_total", "result=\"broken\"", "")                  \
+    X(FAILOVERS, "weir_failovers_total", "", "Attempts that went on to another subscription.")   \
+    X(REFUSED, "weir_refused_total", "", "Requests refused because nothing was free.")           \
+    X(COOLDOWNS, "weir_cooldowns_total", "", "Cooldowns set after an upstream 429.")             \
+    X(MALFORMED, "weir_malformed_requests_total", "", "Requests refused by the HTTP parser.")    \
+    X(CONNECTIONS, "weir_client_connections_accepted_total", "", "Client connections accepted.") \
+    X(UPSTREAM_OPENED, "weir_upstream_connections_opened_total", "",                             \
+      "Connections opened to providers.")                                                        \
+    X(UPSTREAM_REUSED, "weir_upstream_connections_reused_total", "",                             \
+      "Requests sent on a connection that was already open.")                                    \
+    X(BYTES_UP, "weir_request_body_bytes_total", "", "Request body bytes received.")             \
+    X(BYTES_DOWN, "weir_response_body_bytes_total", "", "Response body bytes relayed.")          \
+    X(REDIS_CALLS, "weir_redis_calls_total", "", "Calls to Redis.")                              \
+    X(REDIS_FAILURES, "weir_redis_failures_total", "", "Calls to Redis that failed.")            \
+    X(LEASES_LOST, "weir_leases_lost_total", "", "Slots lost while the node stood still.")       \
+    X(BOOKINGS_DROPPED, "weir_bookings_dropped_total", "",                                       \
       "Settlements given up because the outbox was full.")
 
-#define GAUGE_TABLE(X)                                                                             \
-    X(EXCHANGES_ACTIVE, "weir_exchanges_active", "", "Requests in progress on this node.")         \
-    X(CLIENTS_CONNECTED, "weir_client_connections", "", "Client connections open.")                \
-    X(UPSTREAM_BUSY, "weir_upstream_connections", "state=\"busy\"", "Connections to providers.")   \
-    X(UPSTREAM_IDLE, "weir_upstream_connections", "state=\"idle\"", "")                            \
-    X(BODY_BYTES_HELD, "weir_request_bodies_held_bytes", "", "Request bodies held in memory.")     \
-    X(OUTBOX, "weir_settlements_waiting", "", "Settlements not yet confirmed by Redis.")           \
+#define GAUGE_TABLE(X)                                                                           \
+    X(EXCHANGES_ACTIVE, "weir_exchanges_active", "", "Requests in progress on this node.")       \
+    X(CLIENTS_CONNECTED, "weir_client_connections", "", "Client connections open.")              \
+    X(UPSTREAM_BUSY, "weir_upstream_connections", "state=\"busy\"", "Connections to providers.") \
+    X(UPSTREAM_IDLE, "weir_upstream_connections", "state=\"idle\"", "")                          \
+    X(BODY_BYTES_HELD, "weir_request_bodies_held_bytes", "", "Request bodies held in memory.")   \
+    X(OUTBOX, "weir_settlements_waiting", "", "Settlements not yet confirmed by Redis.")         \
     X(REDIS_UP, "weir_redis_connections_up", "", "Workers whose Redis connection is up.")
 
-#define HISTOGRAM_TABLE(X)                                                                         \
-    X(ADMISSION, "weir_admission_seconds", "From a complete request to its slot.")                 \
-    X(FIRST_BYTE, "weir_upstream_first_byte_seconds", "From sending to the answer's head.")        \
-    X(TOTAL, "weir_request_seconds", "From a complete request head to the end of the answer.")     \
-    X(OVERHEAD, "weir_overhead_seconds",                                                           \
-      "Of that, before the first byte: time not spent receiving the request or waiting for the "   \
-      "provider.")                                                                                 \
+#define HISTOGRAM_TABLE(X)                                                                       \
+    X(ADMISSION, "weir_admission_seconds", "From a complete request to its slot.")               \
+    X(FIRST_BYTE, "weir_upstream_first_byte_seconds", "From sending to the answer's head.")      \
+    X(TOTAL, "weir_request_seconds", "From a complete request head to the end of the answer.")   \
+    X(OVERHEAD, "weir_overhead_seconds",                                                         \
+      "Of that, before the first byte: time not spent receiving the request or waiting for the " \
+      "provider.")                                                                               \
     X(REDIS, "weir_redis_seconds", "Round trip of a call to Redis.")
 
 enum counter {

@@ -8,4 +8,5 @@ enum { NUMBER_TEXT_MAX = 24 };
 
 /* Borrowed from `room`. */
 struct slice number_decimal(uint64_t value, char room[NUMBER_TEXT_MAX]);
-struct slice number_hex(uint64_t value, char room[NUMBER_TEXT_MAX]); /* lower case, no leading zero */
+struct slice number_hex(uint64_t value,
+                        char room[NUMBER_TEXT_MAX]); /* lower case, no leading zero */

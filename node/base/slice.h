@@ -16,9 +16,9 @@ struct slice {
 /* For "%.*s"; only where the bytes are known to be text. */
 #define SLICE_ARG(s) (int)(s).len, (s).at
 
-struct slice slice_of(const char *string);   /* borrows; NULL gives the empty slice */
+struct slice slice_of(const char *string);              /* borrows; NULL gives the empty slice */
 struct slice slice_from(struct slice s, size_t offset); /* the rest; offset beyond the end: empty */
-struct slice slice_trim(struct slice s);     /* without SP and HTAB at both ends */
+struct slice slice_trim(struct slice s);                /* without SP and HTAB at both ends */
 bool slice_eq(struct slice a, struct slice b);
 bool slice_eq_nocase(struct slice a, struct slice b); /* ASCII only */
 bool slice_starts(struct slice s, struct slice prefix);

@@ -21,7 +21,8 @@ void tls_error_text(const SSL *ssl, char *why)
     unsigned long code = ERR_peek_last_error();
     ERR_clear_error();
     if (verify != X509_V_OK)
-        snprintf(why, TLS_WHY_MAX, "certificate refused: %s", X509_verify_cert_error_string(verify));
+        snprintf(why, TLS_WHY_MAX, "certificate refused: %s",
+                 X509_verify_cert_error_string(verify));
     else if (code != 0 && ERR_reason_error_string(code) != NULL)
         snprintf(why, TLS_WHY_MAX, "%s", ERR_reason_error_string(code));
     else

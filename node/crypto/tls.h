@@ -21,8 +21,8 @@ MUST_USE SSL_CTX *tls_server_context(const char *cert_file, const char *key_file
 MUST_USE SSL_CTX *tls_client_context(const char *ca_file, char *why);
 void tls_context_free(SSL_CTX *context); /* NULL is fine */
 
-/* A client connection to `host` (name or address literal): name check, SNI, ALPN http/1.1. `session`
- * (may be NULL) is offered for resumption, not consumed. */
+/* A client connection to `host` (name or address literal): name check, SNI, ALPN http/1.1.
+ * `session` (may be NULL) is offered for resumption, not consumed. */
 MUST_USE SSL *tls_client_new(SSL_CTX *context, int fd, const char *host, SSL_SESSION *session);
 MUST_USE SSL *tls_server_new(SSL_CTX *context, int fd);
 

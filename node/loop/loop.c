@@ -108,7 +108,8 @@ static void run_slot(struct loop *loop, struct list *slot, uint64_t now_ms)
         list_push(slot, link);
 }
 
-/* A tick is worked off only when it is over, so no deadline in its slot can still lie ahead in it. */
+/* A tick is worked off only when it is over, so no deadline in its slot can still lie ahead in it.
+ */
 static void on_tick_event(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -169,8 +170,8 @@ static void on_libevent_log(int severity, const char *text)
         log_message(severity == EVENT_LOG_ERR ? LOG_ERROR : LOG_DEBUG, "libevent: %s", text);
 }
 
-/* Loops need no locks, but libevent's random numbers (the ids of name look-ups) are one source for all
- * threads. */
+/* Loops need no locks, but libevent's random numbers (the ids of name look-ups) are one source for
+ * all threads. */
 static void set_up_libevent(void)
 {
     int failed = evthread_use_pthreads();

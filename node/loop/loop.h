@@ -1,9 +1,9 @@
 /* loop.h - one thread's event loop: libevent underneath, and the few things every user of it needs.
  * What belongs to a loop is touched on its thread only; other threads may call loop_post() alone.
  *
- * Promises to all code above: a callback never fires before the call that asked for it has returned;
- * what is given to loop_defer() runs once the present callbacks are over, so an object may end
- * itself there while its own callbacks are still on the stack. */
+ * Promises to all code above: a callback never fires before the call that asked for it has
+ * returned; what is given to loop_defer() runs once the present callbacks are over, so an object
+ * may end itself there while its own callbacks are still on the stack. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,7 +25,8 @@ struct event_base *loop_base(struct loop *loop);
 struct evdns_base *loop_dns(struct loop *loop); /* made at first use */
 uint64_t loop_now_ms(struct loop *loop); /* monotonic; taken once per turn: cheap and a bit old */
 
-/* Call on_turn after every turn, last of all. The hook is embedded in its owner, which removes it. */
+/* Call on_turn after every turn, last of all. The hook is embedded in its owner, which removes it.
+ */
 struct loop_hook {
     struct list link;
     loop_fn on_turn;

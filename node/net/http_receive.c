@@ -178,9 +178,10 @@ static void receive_head(struct http_call *c, struct slice *bytes)
     switch (http1_find(&c->finder, view, &head_len, &status)) {
     case HTTP1_BAD:
         c->message.request.method = SLICE_NONE;
-        http_refuse(c, status, status == 414   ? "the request line is too long"
-                               : status == 431 ? "the request head is too large"
-                                               : "a bare LF, a bare CR or a NUL in the request head");
+        http_refuse(c, status,
+                    status == 414   ? "the request line is too long"
+                    : status == 431 ? "the request head is too large"
+                                    : "a bare LF, a bare CR or a NUL in the request head");
         return;
     case HTTP1_MORE:
         if (!is_kept && !buf_append(&c->in, *bytes))
@@ -302,8 +303,8 @@ void http_receive(struct http_call *c)
     for (int i = 0; i < READS_PER_TURN; i++) {
         size_t got;
         bool is_direct = wants_direct_read(c);
-        enum wire_read result = is_direct ? read_direct(c, &got)
-                                          : wire_read(&c->wire, s->scratch, SCRATCH_BYTES, &got);
+        enum wire_read result =
+            is_direct ? read_direct(c, &got) : wire_read(&c->wire, s->scratch, SCRATCH_BYTES, &got);
         if (result == WIRE_AGAIN)
             return;
         if (result != WIRE_DATA) {

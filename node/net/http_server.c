@@ -76,7 +76,8 @@ int http_listen(const char *host, uint16_t port, bool is_first, uint16_t *bound,
     return fd;
 }
 
-static void connection_new(struct http_server *s, int fd, const struct sockaddr *peer, socklen_t len)
+static void connection_new(struct http_server *s, int fd, const struct sockaddr *peer,
+                           socklen_t len)
 {
     int one = 1;
     SSL *ssl = NULL;

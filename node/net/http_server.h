@@ -1,13 +1,13 @@
-/* http_server.h - HTTP/1.1 for callers: reads whole requests, strictly, and lets one answer at a time
- * flow out on each connection.
+/* http_server.h - HTTP/1.1 for callers: reads whole requests, strictly, and lets one answer at a
+ * time flow out on each connection.
  *
  * A request is handed over when it is complete, body included: a slow upload holds no slot, and a
  * request can be sent again elsewhere. From then until its answer has ended (http_call_end or
  * http_call_break) it is a `struct http_call`. Whatever follows on the connection waits, up to a
  * ceiling, unread. A caller that leaves is noticed at once in every phase.
  *
- * What is malformed, ambiguous, too large or too slow is answered here (400, 408, 411, 413, 414, 417,
- * 431, 501, 505, in the Anthropic error shape) and the connection closed. */
+ * What is malformed, ambiguous, too large or too slow is answered here (400, 408, 411, 413, 414,
+ * 417, 431, 501, 505, in the Anthropic error shape) and the connection closed. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,27 +24,27 @@ struct http_server;
 struct loop;
 struct metrics;
 
-/* A complete request. The receiver may move `arena`, which holds all the slices, out: copy the struct
- * and arena_init() the old one. What is left is freed with the call; the body always is, unless
- * http_call_drop_body() came first. */
+/* A complete request. The receiver may move `arena`, which holds all the slices, out: copy the
+ * struct and arena_init() the old one. What is left is freed with the call; the body always is,
+ * unless http_call_drop_body() came first. */
 struct http_message {
     struct http1_request request;
     struct arena arena;
     struct buf body;
-    uint64_t head_ns;             /* clock_ns() when the head was complete */
-    uint64_t complete_ns;         /* and when the body was */
-    struct slice peer;            /* the caller's address in text, without the port */
+    uint64_t head_ns;                    /* clock_ns() when the head was complete */
+    uint64_t complete_ns;                /* and when the body was */
+    struct slice peer;                   /* the caller's address in text, without the port */
     const struct sockaddr *peer_address; /* borrowed from the call */
 };
 
 struct http_server_options {
     const char *host;
     uint16_t port;
-    SSL_CTX *tls;            /* NULL: plain; the server takes it */
-    uint64_t body_bytes_max; /* of one request */
-    uint64_t held_bytes_max; /* of all bodies this server holds together: 503 beyond */
+    SSL_CTX *tls;             /* NULL: plain; the server takes it */
+    uint64_t body_bytes_max;  /* of one request */
+    uint64_t held_bytes_max;  /* of all bodies this server holds together: 503 beyond */
     unsigned connections_max; /* beyond, none is accepted until one ends */
-    uint32_t client_ms;      /* for a head, for every 64 KiB of a body, for taking an answer */
+    uint32_t client_ms;       /* for a head, for every 64 KiB of a body, for taking an answer */
     struct metrics *metrics;
     /* A request without any length: refuse it with 411 (true) or take it as one without a body. */
     bool (*needs_length)(const struct http1_request *request);
@@ -56,7 +56,8 @@ struct http_server_options {
 /* A listening socket with SO_REUSEPORT, one per worker. -1: why says what failed. *port: the port
  * taken. With `is_first` the address must not be in use by another process. */
 enum { HTTP_LISTEN_WHY_MAX = 256 };
-MUST_USE int http_listen(const char *host, uint16_t port, bool is_first, uint16_t *bound, char *why);
+MUST_USE int http_listen(const char *host, uint16_t port, bool is_first, uint16_t *bound,
+                         char *why);
 
 struct http_server *http_server_new(struct loop *loop, int listener,
                                     const struct http_server_options *options); /* takes listener */
@@ -74,12 +75,13 @@ struct http_call_events {
     void (*on_drained)(void *arg); /* the caller took some of what waits: see http_call_waiting() */
     void (*on_gone)(void *arg);    /* the caller has left; the call is no more once this returns */
 };
-void http_call_drop_body(struct http_call *call); /* it is not needed any more: give the memory back */
+void http_call_drop_body(
+    struct http_call *call); /* it is not needed any more: give the memory back */
 void http_call_bind(struct http_call *call, const struct http_call_events *events, void *arg);
 
 struct http_answer {
     int status;
-    struct slice reason; /* empty: the usual one */
+    struct slice reason;                /* empty: the usual one */
     const struct http1_header *headers; /* no framing, no connection header: the server adds them */
     unsigned header_count;
     enum http1_framing framing; /* SIZED with length; CHUNKED: unknown length, framed as the caller
@@ -87,16 +89,17 @@ struct http_answer {
     uint64_t length;
 };
 
-/* In this order: begin, any number of body, end. The head leaves with the first body or the end; flush
- * sends it alone. Nothing is sent to a HEAD request but the head. */
+/* In this order: begin, any number of body, end. The head leaves with the first body or the end;
+ * flush sends it alone. Nothing is sent to a HEAD request but the head. */
 void http_call_begin(struct http_call *call, const struct http_answer *answer);
 void http_call_flush(struct http_call *call);
 /* `is_last`: nothing follows but http_call_end (saves a write). Borrowed. */
 void http_call_body(struct http_call *call, const struct slice *pieces, unsigned count,
                     bool is_last);
-void http_call_end(struct http_call *call);   /* the call is no more */
-void http_call_break(struct http_call *call); /* cut it off so that it cannot look whole; is no more */
-void http_call_abandon(struct http_call *call); /* close without any answer; is no more */
+void http_call_end(struct http_call *call); /* the call is no more */
+void http_call_break(
+    struct http_call *call); /* cut it off so that it cannot look whole; is no more */
+void http_call_abandon(struct http_call *call);         /* close without any answer; is no more */
 size_t http_call_waiting(const struct http_call *call); /* bytes the caller has not taken yet */
 
 /* A whole answer at once: begin, body, end. */

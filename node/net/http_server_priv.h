@@ -29,7 +29,8 @@ enum connection_state {
     CONNECTION_BODY,
     CONNECTION_BUSY,
     CONNECTION_FLUSH,
-    CONNECTION_LINGER, /* our side is closed; input is thrown away so that no reset eats the answer */
+    CONNECTION_LINGER, /* our side is closed; input is thrown away so that no reset eats the answer
+                        */
     CONNECTION_DEAD
 };
 
@@ -49,9 +50,9 @@ struct http_call {
     /* the request being read */
     struct http1_finder finder;
     struct http1_chunked chunked;
-    uint64_t body_left;   /* SIZED */
-    size_t pace_bytes;    /* body bytes since the deadline was set */
-    size_t held_bytes;    /* counted in server->held_bytes */
+    uint64_t body_left; /* SIZED */
+    size_t pace_bytes;  /* body bytes since the deadline was set */
+    size_t held_bytes;  /* counted in server->held_bytes */
     struct http_message message;
 
     /* the answer being given */
@@ -81,8 +82,8 @@ struct http_server {
 
 extern const struct wire_events http_wire_events;
 
-void http_receive(struct http_call *c);  /* the socket is readable */
-void http_go_on(void *call);             /* a loop_task: the next request may be in `in` already */
+void http_receive(struct http_call *c); /* the socket is readable */
+void http_go_on(void *call);            /* a loop_task: the next request may be in `in` already */
 void http_refuse(struct http_call *c, int status, const char *why);
 void http_answer_taken(struct http_call *c); /* FLUSH and nothing waits: next request or the end */
 void http_connection_end(struct http_call *c); /* DEAD; tells the exchange if there is one */

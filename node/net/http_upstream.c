@@ -186,8 +186,8 @@ struct upstream_call *upstream_send(struct upstream *u, const struct upstream_re
                                     const struct upstream_events *events, void *arg)
 {
     struct upstream_call *call = mem_new(sizeof(*call));
-    *call = (struct upstream_call){
-        .upstream = u, .request = *request, .events = events, .arg = arg};
+    *call =
+        (struct upstream_call){.upstream = u, .request = *request, .events = events, .arg = arg};
     struct pool *p = pool_of(u, request);
     struct upstream_connection *c = take_idle(p);
     if (c == NULL) {
@@ -244,8 +244,8 @@ void upstream_fail(struct upstream_connection *c, enum err err, const char *deta
 void upstream_answered(struct upstream_connection *c)
 {
     struct upstream *u = c->pool->upstream;
-    bool is_reusable = c->keep_alive && upstream_is_sent(c->call) && wire_waiting(&c->wire) == 0 && !c->wire.has_failed &&
-                       c->pool->idle_count < UPSTREAM_IDLE_MAX;
+    bool is_reusable = c->keep_alive && upstream_is_sent(c->call) && wire_waiting(&c->wire) == 0 &&
+                       !c->wire.has_failed && c->pool->idle_count < UPSTREAM_IDLE_MAX;
     free(c->call);
     c->call = NULL;
     if (!is_reusable) {
@@ -304,7 +304,8 @@ static void on_wire_drained(void *arg)
         upstream_connect_progress(c);
     else if (c->call != NULL)
         write_more(c);
-    if (c->state == UPSTREAM_SENT) /* its body is still on its way: the provider's time starts after it */
+    if (c->state ==
+        UPSTREAM_SENT) /* its body is still on its way: the provider's time starts after it */
         set_deadline(c, on_late, c->call->request.first_byte_ms);
 }
 

@@ -2,9 +2,9 @@
  * One per worker. A request is given whole (head as bytes, body) and answered by callbacks. The
  * provider's answer is read only as fast as the receiver wants it.
  *
- * A connection from the pool may have died unnoticed: then, and only if no byte of the request reached
- * the wire or the method is safe (GET, HEAD, OPTIONS), the request is sent again on a new connection,
- * once, without telling. Everything else is told. */
+ * A connection from the pool may have died unnoticed: then, and only if no byte of the request
+ * reached the wire or the method is safe (GET, HEAD, OPTIONS), the request is sent again on a new
+ * connection, once, without telling. Everything else is told. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,7 +24,7 @@ enum { UPSTREAM_IDLE_MAX = 512, UPSTREAM_IDLE_MS = 30000 }; /* per origin */
 
 struct upstream *upstream_new(struct loop *loop, struct resolver *resolver,
                               struct metrics *metrics); /* yours */
-void upstream_free(struct upstream *upstream); /* there must be no call any more */
+void upstream_free(struct upstream *upstream);          /* there must be no call any more */
 
 struct upstream_request {
     const struct origin *origin; /* borrowed until the call ends */
@@ -41,7 +41,8 @@ struct upstream_request {
 struct upstream_events {
     /* The answer's head (1xx are skipped). Slices borrowed for the call only. */
     void (*on_head)(const struct http1_response *response, void *arg);
-    /* Pieces of the body, framing taken off. With is_end the answer is whole, and the call is no more. */
+    /* Pieces of the body, framing taken off. With is_end the answer is whole, and the call is no
+     * more. */
     void (*on_body)(const struct slice *pieces, unsigned count, bool is_end, void *arg);
     /* It failed, before or after the head; the call is no more. detail: for the log, borrowed. */
     void (*on_failed)(enum err err, const char *detail, void *arg);

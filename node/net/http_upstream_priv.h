@@ -8,8 +8,8 @@
 
 enum {
     UPSTREAM_SCRATCH_BYTES = 64 * 1024,
-    PIECES_MAX = 64,             /* of a body handed on at once */
-    UPLOAD_PIECE = 256 * 1024    /* of a request body, written when the one before has gone */
+    PIECES_MAX = 64,          /* of a body handed on at once */
+    UPLOAD_PIECE = 256 * 1024 /* of a request body, written when the one before has gone */
 };
 
 /* Where connections go: they are interchangeable within an origin. */

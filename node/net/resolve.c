@@ -240,8 +240,7 @@ static size_t resolve_here(const char *name, struct address *addresses)
 
 static struct host *find_host(struct resolver *resolver, const char *name)
 {
-    LIST_EACH(link, &resolver->hosts)
-    {
+    LIST_EACH (link, &resolver->hosts) {
         struct host *host = LIST_OWNER(link, struct host, link);
         if (strcmp(host->name, name) == 0)
             return host;
@@ -254,8 +253,7 @@ static struct host *add_host(struct resolver *resolver, const char *name)
 {
     if (resolver->host_count >= HOSTS_MAX) {
         struct host *idle = NULL;
-        LIST_EACH(link, &resolver->hosts)
-        {
+        LIST_EACH (link, &resolver->hosts) {
             struct host *host = LIST_OWNER(link, struct host, link);
             if (idle == NULL && host->question == NULL && list_is_empty(&host->waiting))
                 idle = host;

@@ -8,8 +8,8 @@
 #include "base/mem.h"
 #include "net/http_upstream_priv.h"
 
-/* Tickets come after the handshake, also on a connection that is in use: keep the newest. The pool is
- * found through the SSL's own data. */
+/* Tickets come after the handshake, also on a connection that is in use: keep the newest. The pool
+ * is found through the SSL's own data. */
 static int on_new_session(SSL *ssl, SSL_SESSION *session)
 {
     struct pool *p = SSL_get_app_data(ssl);

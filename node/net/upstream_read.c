@@ -1,4 +1,5 @@
-/* Reading answers: heads from the scratch buffer where they arrive whole, bodies as slices of it. */
+/* Reading answers: heads from the scratch buffer where they arrive whole, bodies as slices of it.
+ */
 #include <string.h>
 
 #include "net/http_upstream_priv.h"
@@ -27,8 +28,9 @@ static void on_end_of_input(struct upstream_connection *c, bool is_orderly)
         return;
     }
     upstream_fail(c, ERR_CLOSED,
-                  c->state == UPSTREAM_BODY ? "the provider closed the connection within its answer"
-                                            : "the provider closed the connection without an answer");
+                  c->state == UPSTREAM_BODY
+                      ? "the provider closed the connection within its answer"
+                      : "the provider closed the connection without an answer");
 }
 
 /* Hand pieces on; with is_end the connection is given back first, so that the receiver may send its
@@ -154,7 +156,8 @@ static bool read_head(struct upstream_connection *c, struct slice bytes)
         }
     }
     if (goes_on && c->state == UPSTREAM_BODY &&
-        (view.len > 0 || c->framing == HTTP1_NO_BODY || (c->framing == HTTP1_SIZED && c->left == 0)))
+        (view.len > 0 || c->framing == HTTP1_NO_BODY ||
+         (c->framing == HTTP1_SIZED && c->left == 0)))
         goes_on = read_body(c, view);
     buf_fini(&held);
     return goes_on;
@@ -172,7 +175,8 @@ void upstream_read(struct upstream_connection *c)
             on_end_of_input(c, result == WIRE_END);
             return;
         }
-        if (c->state == UPSTREAM_IDLE) { /* speaks out of turn; or a TLS ticket, which is not data */
+        if (c->state ==
+            UPSTREAM_IDLE) { /* speaks out of turn; or a TLS ticket, which is not data */
             upstream_connection_free(c);
             return;
         }

@@ -14,8 +14,8 @@ static void on_writable(evutil_socket_t fd, short what, void *arg);
 static void on_closed(evutil_socket_t fd, short what, void *arg);
 static void look_for_reset(void *arg);
 
-void wire_init(struct wire *w, struct loop *loop, int fd, SSL *ssl, const struct wire_events *events,
-               void *arg)
+void wire_init(struct wire *w, struct loop *loop, int fd, SSL *ssl,
+               const struct wire_events *events, void *arg)
 {
     *w = (struct wire){.loop = loop, .fd = fd, .ssl = ssl, .events = events, .arg = arg};
     buf_init(&w->out, WIRE_OUT_MAX);
@@ -35,7 +35,8 @@ void wire_close(struct wire *w)
     deadline_clear(&w->look);
     if (w->ssl != NULL) {
         if (!w->has_failed && SSL_is_init_finished(w->ssl))
-            SSL_shutdown(w->ssl); /* says close_notify if there is room; nobody waits for the answer */
+            SSL_shutdown(
+                w->ssl); /* says close_notify if there is room; nobody waits for the answer */
         ERR_clear_error();
         SSL_free(w->ssl);
         w->ssl = NULL;
@@ -104,7 +105,8 @@ void wire_set_reading(struct wire *w, bool is_on)
     event_del(is_on ? &w->closed : &w->readable);
     event_add(is_on ? &w->readable : &w->closed, NULL);
     if (is_on && w->ssl != NULL && SSL_has_pending(w->ssl))
-        event_active(&w->readable, EV_READ, 0); /* the socket will not tell: the bytes are ours already */
+        event_active(&w->readable, EV_READ,
+                     0); /* the socket will not tell: the bytes are ours already */
 }
 
 void wire_stop_watching(struct wire *w)

@@ -67,27 +67,12 @@ void proxy_handle(struct proxy *p, struct http_call *call, struct http_message *
     exchange_open(p, call, message);
 }
 
-void proxy_break_all(struct proxy *p)
-{
-    LIST_EACH (link, &p->exchanges) {
-        struct exchange *x = LIST_OWNER(link, struct exchange, link);
-        if (x->step != STEP_ADMIT || x->call != NULL)
-            exchange_leave(x, ENDING_BROKEN);
-    }
-}
-
 static void on_drained(void *arg)
 {
     exchange_relay_drained(arg);
 }
 
-static void on_gone(void *arg)
-{
-    struct exchange *x = arg;
-    x->call = NULL;
-    x->message = NULL;
-    exchange_leave(x, ENDING_GONE);
-}
+static void on_gone(void *arg);
 
 static const struct http_call_events call_events = {on_drained, on_gone};
 
@@ -96,6 +81,7 @@ static void on_collect_late(void *arg)
     struct exchange *x = arg;
     upstream_cancel(x->attempt.upstream);
     x->attempt.upstream = NULL;
+    x->is_error_whole = false;
     exchange_attempt_over(x);
 }
 
@@ -129,9 +115,9 @@ static struct exchange *exchange_new(struct proxy *p, struct http_call *call,
 static struct slice make_id(struct proxy *p, struct arena *arena)
 {
     char worker[NUMBER_TEXT_MAX], count[NUMBER_TEXT_MAX], id[3 * NUMBER_TEXT_MAX];
-    const struct slice parts[] = {SLICE("weir_"),  slice_of(p->node->boot),
-                                  SLICE("-"),      number_decimal(p->worker, worker),
-                                  SLICE("-"),      number_decimal(++p->sequence, count)};
+    const struct slice parts[] = {SLICE("weir_"), slice_of(p->node->boot),
+                                  SLICE("-"),     number_decimal(p->worker, worker),
+                                  SLICE("-"),     number_decimal(++p->sequence, count)};
     size_t len = 0;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         memcpy(id + len, parts[i].at, parts[i].len);
@@ -261,25 +247,40 @@ void exchange_admit(struct exchange *x)
     state_admit(x->proxy->state, lease, &request, on_admitted, x);
 }
 
-/* Stop where we are: the provider's request ends now, the lease is settled with what was used. */
-void exchange_leave(struct exchange *x, enum ending ending)
+/* The caller has gone: the provider's request ends now, the lease is settled with what was used. */
+static void on_gone(void *arg)
 {
-    bool waits_for_redis = x->step == STEP_ADMIT;
+    struct exchange *x = arg;
+    x->call = NULL;
+    x->message = NULL;
+    if (x->step == STEP_ADMIT)
+        return; /* on_admitted finishes it */
     upstream_cancel(x->attempt.upstream);
     x->attempt.upstream = NULL;
-    if (x->call != NULL) {
-        struct http_call *call = x->call;
-        x->call = NULL;
-        x->message = NULL;
-        if (!x->has_begun) /* nothing was said yet: an end without an answer is clear enough */
-            http_call_abandon(call);
-        else
-            http_call_break(call);
-    }
-    if (waits_for_redis)
-        return; /* on_admitted finishes it */
     exchange_settle(x, OUTCOME_CANCELLED);
-    exchange_finish(x, ending);
+    exchange_finish(x, ENDING_GONE);
+}
+
+/* The node must stop: say so where nothing was said yet, else cut the answer off. */
+static void break_now(struct exchange *x)
+{
+    if (x->step == STEP_ADMIT) {
+        http_call_abandon(x->call);
+        x->call = NULL;
+        return; /* on_admitted finishes it */
+    }
+    upstream_cancel(x->attempt.upstream);
+    x->attempt.upstream = NULL;
+    exchange_broken(x, "the node is stopping; try again");
+}
+
+void proxy_break_all(struct proxy *p)
+{
+    LIST_EACH (link, &p->exchanges) {
+        struct exchange *x = LIST_OWNER(link, struct exchange, link);
+        if (x->call != NULL)
+            break_now(x);
+    }
 }
 
 static const char *ending_word(enum ending ending)

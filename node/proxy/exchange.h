@@ -8,21 +8,21 @@
  *   RELAY     exchange_relay    <----- bytes as they come, looked at by watch, counted
  *   ANSWER    exchange_answer   <----- our own words, or the last provider's error as it was
  *   FINISH    one log line, metrics, memory
- * Each attempt's lease is settled when the attempt is over: after COLLECT, at the end of RELAY, or when
- * the caller or the provider breaks off.
+ * Each attempt's lease is settled when the attempt is over: after COLLECT, at the end of RELAY, or
+ * when the caller or the provider breaks off.
  *
  * Moves, and the function that makes each:
- *   RECEIVE -> ADMIT    exchange_open           RECEIVE -> ANSWER  exchange_open: may not, too large
- *   ADMIT -> SEND       on_admitted             ADMIT -> ANSWER    on_admitted: refused, Redis away
- *   SEND -> RELAY       on_head                 SEND -> COLLECT    on_head: verdict says next
- *   SEND -> ADMIT       attempt_failed          RELAY -> ADMIT     attempt_failed: no byte went out yet
- *   COLLECT -> ADMIT    collected               RELAY -> FINISH    on_body's end, broken, caller gone
- *   SEND, COLLECT, ADMIT -> ANSWER  no attempt is left   any -> FINISH  caller gone
+ *   RECEIVE -> ADMIT    exchange_open           RECEIVE -> ANSWER  exchange_open: may not, too
+ * large ADMIT -> SEND       on_admitted             ADMIT -> ANSWER    on_admitted: refused, Redis
+ * away SEND -> RELAY       on_head                 SEND -> COLLECT    on_head: verdict says next
+ *   SEND -> ADMIT       attempt_failed          RELAY -> ADMIT     attempt_failed: no byte went out
+ * yet COLLECT -> ADMIT    collected               RELAY -> FINISH    on_body's end, broken, caller
+ * gone SEND, COLLECT, ADMIT -> ANSWER  no attempt is left   any -> FINISH  caller gone
  *
  * Invariants: (1) no byte goes up without a held lease; (2) every lease is settled exactly once;
  * (3) after a byte of an answer has gone to the caller there is no other attempt; (4) a caller who
- * leaves ends the provider's request in the same loop turn; (5) every step that waits has a deadline:
- * of the Redis call, of the upstream call, of the caller's taking. */
+ * leaves ends the provider's request in the same loop turn; (5) every step that waits has a
+ * deadline: of the Redis call, of the upstream call, of the caller's taking. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,13 +34,13 @@
 #include "proxy/proxy.h"
 #include "proxy/verdict.h"
 
-#define STEP_TABLE(X)                                                                              \
-    X(RECEIVE, "receive")                                                                          \
-    X(ADMIT, "admit")                                                                              \
-    X(SEND, "send")                                                                                \
-    X(COLLECT, "collect")                                                                          \
-    X(RELAY, "relay")                                                                              \
-    X(ANSWER, "answer")                                                                            \
+#define STEP_TABLE(X)     \
+    X(RECEIVE, "receive") \
+    X(ADMIT, "admit")     \
+    X(SEND, "send")       \
+    X(COLLECT, "collect") \
+    X(RELAY, "relay")     \
+    X(ANSWER, "answer")   \
     X(FINISH, "finish")
 
 enum step {
@@ -52,10 +52,10 @@ enum step {
 enum ending { ENDING_OK, ENDING_GONE, ENDING_BROKEN, ENDING_REFUSED, ENDING_ERROR };
 
 enum {
-    ERROR_BODY_MAX = 256 * 1024,  /* of a provider's error that is kept to be passed on */
-    COLLECT_MS = 3000,            /* and how long we wait for its end */
+    ERROR_BODY_MAX = 256 * 1024,   /* of a provider's error that is kept to be passed on */
+    COLLECT_MS = 3000,             /* and how long we wait for its end */
     RELAY_WAITING_MAX = 64 * 1024, /* above this the provider is not read any further */
-    HELD_MAX = 512 * 1024         /* kept while a lease is in doubt */
+    HELD_MAX = 512 * 1024          /* kept while a lease is in doubt */
 };
 
 /* One try at one subscription. */
@@ -83,8 +83,8 @@ struct kept_answer {
 struct exchange {
     struct list link; /* proxy->exchanges */
     struct proxy *proxy;
-    struct config *config; /* a reference */
-    struct http_call *call; /* NULL: the caller has gone */
+    struct config *config;        /* a reference */
+    struct http_call *call;       /* NULL: the caller has gone */
     struct http_message *message; /* valid as long as call */
     struct arena arena;
     enum step step;
@@ -98,7 +98,7 @@ struct exchange {
     struct slice model;
     struct slice tried; /* names of subscriptions, separated by one space */
     unsigned attempts;
-    struct slice how; /* why the present subscription was chosen */
+    struct slice how;           /* why the present subscription was chosen */
     uint32_t slots_used, slots; /* of it, when it was chosen */
 
     struct attempt attempt;
@@ -109,7 +109,7 @@ struct exchange {
 
     /* the last provider's error */
     struct buf error_body;
-    bool has_error_answer;
+    bool is_error_whole; /* error_answer and error_body can be passed on */
     struct kept_answer error_answer;
     enum err last_err; /* of an attempt that got no answer */
     struct deadline collect_deadline;
@@ -130,12 +130,12 @@ struct exchange {
 void exchange_open(struct proxy *proxy, struct http_call *call, struct http_message *message);
 void exchange_go(struct exchange *x, enum step step); /* the only writer of x->step */
 void exchange_admit(struct exchange *x);
-void exchange_leave(struct exchange *x, enum ending ending); /* the caller has gone, or must */
 void exchange_finish(struct exchange *x, enum ending ending); /* frees x */
 
 /* exchange_send.c */
 void exchange_send(struct exchange *x);
-void exchange_attempt_over(struct exchange *x); /* the attempt failed: the next one, or the answer */
+void exchange_attempt_over(
+    struct exchange *x); /* the attempt failed: the next one, or the answer */
 void exchange_settle(struct exchange *x, enum outcome outcome);
 
 /* exchange_relay.c */
@@ -144,6 +144,8 @@ void exchange_relay(struct exchange *x, const struct slice *pieces, unsigned cou
 void exchange_relay_failed(struct exchange *x, enum err err, const char *detail);
 void exchange_relay_drained(struct exchange *x);
 void exchange_lease_lost(struct exchange *x);
+/* No more can come, for a reason of ours: the error answer, or the end of the one begun. */
+void exchange_broken(struct exchange *x, const char *message);
 void exchange_keep_answer(struct exchange *x, const struct http1_response *response,
                           struct kept_answer *kept);
 void exchange_begin(struct exchange *x, const struct kept_answer *kept);

@@ -23,8 +23,8 @@ void exchange_answer_error(struct exchange *x, int status, uint64_t retry_ms, co
     headers[n++] = (struct http1_header){SLICE("content-type"), SLICE("application/json")};
     headers[n++] = (struct http1_header){SLICE("x-weir-request-id"), x->id};
     if (retry_ms > 0) {
-        struct slice seconds = arena_printf(&x->arena, "%llu",
-                                            (unsigned long long)((retry_ms + 999) / 1000));
+        struct slice seconds =
+            arena_printf(&x->arena, "%llu", (unsigned long long)((retry_ms + 999) / 1000));
         headers[n++] = (struct http1_header){SLICE("retry-after"), seconds};
     }
     buf_init(&body, ANSWER_BYTES_MAX);
@@ -54,10 +54,15 @@ void exchange_answer_refused(struct exchange *x, const struct refusal *refusal)
 
 void exchange_answer_last_error(struct exchange *x)
 {
-    if (!x->has_error_answer) {
-        struct slice text = arena_printf(&x->arena, "no provider could be reached: %s",
-                                         err_text(x->last_err));
+    if (x->error_answer.status == 0) {
+        struct slice text =
+            arena_printf(&x->arena, "no provider could be reached: %s", err_text(x->last_err));
         exchange_answer_error(x, err_status(x->last_err), 0, text.at);
+        return;
+    }
+    if (!x->is_error_whole) {
+        exchange_answer_error(x, x->error_answer.status, 0,
+                              "the provider's error came in part only, or was too large");
         return;
     }
     struct kept_answer *kept = &x->error_answer;

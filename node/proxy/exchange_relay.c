@@ -29,12 +29,12 @@ void exchange_keep_answer(struct exchange *x, const struct http1_response *r,
         .reason = arena_copy(&x->arena, r->reason),
         .framing = r->framing,
         .length = r->length,
-        .is_sse = slice_starts_nocase(header_value(r, SLICE("content-type")),
-                                      SLICE("text/event-stream")),
+        .is_sse =
+            slice_starts_nocase(header_value(r, SLICE("content-type")), SLICE("text/event-stream")),
         .is_coded = header_value(r, SLICE("content-encoding")).len > 0,
     };
-    kept->headers = forward_response_headers(r, x->config->server.pass_limits, &x->arena,
-                                             &kept->header_count);
+    kept->headers =
+        forward_response_headers(r, x->config->server.pass_limits, &x->arena, &kept->header_count);
     add_header(kept, SLICE("x-weir-request-id"), x->id);
     if (x->config->server.expose_subscription) {
         add_header(kept, SLICE("x-weir-subscription"), slice_of(x->attempt.subscription->name));
@@ -62,7 +62,8 @@ void exchange_begin(struct exchange *x, const struct kept_answer *kept)
 static struct watch *watch_for(const struct http1_response *r, const struct kept_answer *kept)
 {
     enum watch_coding coding;
-    if (r->status != 200 || !watch_coding_parse(header_value(r, SLICE("content-encoding")), &coding))
+    if (r->status != 200 ||
+        !watch_coding_parse(header_value(r, SLICE("content-encoding")), &coding))
         return NULL;
     if (kept->is_sse)
         return watch_new(WATCH_SSE, coding);
@@ -79,7 +80,8 @@ void exchange_relay_start(struct exchange *x, const struct http1_response *respo
 
 static void free_body_if_sent(struct exchange *x)
 {
-    if (x->body.at == NULL || (x->attempt.upstream != NULL && !upstream_is_sent(x->attempt.upstream)))
+    if (x->body.at == NULL ||
+        (x->attempt.upstream != NULL && !upstream_is_sent(x->attempt.upstream)))
         return;
     x->body = SLICE_NONE;
     http_call_drop_body(x->call);
@@ -95,7 +97,8 @@ static void relay_end(struct exchange *x)
     exchange_finish(x, ENDING_OK);
 }
 
-/* Say in the stream itself that this was not the end, where the caller's reader can understand it. */
+/* Say in the stream itself that this was not the end, where the caller's reader can understand it.
+ */
 static void say_broken(struct exchange *x, const char *message)
 {
     struct buf event;
@@ -123,7 +126,8 @@ static void break_off(struct exchange *x, const char *message)
     exchange_finish(x, ENDING_BROKEN);
 }
 
-/* A message stream that ends without message_stop was cut, however politely its connection ended. */
+/* A message stream that ends without message_stop was cut, however politely its connection ended.
+ */
 static bool looks_cut(const struct exchange *x)
 {
     return x->watch != NULL && x->answer.is_sse && !x->answer.is_coded &&
@@ -240,11 +244,16 @@ void exchange_lease_lost(struct exchange *x)
     }
     upstream_cancel(x->attempt.upstream);
     x->attempt.upstream = NULL;
-    if (x->step == STEP_RELAY && x->has_begun) {
-        break_off(x, "the node stood still too long and lost its slot; try again");
+    exchange_broken(x, "the node stood still too long and lost its slot; try again");
+}
+
+void exchange_broken(struct exchange *x, const char *message)
+{
+    if (x->has_begun) {
+        break_off(x, message);
         return;
     }
     exchange_settle(x, OUTCOME_ERROR);
     exchange_go(x, STEP_ANSWER);
-    exchange_answer_error(x, 503, 1000, "the node stood still too long and lost its slot; try again");
+    exchange_answer_error(x, 503, 1000, message);
 }

@@ -36,14 +36,14 @@ static void log_cooling(const struct exchange *x)
 static void start_collecting(struct exchange *x, const struct http1_response *response)
 {
     struct attempt *a = &x->attempt;
-    metrics_add(x->proxy->metrics, a->status == 429 ? COUNT_ATTEMPTS_LIMITED : COUNT_ATTEMPTS_FAILED,
-                1);
+    metrics_add(x->proxy->metrics,
+                a->status == 429 ? COUNT_ATTEMPTS_LIMITED : COUNT_ATTEMPTS_FAILED, 1);
     if (a->verdict.cooldown_ms > 0)
         log_cooling(x);
     exchange_go(x, STEP_COLLECT);
     buf_clear(&x->error_body);
     exchange_keep_answer(x, response, &x->error_answer);
-    x->has_error_answer = true;
+    x->is_error_whole = true;
     deadline_set(x->proxy->loop, &x->collect_deadline, COLLECT_MS);
 }
 
@@ -77,7 +77,7 @@ static void on_body(const struct slice *pieces, unsigned count, bool is_end, voi
     assert(x->step == STEP_COLLECT);
     for (unsigned i = 0; i < count; i++)
         if (!buf_append(&x->error_body, pieces[i]))
-            x->has_error_answer = false; /* an error of that size is not passed on in part */
+            x->is_error_whole = false; /* too large; and in part it is not passed on */
     if (is_end)
         exchange_attempt_over(x);
 }
@@ -91,7 +91,7 @@ static void on_failed(enum err err, const char *detail, void *arg)
         return;
     }
     if (x->step == STEP_COLLECT) {
-        x->has_error_answer = false;
+        x->is_error_whole = false;
     } else {
         count_wait(x);
         metrics_add(x->proxy->metrics, COUNT_ATTEMPTS_FAILED, 1);

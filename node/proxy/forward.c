@@ -15,10 +15,10 @@ static const struct slice hop_by_hop[] = {
 };
 
 static const struct slice not_upward[] = {
-    {"host", 4},         {"expect", 6},       {"authorization", 13},  {"x-api-key", 9},
-    {"cookie", 6},       {"x-client-id", 11}, {"x-bot-id", 8},        {"x-api-token", 11},
-    {"x-admin-token", 13}, {"cf-*", 4},       {"cdn-loop", 8},        {"x-forwarded-*", 13},
-    {"forwarded", 9},    {"x-real-ip", 9},    {"true-client-ip", 14}, {"x-weir-*", 8},
+    {"host", 4},           {"expect", 6},       {"authorization", 13},  {"x-api-key", 9},
+    {"cookie", 6},         {"x-client-id", 11}, {"x-bot-id", 8},        {"x-api-token", 11},
+    {"x-admin-token", 13}, {"cf-*", 4},         {"cdn-loop", 8},        {"x-forwarded-*", 13},
+    {"forwarded", 9},      {"x-real-ip", 9},    {"true-client-ip", 14}, {"x-weir-*", 8},
 };
 
 static const struct slice limits_downward[] = {

@@ -1,4 +1,5 @@
-/* proxy.h - a worker's desk for requests to providers: what every exchange of this worker shares. */
+/* proxy.h - a worker's desk for requests to providers: what every exchange of this worker shares.
+ */
 #pragma once
 #include <stddef.h>
 
@@ -19,16 +20,17 @@ struct proxy {
     struct metrics *metrics;
     const struct node_identity *node;
     unsigned worker;
-    struct config *config;      /* one reference; exchanges hold their own */
-    struct networks *networks;  /* of that config */
-    struct list exchanges;      /* in progress */
+    struct config *config;     /* one reference; exchanges hold their own */
+    struct networks *networks; /* of that config */
+    struct list exchanges;     /* in progress */
     size_t exchange_count;
     uint64_t sequence; /* for request ids */
 };
 
 void proxy_init(struct proxy *proxy); /* the members above it are set already */
 void proxy_fini(struct proxy *proxy);
-void proxy_use_config(struct proxy *proxy, struct config *config); /* takes a reference of its own */
+void proxy_use_config(struct proxy *proxy,
+                      struct config *config); /* takes a reference of its own */
 
 /* A request for a provider; answered now or later. */
 void proxy_handle(struct proxy *proxy, struct http_call *call, struct http_message *message);

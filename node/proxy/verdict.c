@@ -40,8 +40,8 @@ bool verdict_retry_after(const struct http1_header *headers, unsigned count, uin
     const struct http1_header *after = http1_header(headers, count, SLICE("retry-after"));
     if (ms != NULL && slice_number(ms->value, UINT64_MAX / 2, after_ms))
         return true;
-    return after != NULL && (parse_seconds(after->value, after_ms) ||
-                             parse_date(after->value, wall_ms, after_ms));
+    return after != NULL &&
+           (parse_seconds(after->value, after_ms) || parse_date(after->value, wall_ms, after_ms));
 }
 
 struct verdict verdict_of(const struct http1_response *r, const struct config *config,

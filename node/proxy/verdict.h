@@ -25,6 +25,7 @@ struct verdict {
 struct verdict verdict_of(const struct http1_response *response, const struct config *config,
                           uint64_t wall_ms);
 
-/* retry-after-ms, or retry-after in seconds or as an HTTP date. False: neither is there or readable. */
+/* retry-after-ms, or retry-after in seconds or as an HTTP date. False: neither is there or
+ * readable. */
 bool verdict_retry_after(const struct http1_header *headers, unsigned count, uint64_t wall_ms,
                          uint64_t *after_ms);

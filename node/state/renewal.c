@@ -86,8 +86,8 @@ static void lose_all(struct state *state)
 {
     struct list lost;
     list_init(&lost);
-    LIST_EACH(link, &state->leases.held)
-    lose(state, LIST_OWNER(link, struct lease, link), &lost);
+    LIST_EACH (link, &state->leases.held)
+        lose(state, LIST_OWNER(link, struct lease, link), &lost);
     tell_lost(&lost);
 }
 
@@ -214,8 +214,7 @@ static void send_all(struct state *state, struct slice mode)
     arena_init(&texts);
     args[0] = arena_printf(&texts, "%d", LEASE_MS);
     args[1] = mode;
-    LIST_EACH(link, &state->leases.held)
-    {
+    LIST_EACH (link, &state->leases.held) {
         const struct lease *lease = LIST_OWNER(link, struct lease, link);
         args[count++] = arena_printf(&texts, "%s %s %s %s", lease->id, lease->subscription,
                                      lease->client, lease->model);

@@ -24,8 +24,7 @@ int main(void)
     {
         CHECK(list_is_empty(&head));
         CHECK(list_pop(&head) == NULL);
-        LIST_EACH(link, &head)
-        {
+        LIST_EACH (link, &head) {
             CHECK(0);
         }
     }
@@ -55,8 +54,7 @@ int main(void)
         int sum = 0;
         for (int i = 0; i < 4; i++)
             list_push(&head, &items[i].link);
-        LIST_EACH(link, &head)
-        {
+        LIST_EACH (link, &head) {
             sum += value_of(link);
             if (value_of(link) % 2 == 0)
                 list_remove(link);

@@ -28,5 +28,5 @@ static inline int check_done(void)
 
 #define PROMISE(text) for (int once_ = (check_promise = (text), 1); once_; once_ = 0)
 #define CHECK(condition) check_that(!!(condition), #condition, __FILE__, __LINE__)
-#define CHECK_TEXT(slice_, literal)                                                                \
+#define CHECK_TEXT(slice_, literal) \
     check_that(slice_eq((slice_), slice_of(literal)), #slice_ " is " #literal, __FILE__, __LINE__)
