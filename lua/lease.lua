@@ -3,7 +3,6 @@
 --   weir:{main}:leases    zset   id -> expiry in ms
 --   weir:{main}:lease     hash   id -> "<subscription> <client> <model> <admitted at, ms>"
 --   weir:{main}:swept     zset   id of a lease that expired -> when swept; a late settle books once
---   weir:{main}:settled   list   ids settled last, newest first; none of them is ever revived
 --   weir:{main}:sweeps    hash   last_ms: the last sweep; grace_until_ms, grace_for: spared_until()
 --
 -- Invariants (docs/redis-keys.md has the transitions):

@@ -22,7 +22,6 @@ pool.REAP_MAX = 200          -- expired leases returned in one call
 pool.LEASES_COUNTED_MAX = 20000
 pool.SWEPT_MAX = 50000       -- swept leases remembered,
 pool.SWEPT_MS = 86400000     -- and for how long
-pool.SETTLED_MAX = 20000     -- settled ids remembered
 pool.EVENTS_MAX = 1000
 pool.CLIENTS_MAX = 1000      -- distinct names in one book; all further ones are "(other)"
 pool.MODELS_MAX = 200
@@ -36,7 +35,7 @@ pool.COUNT_MAX = 1000000000000 -- one settlement's number of tokens or ms; more 
 -- keys --------------------------------------------------------------------------------------------
 
 local FIXED_KEYS = {
-    "subs", "leases", "lease", "swept", "settled", "nodes", "cooldowns", "open", "totals", "sweeps",
+    "subs", "leases", "lease", "swept", "nodes", "cooldowns", "open", "totals", "sweeps",
     "events"
 }
 local keys_by_base, bases_known = {}, 0

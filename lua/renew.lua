@@ -7,7 +7,8 @@
 -- still) is taken again if its subscription has a free slot, else lost.
 -- mode restore: Redis could not be reached; what is not held is held again unconditionally, for
 -- these requests are running. Over the cap nothing is admitted, so it drains.
--- What was settled is never revived, in either mode.
+-- A node never asks for what it has settled: it renews and settles over one connection, in order.
+-- (A renewal left over in a connection that broke can bring an id back for one lease time at most.)
 local function read_wanted(text, index)
     local id, sub, client, model = string.match(text, "^(%S+) (%S+) (%S+) (%S+)$")
     local argument = "lease " .. index
@@ -37,20 +38,7 @@ local function read_request(argv)
     return request
 end
 
--- The settled ids that are remembered, as a set. Dear, so asked for only if an id is quite unknown.
-local function read_settled(k)
-    local settled = {}
-    for _, id in ipairs(redis.call("LRANGE", k.settled, 0, pool.SETTLED_MAX - 1)) do
-        settled[id] = true
-    end
-    return settled
-end
-
--- `settled`: see read_settled, called at most once a call.
-local function may_take_again(k, mode, wanted, settled)
-    if not redis.call("ZSCORE", k.swept, wanted.id) and settled()[wanted.id] then
-        return false
-    end
+local function may_take_again(k, mode, wanted)
     local sub = subscription.get(k, wanted.sub)
     return mode == "restore" or (sub and sub.active < sub.max)
 end
@@ -86,14 +74,10 @@ local function renew(keys, argv)
     local expiry = now + request.lease_ms
     local records = redis.call("HMGET", k.lease, unpack(request.ids))
     extend(k, request, records, expiry)
-    local taken, first, settled_ids = {}, nil, nil
-    local function settled()
-        settled_ids = settled_ids or read_settled(k)
-        return settled_ids
-    end
+    local taken, first = {}, nil
     for i, wanted in ipairs(request.wanted) do
         if not records[i] and not taken[wanted.id] then
-            if may_take_again(k, request.mode, wanted, settled) then
+            if may_take_again(k, request.mode, wanted) then
                 take_again(k, wanted, expiry, now)
                 taken[wanted.id], first = true, first or wanted.id
             else

@@ -75,7 +75,6 @@ local function trim(k, now)
     redis.call("ZREMRANGEBYSCORE", k.swept, "-inf", now - pool.SWEPT_MS)
     redis.call("ZREMRANGEBYRANK", k.swept, 0, -(pool.SWEPT_MAX + 1))
     redis.call("ZREMRANGEBYRANK", k.nodes, 0, -(pool.NODES_MAX + 1))
-    redis.call("LTRIM", k.settled, 0, pool.SETTLED_MAX - 1)
 end
 
 -- The clock of Redis was set back: what was written before lies too far ahead, and would stay so.
@@ -140,7 +139,8 @@ function sweep.call(keys, argv)
     recount(k)
     local alive, is_differing = survey(k, now)
     return {
-        tostring(alive), tostring(expired), is_taken and "1" or "0", is_differing and "1" or "0"
+        tostring(alive), tostring(expired), is_taken and "1" or "0", is_differing and "1" or "0",
+        tostring(redis.call("HLEN", k.subs))
     }
 end
 

@@ -81,16 +81,14 @@ test('restore registers ids of which Redis lost all trace, and they can be settl
     assert.equal(await pool.active('a'), 0);
 });
 
-test('what was settled is never revived, in time or late, by renew or restore', async () => {
-    const [late] = await sweptAway(1);
-    const inTime = await pool.admit();
-    await pool.settle(inTime);
-    await pool.settle(late);
-    for (const mode of ['renew', 'restore']) {
-        assert.deepEqual(await pool.renew([inTime, late], { mode }), [inTime.id, late.id]);
-    }
+test('what was settled and comes back by a left-over renewal is gone after a lease time', async () => {
+    const one = await pool.admit();
+    await pool.settle(one, { input: 7 });
+    assert.deepEqual(await pool.renew([one], { leaseMs: 50 }), []);
+    await pool.expired();
+    assert.equal((await pool.sweep({ leaseMs: 50 })).expired, 1);
     assert.equal(await pool.active('a'), 0);
-    assert.deepEqual(await pool.leases(), []);
+    assert.equal((await pool.snapshot()).subs.a.total_input, '7');
 });
 
 test('one id named twice is held once', async () => {

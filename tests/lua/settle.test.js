@@ -237,14 +237,6 @@ test('a late settlement books once and frees nothing', async () => {
     assert.deepEqual({ ...(await pool.snapshot()).total }, BOOKED);
 });
 
-test('the slot goes back to the subscription that gave it, whatever the caller says', async () => {
-    await pool.declare({ a: { max: 1 }, b: { max: 5 } });
-    const grant = await pool.admit();
-    assert.equal(grant.sub, 'b');
-    await pool.settle({ ...grant, sub: 'a' });
-    assert.deepEqual([await pool.active('a'), await pool.active('b')], [0, 0]);
-});
-
 test('names beyond the ceiling are booked as (other), and nothing is lost', async () => {
     const day = await today();
     await pool.redis('HSET', day, 'count:client', '999', 'count:model', '200');
