@@ -29,7 +29,7 @@ uint64_t clock_wall_ms(void)
 /* Log lines come thousands a second: the calendar part is worked out once a second and thread. */
 size_t clock_text(uint64_t wall_ms, char *out)
 {
-    static _Thread_local time_t cached_second;
+    static _Thread_local time_t cached_second = -1;
     static _Thread_local char cached[24];
     time_t second = (time_t)(wall_ms / 1000);
     if (second != cached_second) {

@@ -237,6 +237,20 @@ static void run_tasks(struct loop *loop)
     }
 }
 
+/* A hook may remove itself or others. */
+static void run_hooks(struct loop *loop)
+{
+    struct list *link, now;
+    list_init(&now);
+    while ((link = list_pop(&loop->hooks)) != NULL)
+        list_push(&now, link);
+    while ((link = list_pop(&now)) != NULL) {
+        struct loop_hook *hook = LIST_OWNER(link, struct loop_hook, link);
+        list_push(&loop->hooks, link);
+        hook->on_turn(hook->arg);
+    }
+}
+
 void loop_run(struct loop *loop)
 {
     while (!loop->is_stopping) {
@@ -244,10 +258,7 @@ void loop_run(struct loop *loop)
         loop->now_ms = 0;
         event_base_loop(loop->base, EVLOOP_ONCE | wait);
         run_tasks(loop);
-        LIST_EACH (link, &loop->hooks) {
-            struct loop_hook *hook = LIST_OWNER(link, struct loop_hook, link);
-            hook->on_turn(hook->arg);
-        }
+        run_hooks(loop);
     }
     loop->is_stopping = false; /* it may be run again */
 }

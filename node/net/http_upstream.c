@@ -5,7 +5,6 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -107,12 +106,10 @@ void upstream_connection_free(struct upstream_connection *c)
 /* A pooled connection that is still open, the one used last: it is the least likely to be dead. */
 static struct upstream_connection *take_idle(struct pool *p)
 {
-    char byte;
     struct list *link;
     while ((link = p->idle.next) != &p->idle) {
         struct upstream_connection *c = LIST_OWNER(link, struct upstream_connection, link);
-        ssize_t n = c->wire.ssl == NULL ? recv(c->wire.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) : -1;
-        if (n >= 0) { /* closed, or speaking out of turn */
+        if (!wire_is_quiet(&c->wire)) { /* closed, or speaking out of turn */
             upstream_connection_free(c);
             continue;
         }

@@ -161,6 +161,19 @@ enum wire_read wire_read(struct wire *w, char *to, size_t cap, size_t *got)
     return w->ssl != NULL ? read_tls(w, to, cap, got) : read_plain(w, to, cap, got);
 }
 
+bool wire_is_quiet(struct wire *w)
+{
+    char byte;
+    size_t got;
+    if (w->fd < 0 || w->has_failed)
+        return false;
+    if (w->ssl == NULL)
+        return recv(w->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
+    ERR_clear_error(); /* tickets are taken in and are not data */
+    return SSL_peek_ex(w->ssl, &byte, 1, &got) != 1 &&
+           SSL_get_error(w->ssl, 0) == SSL_ERROR_WANT_READ;
+}
+
 void wire_read_later(struct wire *w)
 {
     if (w->fd >= 0 && w->is_reading && w->ssl != NULL && SSL_has_pending(w->ssl))
@@ -172,18 +185,18 @@ size_t wire_waiting(const struct wire *w)
     return buf_len(&w->out);
 }
 
-void wire_hold(struct wire *w, struct slice bytes)
-{
-    if (w->fd >= 0 && !w->has_failed && !buf_append(&w->out, bytes))
-        w->has_failed = true; /* the owner let far too much pile up: better broken than endless */
-}
-
 /* A write that cannot succeed any more shows as the peer having closed, from the loop. */
 static void fail(struct wire *w)
 {
     w->has_failed = true;
     buf_release(&w->out);
     event_active(&w->closed, EV_CLOSED, 0);
+}
+
+void wire_hold(struct wire *w, struct slice bytes)
+{
+    if (w->fd >= 0 && !w->has_failed && !buf_append(&w->out, bytes))
+        fail(w); /* the owner let far too much pile up: better broken than endless */
 }
 
 static void hold_pieces(struct wire *w, const struct iovec *pieces, unsigned count, size_t skip)
@@ -249,7 +262,7 @@ void wire_write(struct wire *w, const struct iovec *pieces, unsigned count)
     } else {
         is_fine = send_plain(w, pieces, count);
     }
-    if (!is_fine)
+    if (!is_fine && !w->has_failed)
         fail(w);
     else if (wire_waiting(w) > 0)
         event_add(&w->writable, NULL);

@@ -61,6 +61,9 @@ void wire_stop_watching(
 
 MUST_USE enum wire_read wire_read(struct wire *w, char *to, size_t cap, size_t *got);
 
+/* Open, and nothing has come: fit to be used again. */
+bool wire_is_quiet(struct wire *w);
+
 /* To be called when a reader stops although more may be there: it is called again. */
 void wire_read_later(struct wire *w);
 

@@ -109,10 +109,18 @@ static void put_credential(struct buf *out, const struct subscription *s)
     put(out, SLICE("\r\n"));
 }
 
+static bool goes_up(const struct http1_request *r, struct slice name)
+{
+    return !is_one_of(name, hop_by_hop, COUNT(hop_by_hop)) &&
+           !is_one_of(name, not_upward, COUNT(not_upward)) &&
+           !is_connection_option(r->headers, r->header_count, name);
+}
+
 static bool has_beta(const struct http1_request *r, struct slice beta)
 {
+    const struct slice name = SLICE("anthropic-beta");
     for (unsigned i = 0; i < r->header_count; i++)
-        if (slice_eq_nocase(r->headers[i].name, SLICE("anthropic-beta")) &&
+        if (slice_eq_nocase(r->headers[i].name, name) && goes_up(r, name) &&
             slice_list_has(r->headers[i].value, beta))
             return true;
     return false;
@@ -122,9 +130,7 @@ static void put_request_headers(struct buf *out, const struct http1_request *r, 
 {
     for (unsigned i = 0; i < r->header_count; i++) {
         const struct http1_header *h = &r->headers[i];
-        if (is_one_of(h->name, hop_by_hop, COUNT(hop_by_hop)) ||
-            is_one_of(h->name, not_upward, COUNT(not_upward)) ||
-            is_connection_option(r->headers, r->header_count, h->name))
+        if (!goes_up(r, h->name))
             continue;
         if (slice_eq_nocase(h->name, SLICE("accept-encoding"))) {
             put_accept_encoding(out, h->name, h->value);
@@ -142,16 +148,6 @@ static void put_request_headers(struct buf *out, const struct http1_request *r, 
     }
 }
 
-/* base_url may end in /v1, as other programs want it: the path is not doubled. */
-static struct slice path_prefix(const struct subscription *s, struct slice target)
-{
-    struct slice prefix = slice_of(s->origin.path_prefix);
-    if (prefix.len >= 3 && slice_eq(slice_from(prefix, prefix.len - 3), SLICE("/v1")) &&
-        slice_starts(target, SLICE("/v1")))
-        prefix.len -= 3;
-    return prefix;
-}
-
 struct slice forward_request_head(const struct http1_request *r, const struct subscription *s,
                                   size_t body_bytes, struct arena *arena)
 {
@@ -161,7 +157,7 @@ struct slice forward_request_head(const struct http1_request *r, const struct su
     buf_init(&out, 2 * HTTP1_HEAD_MAX);
     put(&out, r->method);
     put(&out, SLICE(" "));
-    put(&out, path_prefix(s, r->target));
+    put(&out, slice_of(s->origin.path_prefix));
     put(&out, r->target);
     put(&out, SLICE(" HTTP/1.1\r\n"));
     put_header(&out, SLICE("host"), slice_of(s->origin.authority));

@@ -1,0 +1,31 @@
+#include "loop/loop.h"
+
+#include "run_until.h"
+
+static struct loop_hook second;
+
+static void remove_second(void *arg)
+{
+    (void)arg;
+    loop_hook_remove(&second);
+}
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+int main(void)
+{
+    struct loop *loop = loop_new();
+    struct loop_hook first;
+    PROMISE("a hook may remove the hook behind it")
+    {
+        loop_hook_add(loop, &first, remove_second, NULL);
+        loop_hook_add(loop, &second, nothing, NULL);
+        run_turn(loop);
+        loop_hook_remove(&first);
+    }
+    loop_free(loop);
+    return check_done();
+}
