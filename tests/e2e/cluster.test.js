@@ -1,0 +1,303 @@
+// Three nodes, one Redis: the cap holds whatever happens, a dead node's slots come back, and nobody
+// else notices.
+import assert from 'node:assert/strict';
+import {
+    connect,
+    EventReader,
+    eventually,
+    key,
+    Load,
+    messagesRequest,
+    ownError,
+    pause,
+    post,
+    test,
+} from './harness/index.js';
+
+const LEASE_MS = 15000;
+
+/** Nodes n1, n2, ... that share a provider and a Redis. */
+async function cluster(world, { nodes: count = 3, subscriptions = 2, max = 3, config = {} } = {}) {
+    const provider = await world.provider();
+    const redis = await world.redis();
+    const full = {
+        subscriptions: world.subscriptions(provider, subscriptions, { max_concurrent: max }),
+        redis: { url: redis.url },
+        logging: { level: 'info' },
+        ...config,
+    };
+    const nodes = await Promise.all(
+        Array.from({ length: count }, (_, i) => {
+            return world.node({ id: `n${i + 1}`, config: full });
+        }),
+    );
+    return { provider, redis, nodes, config: full };
+}
+
+/** `count` streams that stand still after their first events. */
+async function heldStreams(node, count) {
+    const streams = await Promise.all(
+        Array.from({ length: count }, async () => {
+            const wire = await connect(node.port);
+            await wire.send(messagesRequest({ stream: true, script: { stall_after_events: 4 } }));
+            const events = new EventReader(await wire.head());
+            for (let i = 0; i < 4; i++) await events.next();
+            return { wire, events };
+        }),
+    );
+    return streams;
+}
+
+async function highWater(provider, names) {
+    const marks = {};
+    for (const name of names) marks[name] = (await provider.credential(name)).high_water;
+    return marks;
+}
+
+const settled = (nodes) => Promise.all(nodes.map((node) => node.activeReaches(0)));
+
+test(
+    'three nodes under load never exceed a cap, and use all of it',
+    { ms: 60000 },
+    async (world, t) => {
+        const { provider, redis, nodes } = await cluster(world);
+        const load = new Load(nodes, 24);
+        await eventually('enough requests', () => load.served > 600, { ms: 30000, every: 50 });
+        await load.stop();
+        assert.deepEqual(load.faults, []);
+        assert.deepEqual(
+            Object.keys(load.statuses).filter((s) => !['200', '529'].includes(s)),
+            [],
+        );
+        t.diagnostic(JSON.stringify(load.statuses));
+        assert.deepEqual(await highWater(provider, ['alpha', 'beta']), { alpha: 3, beta: 3 });
+        await settled(nodes);
+        const [alpha, beta] = [await redis.booked('sub:alpha'), await redis.booked('sub:beta')];
+        assert.equal(alpha.requests + beta.requests, load.served, 'each booked once');
+        for (const node of nodes) {
+            assert.ok(node.events('exchange finished', (l) => l.status === 200).length > 0);
+        }
+    },
+);
+
+test(
+    'clients that leave in the middle do not lead over the cap either',
+    { ms: 60000 },
+    async (world) => {
+        const { provider, nodes } = await cluster(world, { subscriptions: 1, max: 4 });
+        let isOver = false;
+        const leaver = async (node, number) => {
+            for (let i = 0; !isOver; i++) {
+                const wire = await connect(node.port);
+                await wire.send(
+                    messagesRequest({ stream: true, script: { event_delay_ms: 5, events: 20 } }),
+                );
+                await pause((number * 7 + i * 3) % 40);
+                wire.leave();
+            }
+        };
+        const leavers = nodes.flatMap((node) => [1, 2].map((n) => leaver(node, n)));
+        const load = new Load(nodes, 6);
+        await eventually('enough requests', () => load.served > 150, { ms: 30000, every: 50 });
+        isOver = true;
+        await Promise.all(leavers);
+        await load.stop();
+        assert.deepEqual(load.faults, []);
+        const { high_water: mark } = await provider.credential('alpha');
+        assert.ok(mark <= 4, `${mark} at once`);
+        await settled(nodes);
+        await provider.activeReaches(0);
+    },
+);
+
+test('a cooldown that one node saw holds for all', async (world) => {
+    const { provider, nodes } = await cluster(world, {
+        config: { server: { expose_subscription: true } },
+    });
+    await provider.fault('alpha', { status: 429, headers: { 'retry-after': '60' } });
+    await post(nodes[0].port);
+    for (const node of nodes) {
+        for (let i = 0; i < 3; i++) {
+            assert.equal((await post(node.port)).header('x-weir-subscription'), 'beta');
+        }
+        const { subscriptions } = await node.status();
+        assert.equal(subscriptions.find((s) => s.name === 'alpha').in_cooldown, true);
+    }
+    assert.equal((await provider.asked()).alpha, 1);
+});
+
+test('every node shows the whole pool', async (world) => {
+    const { nodes } = await cluster(world);
+    const streams = await heldStreams(nodes[0], 2);
+    for (const node of nodes) {
+        await node.activeReaches(2);
+        await eventually('all nodes to be known', async () => {
+            const ids = (await node.status()).nodes.map((n) => n.id ?? n.node).sort();
+            return ids.join() === 'n1,n2,n3';
+        });
+    }
+    for (const { wire } of streams) wire.leave();
+    await settled(nodes);
+});
+
+test(
+    'kill -9 of one of three under load: its slots are back in time, nobody else sees an error',
+    { ms: 90000 },
+    async (world, t) => {
+        // Slots enough that those the dead node leaves taken are not missed.
+        const { provider, nodes } = await cluster(world, { subscriptions: 3, max: 10 });
+        const [victim, ...others] = nodes;
+        await heldStreams(victim, 5);
+        const dying = new Load([victim], 3);
+        const living = new Load(others, 8);
+        await eventually('some requests', () => living.served > 50 && dying.served > 10, {
+            every: 20,
+        });
+        const killed = performance.now();
+        await victim.kill9();
+        await dying.stop();
+        await eventually(
+            'the slots of the dead node',
+            async () => {
+                const { leases } = await others[0].status();
+                return leases <= 8;
+            },
+            { ms: LEASE_MS + 5000, every: 100 },
+        );
+        const took = performance.now() - killed;
+        t.diagnostic(`slots were back after ${Math.round(took)} ms`);
+        await living.stop();
+        assert.deepEqual(living.faults, []);
+        assert.deepEqual(Object.keys(living.statuses), ['200']);
+        assert.ok(took < LEASE_MS + 2000, `${took} ms`);
+        await settled(others);
+        for (const mark of Object.values(await highWater(provider, ['alpha', 'beta', 'gamma']))) {
+            assert.ok(mark <= 10, `${mark} at once`);
+        }
+    },
+);
+
+test('a node that starts again drops its own leases at once, and no others', async (world) => {
+    const { provider, nodes } = await cluster(world, { nodes: 2, subscriptions: 1, max: 4 });
+    await heldStreams(nodes[0], 2);
+    const kept = await heldStreams(nodes[1], 2);
+    await nodes[0].kill9();
+    await nodes[1].activeReaches(4);
+    const started = performance.now();
+    await nodes[0].start();
+    await nodes[1].activeReaches(2);
+    assert.ok(performance.now() - started < 8000, 'it waited for the lease to end');
+    assert.equal((await post(nodes[0].port)).status, 200);
+    assert.equal((await nodes[0].status()).leases, 2);
+    for (const { wire } of kept) wire.leave();
+    await settled(nodes);
+    await provider.activeReaches(0);
+});
+
+test(
+    'a node that stood still for 20 s lost its slots, and does not exceed the cap',
+    { ms: 90000 },
+    async (world) => {
+        const { provider, redis, nodes } = await cluster(world, {
+            nodes: 2,
+            subscriptions: 1,
+            max: 2,
+        });
+        const [still, other] = nodes;
+        const wires = await Promise.all(
+            [1, 2].map(async () => {
+                const wire = await connect(still.port);
+                await wire.send(
+                    messagesRequest({ stream: true, script: { events: 2000, event_delay_ms: 50 } }),
+                );
+                await wire.head();
+                return wire;
+            }),
+        );
+        still.suspend();
+        const stopped = performance.now();
+        ownError(await post(other.port), 529, 'overloaded_error');
+        await eventually(
+            'its slots to be given away',
+            async () => (await other.status()).leases === 0,
+            {
+                ms: LEASE_MS + 5000,
+                every: 250,
+            },
+        );
+        const taken = await heldStreams(other, 2);
+        while (performance.now() - stopped < 20000) await pause(100); // the case is that it lasts
+        still.resume();
+        await provider.activeReaches(2);
+        const ends = await Promise.all(wires.map((wire) => wire.readAll()));
+        for (const { bytes } of ends) {
+            const text = bytes.toString('latin1');
+            assert.doesNotMatch(text, /message_stop/);
+            assert.doesNotMatch(text, /\r\n0\r\n\r\n$/, 'it must not look whole');
+        }
+        assert.equal((await other.status()).total_active, 2);
+        ownError(await post(still.port), 529, 'overloaded_error');
+        for (const { wire } of taken) wire.leave();
+        await settled(nodes);
+        assert.equal((await post(still.port)).status, 200, 'it serves again');
+        await redis.bookedReaches('sub:alpha', { requests: 5 });
+    },
+);
+
+test(
+    'a node that stood still for less than its lease goes on as if nothing was',
+    { ms: 60000 },
+    async (world) => {
+        const { provider, nodes } = await cluster(world, { nodes: 2, subscriptions: 1, max: 1 });
+        const wire = await connect(nodes[0].port);
+        await wire.send(
+            messagesRequest({ stream: true, script: { events: 60, event_delay_ms: 100 } }),
+        );
+        const events = new EventReader(await wire.head());
+        await events.next();
+        nodes[0].suspend();
+        await pause(4000); // the case is that it lasts
+        nodes[0].resume();
+        assert.equal((await events.all({ ms: 20000 })).at(-1).event, 'message_stop');
+        assert.equal((await provider.credential('alpha')).high_water, 1);
+    },
+);
+
+test('two running nodes with one node.id are told so', async (world) => {
+    const { redis, nodes, config } = await cluster(world, { nodes: 1 });
+    await world.node({ id: 'n1', config });
+    const isAbout = (line) =>
+        line.level === 'error' && /node\.id|node id/i.test(JSON.stringify(line));
+    await nodes[0].log.find('an error about the node id', isAbout, { ms: 10000 });
+    assert.equal((await post(nodes[0].port)).status, 200);
+    await redis.bookedReaches('sub:alpha', { requests: 1 });
+});
+
+test('nodes whose configurations differ are told so', async (world) => {
+    const { nodes, config } = await cluster(world, { nodes: 1 });
+    await world.node({ id: 'n2', config: { ...config, rate_limit: { burst_limit: 7 } } });
+    const isAbout = (line) =>
+        line.level === 'warn' && /config/i.test(line.event) && /differ/i.test(line.event);
+    await nodes[0].log.find('a warning that configurations differ', isAbout, { ms: 10000 });
+});
+
+test('pools in one Redis do not share slots', async (world) => {
+    const { provider, redis, nodes, config } = await cluster(world, {
+        nodes: 1,
+        subscriptions: 1,
+        max: 1,
+    });
+    const other = await world.node({
+        id: 'n2',
+        config: {
+            ...config,
+            subscriptions: [{ ...config.subscriptions[0], api_key: key('second') }],
+            redis: { url: redis.url, pool: 'second' },
+        },
+    });
+    const [{ wire }] = await heldStreams(nodes[0], 1);
+    assert.equal((await post(other.port)).status, 200);
+    ownError(await post(nodes[0].port), 529, 'overloaded_error');
+    wire.leave();
+    await provider.activeReaches(0);
+});

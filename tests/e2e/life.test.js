@@ -1,0 +1,321 @@
+// A node's life: leaving without cutting anyone off, and new settings while it runs.
+import assert from 'node:assert/strict';
+import {
+    call,
+    connect,
+    EventReader,
+    eventually,
+    key,
+    messagesRequest,
+    open,
+    ownError,
+    post,
+    quiet,
+    request,
+    test,
+} from './harness/index.js';
+
+/** A stream that stands still after its first events. */
+async function heldStream(node, provider, { name = 'alpha', headers } = {}) {
+    const wire = await connect(node.port);
+    await wire.send(messagesRequest({ stream: true, headers, script: { hold: true } }));
+    await provider.activeReaches(1, { name });
+    await provider.step(name, 4);
+    const events = new EventReader(await wire.head());
+    for (let i = 0; i < 4; i++) await events.next();
+    return { wire, events, answer: events.answer };
+}
+
+async function refusesConnections(port) {
+    await eventually(`port ${port} to be closed`, () =>
+        connect(port).then(
+            (wire) => {
+                wire.leave();
+                return false;
+            },
+            (error) => error.code === 'ECONNREFUSED',
+        ),
+    );
+}
+
+test('SIGTERM: the listener closes, the stream finishes, its slot is free', async (world) => {
+    const { provider, redis, node } = await world.setting();
+    const { events, answer } = await heldStream(node, provider);
+    node.child.signal('SIGTERM');
+    await refusesConnections(node.port);
+    await provider.step('alpha', -1);
+    assert.equal((await events.all()).at(-1).event, 'message_stop');
+    assert.equal(answer.isComplete, true);
+    assert.equal((await node.child.wait()).code, 0);
+    assert.equal(await (await redis.view()).zCard('weir:{main}:leases'), 0);
+    assert.equal((await redis.booked('sub:alpha')).requests, 1);
+    assert.equal((await node.finished(answer)).end, 'ok');
+});
+
+test('SIGTERM: /ready says 503 first, so that balancers look elsewhere', async (world) => {
+    const { node } = await world.setting();
+    assert.equal((await node.get('/ready')).status, 200);
+    node.child.signal('SIGTERM');
+    await node.event('SIGTERM: leaving');
+    const answer = await node.get('/ready');
+    assert.equal(answer.status, 503);
+    assert.equal(answer.json.status, 'draining');
+    assert.equal((await post(node.port)).status, 200, 'who comes all the same is served');
+    await refusesConnections(node.port);
+    assert.equal((await node.child.wait()).code, 0);
+});
+
+test('SIGTERM: connections without a request are closed at once', async (world) => {
+    const { node } = await world.setting();
+    const idle = await connect(node.port);
+    await idle.send(messagesRequest());
+    await idle.answer();
+    node.child.signal('SIGTERM');
+    assert.equal((await node.child.wait(5000)).code, 0);
+    await idle.closed();
+});
+
+test('SIGTERM: an answer under way says that the connection will close', async (world) => {
+    const { provider, node } = await world.setting();
+    const waiting = post(node.port, { script: { hold: true } });
+    await provider.activeReaches(1);
+    node.child.signal('SIGTERM');
+    await refusesConnections(node.port);
+    await provider.step('alpha', -1);
+    const answer = await waiting;
+    assert.equal(answer.status, 200);
+    assert.equal(answer.header('connection'), 'close');
+    assert.equal((await node.child.wait()).code, 0);
+});
+
+test('what outlasts drain_seconds is cut off, settled, does not look whole', async (world) => {
+    const { provider, redis, node } = await world.setting({
+        config: { server: { drain_seconds: 1 } },
+    });
+    const { answer, events } = await heldStream(node, provider);
+    node.child.signal('SIGTERM');
+    await assert.rejects(events.all(), /ended/);
+    assert.equal((await node.child.wait()).code, 0);
+    assert.equal((await node.finished(answer)).end, 'broken');
+    assert.equal(await (await redis.view()).zCard('weir:{main}:leases'), 0);
+    const line = await redis.booked('sub:alpha');
+    assert.equal(line.requests, 1);
+    assert.equal(line.input, 100);
+    await provider.activeReaches(0);
+});
+
+test('SIGINT ends an idle node as well', async (world) => {
+    const { node } = await world.setting();
+    node.child.signal('SIGINT');
+    assert.equal((await node.child.wait(5000)).code, 0);
+});
+
+test('a second SIGTERM ends the waiting', async (world) => {
+    const { provider, redis, node } = await world.setting({
+        config: { server: { drain_seconds: 60 } },
+    });
+    const { events } = await heldStream(node, provider);
+    node.child.signal('SIGTERM');
+    await refusesConnections(node.port);
+    node.child.signal('SIGTERM');
+    await assert.rejects(events.all(), /ended/);
+    assert.equal((await node.child.wait(5000)).code, 0);
+    assert.equal(await (await redis.view()).zCard('weir:{main}:leases'), 0);
+});
+
+/** Ways to ask for a reload; each says whether it worked. */
+const RELOADS = {
+    SIGHUP: async (node, config) => {
+        const line = await node.reload(config);
+        return { isDone: line.event === 'reloaded', words: JSON.stringify(line) };
+    },
+    'POST /admin/reload': async (node, config) => {
+        if (config) await node.writeConfig(config);
+        const answer = await call(node.port, 'POST', '/admin/reload', { body: '' });
+        return { isDone: answer.status === 200, words: answer.text, answer };
+    },
+};
+
+for (const [name, reload] of Object.entries(RELOADS)) {
+    test(`${name}: a subscription more, one less, another key, more slots`, async (world) => {
+        const { provider, redis, node } = await world.setting({ subscriptions: 2, max: 2 });
+        await provider.fault('beta', { status: 429, headers: { 'retry-after': '60' } });
+        await provider.fault('alpha', { hold: true });
+        const held = post(node.port);
+        await provider.activeReaches(1);
+        assert.equal((await post(node.port)).status, 200, 'beta is cooled, alpha has served');
+        const config = structuredClone(node.config);
+        config.subscriptions = [
+            { ...config.subscriptions[0], api_key: key('changed'), max_concurrent: 7 },
+            config.subscriptions[1],
+            { ...config.subscriptions[0], name: 'new', api_key: key('new'), max_concurrent: 9 },
+        ];
+        const { isDone, words } = await reload(node, config);
+        assert.ok(isDone, words);
+        await eventually('three subscriptions', async () => {
+            const { subscriptions } = await node.status();
+            return (
+                subscriptions
+                    .map((s) => s.name)
+                    .sort()
+                    .join() === 'alpha,beta,new'
+            );
+        });
+        const status = await node.status();
+        const [alpha, beta] = ['alpha', 'beta'].map((n) =>
+            status.subscriptions.find((s) => s.name === n),
+        );
+        assert.equal(alpha.max_concurrent, 7);
+        assert.equal(alpha.active_connections, 1, 'running requests stay counted');
+        assert.equal(alpha.total_requests, 1, 'counters stay');
+        assert.equal(beta.in_cooldown, true, 'cooldowns stay');
+        assert.equal((await post(node.port)).status, 200);
+        assert.equal(
+            (await provider.log()).at(-1).credential,
+            key('new'),
+            'most slots are free there',
+        );
+        await provider.step('alpha', -1);
+        assert.equal((await held).status, 200, 'a request that runs is not disturbed');
+        config.subscriptions.shift();
+        assert.ok((await reload(node, config)).isDone);
+        await eventually('alpha to be gone', async () => {
+            const { subscriptions } = await node.status();
+            return (
+                subscriptions
+                    .map((s) => s.name)
+                    .sort()
+                    .join() === 'beta,new'
+            );
+        });
+        await redis.bookedReaches('sub:alpha', { requests: 2 });
+    });
+
+    test(`${name}: a file that is wrong changes nothing`, async (world) => {
+        const { provider, node } = await world.setting();
+        const good = structuredClone(node.config);
+        const wrong = [
+            ['{ "subscriptions": [', /weir\.json/],
+            [JSON.stringify({ ...good, unheard_of: 1 }), /unheard_of/],
+            [
+                JSON.stringify({
+                    ...good,
+                    subscriptions: [{ ...good.subscriptions[0], max_concurrent: 0 }],
+                }),
+                /max_concurrent/,
+            ],
+            ['', /weir\.json/],
+        ];
+        for (const [text, words] of wrong) {
+            node.text = text;
+            const result = await reload(node, good);
+            assert.equal(result.isDone, false);
+            assert.match(result.words, words);
+            if (result.answer) assert.equal(result.answer.status, 500);
+            assert.equal((await post(node.port)).status, 200);
+        }
+        node.text = undefined;
+        assert.equal((await reload(node, good)).isDone, true);
+        assert.equal((await provider.log()).length, wrong.length);
+    });
+}
+
+test('POST /admin/reload says how many subscriptions there are', async (world) => {
+    const { node } = await world.setting({ subscriptions: 3 });
+    const answer = await call(node.port, 'POST', '/admin/reload', { body: '' });
+    assert.deepEqual(answer.json, { status: 'reloaded', subscriptions: 3 });
+    const bare = await connect(node.port);
+    // without a length, as `curl -X POST` says it
+    await bare.send('POST /admin/reload HTTP/1.1\r\nhost: weir.test\r\n\r\n');
+    assert.equal((await bare.answer()).status, 200);
+});
+
+test('requests under way during reloads see no error', async (world) => {
+    const { provider, node } = await world.setting({ subscriptions: 2, max: 20 });
+    let isOver = false;
+    const lane = async () => {
+        const wire = await connect(node.port);
+        let count = 0;
+        for (; !isOver; count++) {
+            await wire.send(messagesRequest({ stream: count % 2 === 0 }));
+            assert.equal((await wire.answer()).status, 200);
+        }
+        return count;
+    };
+    const lanes = Promise.all([1, 2, 3, 4].map(lane));
+    const changed = structuredClone(node.config);
+    for (let i = 0; i < 10; i++) {
+        changed.subscriptions[1].max_concurrent = 10 + i;
+        const line = await node.reload(changed);
+        assert.equal(line.event, 'reloaded');
+    }
+    isOver = true;
+    for (const count of await lanes) assert.ok(count > 0);
+    await quiet({ node, provider });
+});
+
+test('fewer slots: what runs goes on, and nothing new until it is below', async (world) => {
+    const { provider, node } = await world.setting({ max: 3 });
+    const held = [1, 2, 3].map(() => post(node.port, { script: { hold: true } }));
+    await provider.activeReaches(3);
+    const config = structuredClone(node.config);
+    config.subscriptions[0].max_concurrent = 1;
+    await node.reload(config);
+    await eventually('one slot', async () => (await node.status()).total_capacity === 1);
+    ownError(await post(node.port), 529, 'overloaded_error');
+    await provider.step('alpha', -1);
+    for (const answer of await Promise.all(held)) assert.equal(answer.status, 200);
+    await node.activeReaches(0);
+    assert.equal((await post(node.port)).status, 200);
+});
+
+test('the log level changes with a reload', async (world) => {
+    const { node } = await world.setting({ config: { logging: { level: 'error' } } });
+    await post(node.port);
+    assert.equal(node.events('exchange finished').length, 0);
+    const config = structuredClone(node.config);
+    config.logging.level = 'info';
+    await node.writeConfig(config);
+    await call(node.port, 'POST', '/admin/reload', { body: '' });
+    await node.finished(await post(node.port));
+});
+
+test('a stream open for long keeps its slot by renewal', { ms: 60000 }, async (world) => {
+    const { provider, redis, node } = await world.setting({ max: 1 });
+    const { events, wire } = await heldStream(node, provider);
+    const view = await redis.view();
+    const expiry = async () => (await view.zRangeWithScores('weir:{main}:leases', 0, -1))[0].score;
+    const first = await expiry();
+    await eventually('the lease to be renewed', async () => (await expiry()) > first + 4000, {
+        ms: 20000,
+        every: 200,
+    });
+    ownError(await post(node.port), 529, 'overloaded_error');
+    await provider.step('alpha', -1);
+    await events.all();
+    wire.leave();
+    await quiet({ node, provider });
+});
+
+test('several workers share one port and one truth', async (world) => {
+    const config = { server: { workers: 3 } };
+    const { provider, node } = await world.setting({ max: 4, config });
+    const opened = await Promise.all(
+        Array.from({ length: 12 }, () =>
+            open(node.port, {
+                stream: false,
+                script: { delay_ms: 300 },
+            }),
+        ),
+    );
+    const statuses = opened.map(({ answer }) => answer.status);
+    assert.equal(statuses.filter((status) => status === 200).length, 4);
+    assert.equal(statuses.filter((status) => status === 529).length, 8);
+    for (const { answer, wire } of opened) {
+        await answer.readBody();
+        wire.leave();
+    }
+    assert.equal((await provider.credential('alpha')).high_water, 4);
+    await quiet({ node, provider });
+    assert.ok((await node.metrics()).value('weir_requests_total') >= 12);
+});

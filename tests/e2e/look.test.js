@@ -1,0 +1,193 @@
+// What an operator sees: health, readiness, status, metrics, and the log.
+import assert from 'node:assert/strict';
+import { call, post, quiet, test } from './harness/index.js';
+
+test('/health says that it is alive, and how Redis is', async (world) => {
+    const { redis, node } = await world.setting();
+    const answer = await node.get('/health');
+    assert.equal(answer.status, 200);
+    const health = answer.json;
+    assert.equal(health.status, 'healthy');
+    assert.equal(health.redis, 'up');
+    assert.equal(health.node, 'n1');
+    assert.match(health.version, /^\d+\.\d+\.\d+/);
+    assert.ok(Math.abs(new Date(health.timestamp) - Date.now()) < 60000, health.timestamp);
+    await redis.kill();
+    let now;
+    do now = (await node.get('/health')).json.redis;
+    while (now !== 'down');
+});
+
+test('/ready says whether requests are welcome', async (world) => {
+    const { redis, node } = await world.setting();
+    const ready = await node.get('/ready');
+    assert.equal(ready.status, 200);
+    assert.equal(ready.json.status, 'ready');
+    await redis.kill();
+    let answer;
+    do answer = await node.get('/ready');
+    while (answer.status === 200);
+    assert.equal(answer.status, 503);
+    assert.equal(answer.json.status, 'redis down');
+});
+
+test('/status has the shape its users know, and more', async (world) => {
+    const { provider, node } = await world.setting({ subscriptions: 2, max: 3 });
+    const held = post(node.port, { script: { hold: true } });
+    await provider.activeReaches(1);
+    const status = await node.status();
+    assert.deepEqual(
+        status.subscriptions.map((s) => s.name),
+        ['alpha', 'beta'],
+    );
+    const { name, ...alpha } = status.subscriptions[0];
+    const known = {
+        active_connections: 1,
+        max_concurrent: 3,
+        available: 2,
+        in_cooldown: false,
+        cooldown_remaining: 0,
+        total_requests: 0,
+        total_errors: 0,
+        enabled: true,
+    };
+    for (const [field, value] of Object.entries(known)) {
+        if (field !== 'total_requests') assert.deepEqual(alpha[field], value, `${name}.${field}`);
+    }
+    assert.equal(status.total_active, 1);
+    assert.equal(status.total_capacity, 6);
+    assert.equal(status.available_capacity, 5);
+    assert.ok(Math.abs(new Date(status.timestamp) - Date.now()) < 60000);
+    assert.equal(status.node.id, 'n1');
+    assert.match(status.node.version, /^\d/);
+    assert.equal(status.redis, 'up');
+    assert.equal(status.pool, 'main');
+    assert.equal(status.leases, 1);
+    assert.equal(status.nodes.length, 1);
+    await provider.step('alpha', -1);
+    await held;
+    await quiet({ node, provider });
+});
+
+test('a disabled subscription counts for no capacity', async (world) => {
+    const provider = await world.provider();
+    const subscriptions = world.subscriptions(provider, 2, { max_concurrent: 4 });
+    subscriptions[1].enabled = false;
+    const { node } = await world.setting({ provider, config: { subscriptions } });
+    const status = await node.status();
+    assert.equal(status.total_capacity, 4);
+    assert.deepEqual(
+        status.subscriptions.map((s) => s.enabled),
+        [true, false],
+    );
+});
+
+test('/ describes the service', async (world) => {
+    const { node } = await world.setting();
+    const { json } = await node.get('/');
+    assert.match(json.service, /weir/i);
+    assert.match(json.version, /^\d/);
+    assert.equal(typeof json.endpoints, 'object');
+});
+
+test('/metrics is what a Prometheus scraper accepts', async (world) => {
+    const { provider, redis, node } = await world.setting({ subscriptions: 2 });
+    await provider.fault('alpha', { status: 429, headers: { 'retry-after': '30' } });
+    for (const stream of [false, true]) await post(node.port, { stream });
+    await post(node.port, { body: 'nonsense' });
+    await redis.bookedReaches('sub:beta', { requests: 3 });
+    const answer = await node.get('/metrics');
+    assert.match(answer.header('content-type'), /^text\/plain; version=0\.0\.4/);
+    const metrics = await node.metrics();
+    const families = [...metrics.types.keys()];
+    for (const family of families) assert.match(family, /^(weir|process)_/, family);
+    const has = (pattern, type) => {
+        const found = families.filter((f) => pattern.test(f) && metrics.types.get(f) === type);
+        assert.ok(found.length > 0, `no ${type} ${pattern} in ${families.join(' ')}`);
+        return found;
+    };
+    const [requests] = has(/requests_total$/, 'counter');
+    assert.ok(metrics.value(requests) >= 3);
+    for (const part of ['admission', 'first_byte', 'request', 'overhead']) {
+        const [family] = has(new RegExp(`${part}.*_seconds$`), 'histogram');
+        assert.ok(metrics.value(`${family}_count`) >= 3, family);
+    }
+    has(/active/, 'gauge');
+    has(/cool/, 'counter');
+    has(/redis.*_seconds$/, 'histogram');
+    has(/connections/, 'gauge');
+});
+
+test('counters only grow, and by what happened', async (world) => {
+    const { redis, node } = await world.setting();
+    await post(node.port);
+    const before = await node.metrics();
+    for (let i = 0; i < 5; i++) await post(node.port);
+    await redis.bookedReaches('sub:alpha', { requests: 6 });
+    const after = await node.metrics();
+    for (const sample of before.samples) {
+        const family = sample.name.replace(/_(bucket|count|sum)$/, '');
+        const type = before.types.get(sample.name) ?? before.types.get(family);
+        if (type === 'gauge') continue;
+        assert.ok(after.value(sample.name, sample.labels) >= sample.value, sample.name);
+    }
+});
+
+test('one line per finished exchange says what happened to it', async (world) => {
+    const { provider, node } = await world.setting({ subscriptions: 2 });
+    await provider.fault('alpha', { status: 500 });
+    const options = { stream: true, headers: { 'x-client-id': 'bot' }, model: 'claude-haiku-4-5' };
+    const answer = await post(node.port, { ...options, target: '/v1/messages?beta=true' });
+    const line = await node.finished(answer);
+    assert.equal(line.client, 'bot');
+    assert.equal(line.method, 'POST');
+    assert.match(line.path, /^\/v1\/messages/);
+    assert.equal(line.model, 'claude-haiku-4-5');
+    assert.equal(line.status, 200);
+    assert.equal(line.subscription, 'beta');
+    assert.equal(line.attempts, 2);
+    assert.match(line.route, /\S/);
+    assert.equal(line.bytes_out, answer.body.length);
+    assert.ok(line.bytes_in > 0);
+    for (const field of ['input', 'output', 'cache_read', 'cache_write'])
+        assert.ok(line[field] > 0);
+    for (const field of ['admission_ms', 'first_byte_ms', 'total_ms']) {
+        assert.ok(Number(line[field]) >= 0, `${field}: ${line[field]}`);
+    }
+    assert.ok(Number(line.total_ms) >= Number(line.first_byte_ms));
+    assert.equal(line.end, 'ok');
+    assert.match(line.time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/);
+    assert.equal(line.level, 'info');
+    const same = node.events('exchange finished', (other) => other.id === line.id);
+    assert.equal(same.length, 1);
+});
+
+test('a refusal is logged with its reason', async (world) => {
+    const { provider, node } = await world.setting({ max: 1 });
+    const held = post(node.port, { script: { hold: true } });
+    await provider.activeReaches(1);
+    const answer = await post(node.port);
+    const line = await node.finished(answer);
+    assert.equal(line.end, 'refused');
+    assert.equal(line.status, 529);
+    await provider.step('alpha', -1);
+    await held;
+});
+
+test('every log line is JSON on its own', async (world) => {
+    const { node } = await world.setting();
+    await post(node.port, { headers: { 'x-client-id': 'a"b\\c' } });
+    await call(node.port, 'GET', '/v1/%00%0a"<>', {});
+    await node.stop();
+    assert.deepEqual(node.events('text'), []);
+});
+
+test('text lines for people, when asked', async (world) => {
+    const { node } = await world.setting({
+        config: { logging: { format: 'text', level: 'info' } },
+    });
+    assert.equal((await post(node.port)).status, 200);
+    await node.stop();
+    assert.ok(node.lines.some((line) => line.includes('exchange finished')));
+    assert.ok(!node.lines.some((line) => line.startsWith('{')));
+});
