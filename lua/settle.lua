@@ -37,8 +37,8 @@ local function read_request(argv)
     }
 end
 
--- End the hold. False if the id was not held. Whose slot it was is the caller's word: asking the record
--- too would cost every settlement a call, and the caller has it from the grant.
+-- End the hold. False if the id was not held. Whose slot it was is the caller's word: asking the
+-- record too would cost every settlement a call, and the caller has it from the grant.
 local function release(k, id)
     if redis.call("ZREM", k.leases, id) == 0 then
         return false

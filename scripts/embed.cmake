@@ -1,15 +1,15 @@
 # Join lua/ into the two Redis libraries and embed them. CMake script mode, no other tool needed.
 #
-#   cmake -DOUT=functions_source.c [-DFILES=a.lua;b.lua...] -P scripts/embed.cmake    C, for the node
-#   cmake -DLUA_OUT=folder         [-DFILES=...]            -P scripts/embed.cmake    Lua, for tests
+#   cmake -DOUT=functions_source.c [-DFILES=a.lua;b.lua...] -P scripts/embed.cmake   C, for the node
+#   cmake -DLUA_OUT=folder         [-DFILES=...]            -P scripts/embed.cmake   Lua, for tests
 #
-# C: functions_version, functions_source (library weir_<version>), functions_status_source (library weir,
-# loaded with REPLACE), each with its length; both are also terminated.
+# C: functions_version, functions_source (library weir_<version>), functions_status_source (library
+# weir, loaded with REPLACE), each with its length; both are also terminated.
 # Lua: folder/functions.lua, folder/status.lua, folder/version.
 #
-# Each file becomes the body of a function whose result bears the file's name (lua/pool.lua says why).
-# The version is the first 8 hex digits of the SHA-1 of what was joined. FILES is what the build thinks
-# there is: a file that is in no library, or in a library but not there, is an error.
+# Each file becomes the body of a function whose result bears the file's name (lua/pool.lua says
+# why). The version is the first 8 hex digits of the SHA-1 of what was joined. FILES is what the
+# build thinks there is: a file that is in no library, or in a library but not there, is an error.
 cmake_minimum_required(VERSION 3.22)
 
 set(LIBRARY pool subscription book lease admit settle renew sweep declare snapshot functions)
@@ -22,7 +22,7 @@ endif()
 foreach(path IN LISTS FILES)
   get_filename_component(stem "${path}" NAME_WE)
   if(NOT stem IN_LIST LIBRARY AND NOT stem IN_LIST STATUS)
-    message(FATAL_ERROR "embed.cmake: ${path} belongs to no library: add '${stem}' to LIBRARY or STATUS")
+    message(FATAL_ERROR "embed.cmake: ${path} belongs to no library: add it to LIBRARY or STATUS")
   endif()
   set(path_${stem} "${path}")
 endforeach()

@@ -5,6 +5,7 @@
 const { spawn, execFileSync } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
+const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
 const { setTimeout: sleep } = require('node:timers/promises');
@@ -39,6 +40,21 @@ async function startPool(args) {
     return { server, pool };
 }
 
+// `count` TCP ports that are free now. Somebody else may take one before we do.
+async function freePorts(count) {
+    const servers = [];
+    for (let i = 0; i < count; i += 1) {
+        servers.push(net.createServer().listen(0, '127.0.0.1'));
+        await once(servers[i], 'listening');
+    }
+    const ports = servers.map((server) => String(server.address().port));
+    for (const server of servers) {
+        server.close();
+        await once(server, 'close');
+    }
+    return ports;
+}
+
 // Poll until `condition` gives something true; fails after `deadlineMs`.
 async function until(condition, what, deadlineMs = 10000, pauseMs = 10) {
     const deadline = Date.now() + deadlineMs;
@@ -62,7 +78,12 @@ class Server {
         server.socket = path.join(server.folder, 'redis.sock');
         server.args = args;
         server.clients = [];
-        await server.run();
+        try {
+            await server.run();
+        } catch (error) {
+            await server.stop();
+            throw error;
+        }
         return server;
     }
 
@@ -85,7 +106,27 @@ class Server {
             { stdio: 'ignore' },
         );
         this.exited = once(this.process, 'exit');
-        await until(() => fs.existsSync(this.socket), 'the socket of redis-server');
+        await until(() => this.hasEnded() || this.answers(), 'redis-server');
+        if (this.hasEnded()) {
+            const log = fs.readFileSync(path.join(this.folder, 'log'), 'utf8').trim();
+            throw new Error(`redis-server did not start: ${log.split('\n').pop()}`);
+        }
+    }
+
+    hasEnded() {
+        return this.process.exitCode !== null || this.process.signalCode !== null;
+    }
+
+    async answers() {
+        const link = net.connect(this.socket);
+        try {
+            await once(link, 'connect');
+            return true;
+        } catch {
+            return false; // not there yet, or not listening yet
+        } finally {
+            link.destroy();
+        }
     }
 
     async connect() {
@@ -238,8 +279,8 @@ class Pool {
             active,
             leaseMs,
         );
-        const [alive, expired, conflict, differ] = reply.map(Number);
-        return { alive, expired, conflict, differ };
+        const [alive, expired, conflict, differ, subscriptions] = reply.map(Number);
+        return { alive, expired, conflict, differ, subscriptions };
     }
 
     // subs: { name: { max, priority, enabled, burst } }
@@ -369,4 +410,4 @@ class Pool {
     }
 }
 
-module.exports = { BASE, Pool, Server, pairs, readLibraries, startPool, until };
+module.exports = { BASE, Pool, Server, freePorts, pairs, readLibraries, startPool, until };

@@ -5,7 +5,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { test } = require('node:test');
-const { Pool, Server, readLibraries, startPool, until } = require('./helper');
+const { Pool, Server, freePorts, readLibraries, startPool, until } = require('./helper');
 
 const EMBED = path.join(__dirname, '..', '..', 'scripts', 'embed.cmake');
 
@@ -141,34 +141,31 @@ test('leases that ran out while Redis was away are spared until nodes could rene
 });
 
 test('everything works in Redis Cluster mode: one pool is one slot', async () => {
-    // Cluster mode wants a TCP port; the bus takes the one 10,000 higher.
-    const port = 20000 + Math.floor(Math.random() * 20000);
-    await withServer(
-        ['--cluster-enabled', 'yes', '--bind', '127.0.0.1', '--port', `${port}`],
-        async (server) => {
-            const client = await server.connect();
-            await client.sendCommand(['CLUSTER', 'ADDSLOTSRANGE', '0', '16383']);
-            await until(
-                async () =>
-                    (await client.sendCommand(['CLUSTER', 'INFO'])).includes('cluster_state:ok'),
-                'the cluster',
-            );
-            const pool = await Pool.load(client);
-            await pool.declare({ a: { max: 2, burst: 9 }, b: {} });
-            const grant = await pool.admit({ leaseMs: 50 });
-            const kept = await pool.admit();
-            await pool.sweptRecently();
-            await pool.expired();
-            await pool.sweep();
-            assert.deepEqual(await pool.renew([grant, kept]), []);
-            await pool.settle(grant, { status: 429, outcome: 'error', cooldownMs: 1000, input: 1 });
-            await pool.sweep();
-            await pool.declare({ a: {} });
-            await pool.as({ boot: '0000000b' }).declare({ a: {} });
-            assert.equal((await pool.snapshot()).total.input, '1');
-            assert.match((await pool.status()).join('\n'), /slots in use/);
-        },
-    );
+    const [port, bus] = await freePorts(2); // cluster mode wants TCP
+    const network = ['--bind', '127.0.0.1', '--port', port, '--cluster-port', bus];
+    await withServer(['--cluster-enabled', 'yes', ...network], async (server) => {
+        const client = await server.connect();
+        await client.sendCommand(['CLUSTER', 'ADDSLOTSRANGE', '0', '16383']);
+        await until(
+            async () =>
+                (await client.sendCommand(['CLUSTER', 'INFO'])).includes('cluster_state:ok'),
+            'the cluster',
+        );
+        const pool = await Pool.load(client);
+        await pool.declare({ a: { max: 2, burst: 9 }, b: {} });
+        const grant = await pool.admit({ leaseMs: 50 });
+        const kept = await pool.admit();
+        await pool.sweptRecently();
+        await pool.expired();
+        await pool.sweep();
+        assert.deepEqual(await pool.renew([grant, kept]), []);
+        await pool.settle(grant, { status: 429, outcome: 'error', cooldownMs: 1000, input: 1 });
+        await pool.sweep();
+        await pool.declare({ a: {} });
+        await pool.as({ boot: '0000000b' }).declare({ a: {} });
+        assert.equal((await pool.snapshot()).total.input, '1');
+        assert.match((await pool.status()).join('\n'), /slots in use/);
+    });
 });
 
 test('a Redis without memory admits nothing more, but what runs may end', async () => {

@@ -81,7 +81,7 @@ test('restore registers ids of which Redis lost all trace, and they can be settl
     assert.equal(await pool.active('a'), 0);
 });
 
-test('what was settled and comes back by a left-over renewal is gone after a lease time', async () => {
+test('what a left-over renewal brings back goes after a lease time, booked once', async () => {
     const one = await pool.admit();
     await pool.settle(one, { input: 7 });
     assert.deepEqual(await pool.renew([one], { leaseMs: 50 }), []);

@@ -95,6 +95,12 @@ test('a node silent for a minute is forgotten with all that was known of it', as
     assert.equal((await pool.events('node forgotten'))[0].node, 'n2');
 });
 
+test('a sweep tells how many subscriptions there are: a wiped pool is noticed', async () => {
+    assert.equal((await pool.sweep()).subscriptions, 1);
+    await pool.client.sendCommand(['FLUSHALL']);
+    assert.equal((await pool.sweep()).subscriptions, 0);
+});
+
 test('nodes with different configurations are noticed', async () => {
     assert.equal((await pool.sweep({ digest: 'x' })).differ, 0);
     assert.equal((await pool.as({ node: 'n2' }).sweep({ digest: 'y' })).differ, 1);
