@@ -61,12 +61,17 @@ struct node {
 
 /* ---- subscriptions ---- */
 
+static void on_second(void *arg);
+
 static void on_declared(enum err err, struct slice message, void *arg)
 {
     struct node *n = arg;
     if (err == ERR_REPLY)
         log_message(LOG_ERROR, "Redis refused this node's subscriptions: %.*s", SLICE_ARG(message));
-    for (unsigned i = 0; err == OK && n->phase == PHASE_STARTING && i < n->shared.worker_count; i++)
+    if (err != OK || n->phase != PHASE_STARTING)
+        return;
+    on_second(n); /* be seen by the others at once */
+    for (unsigned i = 0; i < n->shared.worker_count; i++)
         worker_pool_declared(n->workers[i]);
 }
 

@@ -25,10 +25,11 @@ show_help() { sed -n '2,/^[^#]/{/^#/!q; s/^# \{0,1\}//; p}' "$0"; }
 # version_at_least HAVE WANT: both like 7.0.15
 version_at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 
-# stop_process PID [SECONDS]: ask it to end, wait, and only then insist. Fine if it has gone.
+# stop_process PID [SECONDS [SIGNAL]]: ask it to end, wait, and only then insist. Fine if it has
+# gone.
 stop_process() {
     local pid=$1 tenths=$((${2:-10} * 10))
-    kill -TERM "$pid" 2>/dev/null || return 0
+    kill "-${3:-TERM}" "$pid" 2>/dev/null || return 0
     while [ "$tenths" -gt 0 ] && kill -0 "$pid" 2>/dev/null; do
         sleep 0.1
         tenths=$((tenths - 1))

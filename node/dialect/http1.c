@@ -300,12 +300,13 @@ static int parse_version(struct slice s, unsigned *minor, const char **why)
 /* host[:port], the host a name, an IPv4 address or a bracketed IPv6 address. */
 static bool is_authority(struct slice s)
 {
+    static const char address[] = "0123456789abcdefABCDEF:.";
     size_t host_len = span(s, HOST);
     if (s.len > 0 && s.at[0] == '[') {
         if (!slice_find(s, ']', &host_len) || host_len < 3)
             return false;
         for (size_t i = 1; i < host_len; i++) {
-            if (memchr("0123456789abcdefABCDEF:.", s.at[i], 24) == NULL)
+            if (memchr(address, s.at[i], sizeof(address) - 1) == NULL)
                 return false;
         }
         host_len++;

@@ -40,10 +40,11 @@ static int hex_value(unsigned char c)
 
 static bool is_token_byte(unsigned char c)
 {
+    static const char signs[] = "!#$%&'*+-.^_`|~";
     unsigned char lower = c | 0x20;
     if ((c >= '0' && c <= '9') || (lower >= 'a' && lower <= 'z'))
         return true;
-    return memchr("!#$%&'*+-.^_`|~", c, 15) != NULL;
+    return memchr(signs, c, sizeof(signs) - 1) != NULL;
 }
 
 static bool is_text_byte(unsigned char c)

@@ -280,8 +280,9 @@ static const char *read_string(struct json_scan *scan, const char *at, const cha
 /* Near enough: a reader, not a validator. */
 static bool is_number(struct slice text)
 {
+    static const char bytes[] = "0123456789+-.eE";
     for (size_t i = 0; i < text.len; i++) {
-        if (memchr("0123456789+-.eE", text.at[i], 15) == NULL)
+        if (memchr(bytes, text.at[i], sizeof(bytes) - 1) == NULL)
             return false;
     }
     return true;
@@ -309,7 +310,7 @@ static void end_literal(struct json_scan *scan)
 static const char *read_literal(struct json_scan *scan, const char *at, const char *end)
 {
     for (; at < end; at++) {
-        char lower = *at | 0x20;
+        char lower = (char)(*at | 0x20);
         bool goes_on = (lower >= 'a' && lower <= 'z') || (*at >= '0' && *at <= '9') || *at == '+' ||
                        *at == '-' || *at == '.';
         if (!goes_on) {

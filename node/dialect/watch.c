@@ -35,27 +35,29 @@ enum path {
     MODEL,
     MESSAGE_MODEL,
     USAGE, /* and so on, by enum usage_field */
-    MESSAGE_USAGE = USAGE + USAGE_FIELDS,
-    PATHS = MESSAGE_USAGE + USAGE_FIELDS
+    MESSAGE_USAGE = USAGE + (int)USAGE_FIELDS,
+    PATHS = MESSAGE_USAGE + (int)USAGE_FIELDS
 };
+
+#define AT(group, field) ((int)(group) + (int)(field))
 
 static const char *const paths[PATHS] = {
     [TYPE] = "type",
     [ERROR_TYPE] = "error.type",
     [MODEL] = "model",
     [MESSAGE_MODEL] = "message.model",
-    [USAGE + INPUT] = "usage.input_tokens",
-    [USAGE + OUTPUT] = "usage.output_tokens",
-    [USAGE + CACHE_READ] = "usage.cache_read_input_tokens",
-    [USAGE + CACHE_WRITE] = "usage.cache_creation_input_tokens",
-    [USAGE + CACHE_WRITE_5M] = "usage.cache_creation.ephemeral_5m_input_tokens",
-    [USAGE + CACHE_WRITE_1H] = "usage.cache_creation.ephemeral_1h_input_tokens",
-    [MESSAGE_USAGE + INPUT] = "message.usage.input_tokens",
-    [MESSAGE_USAGE + OUTPUT] = "message.usage.output_tokens",
-    [MESSAGE_USAGE + CACHE_READ] = "message.usage.cache_read_input_tokens",
-    [MESSAGE_USAGE + CACHE_WRITE] = "message.usage.cache_creation_input_tokens",
-    [MESSAGE_USAGE + CACHE_WRITE_5M] = "message.usage.cache_creation.ephemeral_5m_input_tokens",
-    [MESSAGE_USAGE + CACHE_WRITE_1H] = "message.usage.cache_creation.ephemeral_1h_input_tokens",
+    [AT(USAGE, INPUT)] = "usage.input_tokens",
+    [AT(USAGE, OUTPUT)] = "usage.output_tokens",
+    [AT(USAGE, CACHE_READ)] = "usage.cache_read_input_tokens",
+    [AT(USAGE, CACHE_WRITE)] = "usage.cache_creation_input_tokens",
+    [AT(USAGE, CACHE_WRITE_5M)] = "usage.cache_creation.ephemeral_5m_input_tokens",
+    [AT(USAGE, CACHE_WRITE_1H)] = "usage.cache_creation.ephemeral_1h_input_tokens",
+    [AT(MESSAGE_USAGE, INPUT)] = "message.usage.input_tokens",
+    [AT(MESSAGE_USAGE, OUTPUT)] = "message.usage.output_tokens",
+    [AT(MESSAGE_USAGE, CACHE_READ)] = "message.usage.cache_read_input_tokens",
+    [AT(MESSAGE_USAGE, CACHE_WRITE)] = "message.usage.cache_creation_input_tokens",
+    [AT(MESSAGE_USAGE, CACHE_WRITE_5M)] = "message.usage.cache_creation.ephemeral_5m_input_tokens",
+    [AT(MESSAGE_USAGE, CACHE_WRITE_1H)] = "message.usage.cache_creation.ephemeral_1h_input_tokens",
 };
 
 enum kind {

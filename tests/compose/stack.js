@@ -1,11 +1,12 @@
 // stack.js - the containers of docker-compose.yml with the fake provider beside them, under a
 // project name of their own; started, scaled, killed and taken away again.
+import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run } from '../e2e/harness/child.js';
 import { call } from '../e2e/harness/http.js';
-import { eventually } from '../e2e/harness/wait.js';
+import { eventually, pause } from '../e2e/harness/wait.js';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 
@@ -116,16 +117,18 @@ export class Stack {
         return Number((await this.redis('ZCARD', 'weir:{main}:leases'))[0]);
     }
 
-    /** Waits until `count` nodes, and no others, answer behind HAProxy. */
-    async serving(count, { ms = 30000 } = {}) {
+    /** Waits until for a while `count` nodes, and no others, have answered behind HAProxy. */
+    async serving(count, { ms = 60000, while_ms = 2000 } = {}) {
         await eventually(`${count} nodes behind HAProxy`, async () => {
             const seen = new Set();
-            for (let i = 0; i < count * 4; i++) {
+            // HAProxy takes the node with the fewest connections: each has its turn, in time.
+            for (const end = Date.now() + while_ms; Date.now() < end; await pause(20)) {
                 const answer = await call(this.port, 'GET', '/status', { ms: 2000 });
-                if (answer.status !== 200) return false;
+                assert.equal(answer.status, 200);
                 seen.add(answer.json.node.id);
             }
-            return seen.size === count;
-        }, { ms, every: 500 });
+            assert.equal(seen.size, count, [...seen].join(' '));
+            return true;
+        }, { ms });
     }
 }

@@ -105,6 +105,10 @@ static void test_refused(void)
         CHECK(BAD("0\n\r\n"));
         CHECK(BAD("0\r\n\rX"));
     }
+}
+
+static void test_refused_lines(void)
+{
     PROMISE("malformed extensions are refused")
     {
         CHECK(BAD("1;\r\nx\r\n"));
@@ -157,6 +161,7 @@ int main(void)
 {
     test_bodies();
     test_refused();
+    test_refused_lines();
     PROMISE("extensions and trailers have a limit")
     {
         CHECK(read_run("1;", 1000, "\r\nx\r\n0\r\n\r\n") == HTTP1_DONE);

@@ -214,6 +214,10 @@ static void test_request_line(void)
         CHECK(parse_line("CONNECT a:443 HTTP/1.1") == 501);
         CHECK(parse_line("CONNECT / HTTP/1.1") == 501);
     }
+}
+
+static void test_other_request_lines(void)
+{
     PROMISE("OPTIONS may ask for all there is")
     {
         CHECK(parse_line("OPTIONS * HTTP/1.1") == 0);
@@ -437,6 +441,10 @@ static void test_response(void)
         CHECK(answer("HTTP/1.0 200 OK\r\nContent-Length: 1\r\nConnection: keep-alive\r\n\r\n"));
         CHECK(response.keep_alive);
     }
+}
+
+static void test_refused_responses(void)
+{
     PROMISE("a malformed or ambiguous response is refused")
     {
         static const char *const bad[] = {
@@ -474,10 +482,12 @@ int main(void)
     test_find_limits();
     test_request();
     test_request_line();
+    test_other_request_lines();
     test_host();
     test_header_lines();
     test_framing();
     test_connection();
     test_response();
+    test_refused_responses();
     return check_done();
 }

@@ -57,7 +57,7 @@ static int gives(const char *in, const char *expected, bool is_between)
     return is_so;
 }
 
-int main(void)
+static void test_lines(void)
 {
     PROMISE("an event has a name and data and ends with an empty line")
     {
@@ -92,6 +92,10 @@ int main(void)
         CHECK(gives("id: 7\n: data: no\ndata: 1\nDATA: no\ndatax: no\n data: no\n\n", ":1|", true));
         CHECK(gives("a line that is nothing at all\ndata: 1\n\n", ":1|", true));
     }
+}
+
+static void test_limits(void)
+{
     PROMISE("an event that has not ended is not reported, and nothing may be put in")
     {
         CHECK(gives("", "", true));
@@ -120,5 +124,11 @@ int main(void)
         }
         CHECK(is_so);
     }
+}
+
+int main(void)
+{
+    test_lines();
+    test_limits();
     return check_done();
 }

@@ -2,17 +2,51 @@
 // Every child is known by its pid until it has been reaped; whatever happens to the test process,
 // none outlives it.
 import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { Arrivals, within } from './wait.js';
 
 const running = new Set();
+const places = new Set(); // directories of tests under way
+
+function kill(pid) {
+    try {
+        process.kill(pid, 'SIGKILL');
+    } catch {
+        // gone by itself
+    }
+}
+
+function commandOf(pid) {
+    try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+    } catch {
+        return '';
+    }
+}
+
+/** From now on until forgetPlace(): what works in that directory does not outlive this process. */
+export function rememberPlace(dir) {
+    places.add(dir);
+}
+
+/**
+ * Ends what still works there: the Redis of a node that was killed is nobody's child. Returns the
+ * commands that it ended.
+ */
+export function forgetPlace(dir) {
+    places.delete(dir);
+    const isThere = (pid) => /^\d+$/.test(pid) && commandOf(pid).includes(dir);
+    const strays = readdirSync('/proc').filter(isThere).map(Number);
+    const commands = strays.map((pid) => commandOf(pid).replaceAll('\0', ' '));
+    strays.forEach(kill);
+    return commands;
+}
 
 function killAll() {
-    for (const child of running) {
-        try {
-            process.kill(child.pid, 'SIGKILL');
-        } catch {
-            // gone by itself
-        }
+    for (const child of running) kill(child.pid);
+    for (const dir of places) {
+        forgetPlace(dir);
+        rmSync(dir, { recursive: true, force: true });
     }
 }
 process.on('exit', killAll);

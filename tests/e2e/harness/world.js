@@ -3,6 +3,7 @@ import nodeTest from 'node:test';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { forgetPlace, rememberPlace } from './child.js';
 import { Node } from './node.js';
 import { key, Provider } from './provider.js';
 import { Redis } from './redis.js';
@@ -38,6 +39,7 @@ export class World {
     static async create() {
         const world = new World();
         world.dir = await mkdtemp(join(tmpdir(), 'weir-e2e-'));
+        rememberPlace(world.dir);
         return world;
     }
 
@@ -123,6 +125,8 @@ export class World {
                 faults.push(error);
             }
         }
+        const strays = forgetPlace(this.dir);
+        if (strays.length > 0) faults.push(new Error(`left running: ${strays.join('; ')}`));
         await rm(this.dir, { recursive: true, force: true });
         return faults;
     }
