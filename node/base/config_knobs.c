@@ -248,7 +248,7 @@ const struct config_knob config_knobs[] = {
      .min = 1,
      .max = DAY_MS,
      .initial = "60000",
-     .help = "Silence of the client: within a request, between two, or not reading."},
+     .help = "Silence of the client: within a request, or not taking its answer."},
 
     {.path = "auth",
      .kind = &config_auth,

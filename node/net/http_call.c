@@ -119,6 +119,7 @@ void http_connection_end(struct http_call *c)
     http_message_drop(c);
     list_remove(&c->link);
     s->connection_count--;
+    http_accept_again(s);
     metrics_move(s->options.metrics, GAUGE_CLIENTS_CONNECTED, -1);
     loop_defer(s->loop, &c->again);
 }

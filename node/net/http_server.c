@@ -143,15 +143,19 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
         continue;
 }
 
-static void on_rested(void *arg)
+void http_accept_again(struct http_server *s)
 {
-    struct http_server *s = arg;
-    if (s->connection_count >= s->options.connections_max)
+    if (s->retry_accept == NULL || s->connection_count >= s->options.connections_max)
         return;
     loop_timer_free(s->retry_accept);
     s->retry_accept = NULL;
     if (s->listener >= 0)
         event_add(&s->acceptable, NULL);
+}
+
+static void on_rested(void *arg)
+{
+    http_accept_again(arg);
 }
 
 struct http_server *http_server_new(struct loop *loop, int listener,

@@ -87,4 +87,5 @@ void http_go_on(void *call);            /* a loop_task: the next request may be 
 void http_refuse(struct http_call *c, int status, const char *why);
 void http_answer_taken(struct http_call *c); /* FLUSH and nothing waits: next request or the end */
 void http_connection_end(struct http_call *c); /* DEAD; tells the exchange if there is one */
+void http_accept_again(struct http_server *s); /* it rests, and a connection has ended */
 void http_message_drop(struct http_call *c);

@@ -75,8 +75,8 @@ static void on_answer(struct fcall *call, enum err err, const struct redisReply 
 void state_admit(struct state *state, struct lease *lease, const struct admit_request *request,
                  state_admit_fn on_admitted, void *arg)
 {
-    static const char lease_ms[] = "15000";
-    static_assert(LEASE_MS == 15000, "lease_ms spells it");
+    static const char lease_ms[] = "13500";
+    static_assert(LEASE_MS == 13500, "lease_ms spells it");
     int len = snprintf(lease->id, sizeof(lease->id), "%s.%s.%u-%" PRIu64, state->node->id,
                        state->node->boot, state->worker, ++state->leases.next_seq);
     assert(len > 0 && (size_t)len < sizeof(lease->id));

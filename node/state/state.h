@@ -20,7 +20,8 @@ struct redisReply;
 struct state;
 
 enum {
-    LEASE_MS = 15000,      /* a slot outlives its node by at most this */
+    /* A slot outlives its node by less than 15 s: by this, and the second to the next sweep. */
+    LEASE_MS = 13500,
     LEASE_RENEW_MS = 5000, /* every worker renews all it holds, this often */
     LEASE_ID_MAX = 128,
     OUTBOX_MAX = 10000 /* settlements waiting for Redis; beyond, nothing is admitted */

@@ -16,7 +16,7 @@ import {
 } from './harness/index.js';
 
 const KEY = 'sk-ant-api03-key-in-a-config-file';
-const MINIMAL = { subscriptions: [{ name: 'a', api_key: KEY }] };
+const MINIMAL = { subscriptions: [{ name: 'a', api_key: KEY }], server: { port: 0 } };
 
 async function place(world, files = {}) {
     const dir = world.place('command');
