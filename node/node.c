@@ -1,8 +1,9 @@
 /* The composition: everything meets here, and only here. The control thread's story:
  *   start   config, private Redis if none is named, listeners, workers, subscriptions declared
  *   run     a heartbeat and sweep a second; reload on SIGHUP, POST /admin/reload or a changed file
- *   leave   SIGTERM: /ready says no, then listeners close, streams end, leases are settled; at the
- * end of drain_seconds, or on a second signal, what still runs is cut off and settled */
+ *   leave   SIGTERM: /ready says no, then (or on a second signal) listeners close, streams end,
+ *           leases are settled; at the end of drain_seconds, or on a further signal, what still
+ *           runs is cut off and settled */
 #include "node.h"
 
 #include <event2/event.h>
@@ -32,7 +33,7 @@ enum {
     LAST_WORDS_MS = 2000, /* for settlements, after everything was cut off */
     DESCRIPTORS_RESERVED = 128,
     CONNECTIONS_MIN = 16,
-    DECLARE_RETRY_MS = 1000
+    CONNECTIONS_MAX = 30000 /* fewer than a Redis link takes calls at once */
 };
 
 enum phase { PHASE_STARTING, PHASE_RUNNING, PHASE_NOTICE, PHASE_DRAINING, PHASE_BREAKING };
@@ -55,6 +56,8 @@ struct node {
     struct deadline phase_deadline;
     struct loop_timer *sweep_timer, *drain_timer;
     struct event *signals[3];
+    struct loop_hook log_hook;
+    bool is_declared; /* Redis knows the subscriptions of n->config */
     bool was_id_conflict_logged;
     bool was_digest_difference_logged;
 };
@@ -68,6 +71,7 @@ static void on_declared(enum err err, struct slice message, void *arg)
     struct node *n = arg;
     if (err == ERR_REPLY)
         log_message(LOG_ERROR, "Redis refused this node's subscriptions: %.*s", SLICE_ARG(message));
+    n->is_declared = err == OK; /* else on_second tries again */
     if (err != OK || n->phase != PHASE_STARTING)
         return;
     on_second(n); /* be seen by the others at once */
@@ -82,8 +86,9 @@ static void declare(struct node *n)
 
 static void on_state_change(bool is_up, void *arg)
 {
-    if (is_up)
-        declare(arg);
+    struct node *n = arg;
+    if (is_up && !n->is_declared) /* else another node's newer configuration would be undone */
+        declare(n);
 }
 
 static void on_pulse(enum err err, const struct pool_pulse *pulse, void *arg)
@@ -105,7 +110,7 @@ static void on_pulse(enum err err, const struct pool_pulse *pulse, void *arg)
         log_message(LOG_WARN, "the nodes of this pool have different configurations; the last one "
                               "that was read holds for all");
     if (pulse->leases_expired > 0)
-        log_message(LOG_WARN, "%u slots of a node that is gone were given back",
+        log_message(LOG_WARN, "%u slots whose lease had run out were given back",
                     pulse->leases_expired);
     n->was_id_conflict_logged = pulse->is_node_id_taken;
     n->was_digest_difference_logged = pulse->do_configs_differ;
@@ -133,11 +138,19 @@ static void warn_fixed(const struct config *old, const struct config *new)
                     "with a restart of the node; the rest has been taken over");
 }
 
+static void remember_file(struct node *n)
+{
+    struct stat st;
+    if (n->config->is_from_file && stat(n->config->source, &st) == 0)
+        n->config_seen = n->config_changed = st.st_mtim;
+}
+
 /* All or nothing: a bad file changes nothing. */
 static bool reload(struct node *n, const char *cause, char *error, size_t error_len)
 {
     struct config *new;
     struct config_error why;
+    remember_file(n);
     if (!config_load(n->config_path, &new, &why)) {
         snprintf(error, error_len, "%s", why.text);
     } else if (!preflight(new, error, error_len)) {
@@ -191,16 +204,8 @@ static void look_at_file(struct node *n)
         n->config_changed = st.st_mtim;
         return;
     }
-    n->config_seen = st.st_mtim;
     if (n->phase == PHASE_RUNNING)
         reload(n, "the file changed", error, sizeof(error));
-}
-
-static void remember_file(struct node *n)
-{
-    struct stat st;
-    if (n->config->is_from_file && stat(n->config->source, &st) == 0)
-        n->config_seen = n->config_changed = st.st_mtim;
 }
 
 static void on_second(void *arg)
@@ -209,6 +214,8 @@ static void on_second(void *arg)
     uint64_t active =
         (uint64_t)metrics_gauge(n->shared.metrics, n->shared.worker_count, GAUGE_EXCHANGES_ACTIVE);
     look_at_file(n);
+    if (!n->is_declared && state_is_up(n->state))
+        declare(n);
     struct node_report report = {SLICE(WEIR_VERSION), slice_of(n->config->digest), active};
     state_sweep(n->state, &report, on_pulse, n);
 }
@@ -347,7 +354,7 @@ static unsigned connections_per_worker(unsigned workers)
     rlim_t each = usable / 2 / workers;
     if (each < CONNECTIONS_MIN)
         each = CONNECTIONS_MIN;
-    return each > 1000000 ? 1000000 : (unsigned)each;
+    return each > CONNECTIONS_MAX ? CONNECTIONS_MAX : (unsigned)each;
 }
 
 static void make_identity(struct node *n)
@@ -424,6 +431,12 @@ static void start_state(struct node *n)
     n->sweep_timer = loop_every(n->loop, SWEEP_MS, on_second, n);
 }
 
+static void on_turn_end(void *arg)
+{
+    (void)arg;
+    log_flush();
+}
+
 static void run(struct node *n, const int *listeners)
 {
     struct node_shared *s = &n->shared;
@@ -440,6 +453,8 @@ static void run(struct node *n, const int *listeners)
     s->metrics = mem_new((s->worker_count + 1) * sizeof(s->metrics[0]));
     s->connections_max = connections_per_worker(s->worker_count);
     deadline_init(&n->phase_deadline, on_phase_over, n);
+    log_gather(); /* a reader of the log that stands still must not stop the heartbeat */
+    loop_hook_add(n->loop, &n->log_hook, on_turn_end, n);
     start_state(n);
     for (unsigned i = 0; i < s->worker_count; i++)
         n->workers[i] = worker_start(s, i, listeners[i], n->config);
@@ -447,6 +462,7 @@ static void run(struct node *n, const int *listeners)
     for (unsigned i = 0; i < s->worker_count; i++)
         worker_stop(n->workers[i]);
     state_free(n->state);
+    loop_hook_remove(&n->log_hook);
     free(s->metrics);
 }
 
@@ -456,7 +472,6 @@ static int serve(struct node *n)
     if (!listen_all(n, listeners, n->config->server.workers) || !start_private_redis(n))
         return EXIT_FAILURE;
     make_identity(n);
-    remember_file(n);
     if (log_begin(LOG_INFO, "weir starts")) {
         log_string("version", WEIR_VERSION);
         log_string("node", n->identity.id);
@@ -490,6 +505,7 @@ int node_serve(const char *config_path)
         config_release(n.config);
         return 2;
     }
+    remember_file(&n);
     log_setup(n.config->log_level, n.config->log_format);
     n.loop = loop_new();
     int status = serve(&n);

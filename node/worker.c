@@ -16,6 +16,7 @@
 enum {
     READY_WAIT_MS = 3000, /* for Redis, before serving without it */
     DRAIN_LOOK_MS = 50,
+    QUIET_LOOKS = 2, /* what came in between is seen by the second */
     HELD_BYTES_MIN =
         256 << 20 /* request bodies in memory: room for a few of the largest at least */
 };
@@ -35,8 +36,10 @@ struct worker {
     struct admin *admin;
     struct proxy proxy;
     struct deadline ready_deadline;
+    bool is_tls;
     bool is_pool_declared; /* Redis knows the subscriptions */
     struct loop_timer *drain_timer;
+    unsigned quiet_looks; /* in a row, while draining, at which nothing was open */
     _Atomic unsigned open;
 };
 
@@ -70,21 +73,31 @@ static struct http_server_options server_options(struct worker *w)
         .on_request = on_request,
         .arg = w,
     };
-    char why[TLS_WHY_MAX];
-    if (c->server.tls_cert != NULL) {
-        options.tls = tls_server_context(c->server.tls_cert, c->server.tls_key, why);
-        if (options.tls == NULL) /* it was fine a moment ago: the control thread checked */
-            log_message(LOG_ERROR, "the TLS certificate cannot be used: %s", why);
-    }
     return options;
+}
+
+/* The control thread has checked it a moment ago; the file may be another one by now. */
+static bool make_tls(const struct config *c, SSL_CTX **tls)
+{
+    char why[TLS_WHY_MAX];
+    *tls = c->server.tls_cert != NULL
+               ? tls_server_context(c->server.tls_cert, c->server.tls_key, why)
+               : NULL;
+    if (*tls != NULL || c->server.tls_cert == NULL)
+        return true;
+    log_message(LOG_ERROR, "the TLS certificate cannot be used: %s", why);
+    return false;
 }
 
 static void serve(struct worker *w)
 {
-    if (w->server != NULL)
+    if (w->server != NULL || atomic_load(&w->shared->is_draining))
         return;
     deadline_clear(&w->ready_deadline);
     struct http_server_options options = server_options(w);
+    if (!make_tls(w->config, &options.tls))
+        return; /* rather nobody than plain text where TLS was meant */
+    w->is_tls = options.tls != NULL;
     w->server = http_server_new(w->loop, w->listener, &options);
     w->listener = -1;
     loop_post(w->shared->control, w->shared->on_worker_ready, w->shared->node);
@@ -156,6 +169,8 @@ static void take_config(void *arg)
     admin_use_config(w->admin, w->config);
     if (w->server != NULL) {
         struct http_server_options options = server_options(w);
+        if (w->is_tls) /* plain stays plain until a restart; a bad certificate leaves the old one */
+            (void)make_tls(w->config, &options.tls);
         http_server_update(w->server, &options);
     }
 }
@@ -183,8 +198,9 @@ static void count_open(void *arg)
 {
     struct worker *w = arg;
     unsigned open = w->server != NULL ? http_server_open(w->server) : 0;
-    atomic_store(&w->open,
-                 open + (unsigned)w->proxy.exchange_count + (unsigned)state_outbox_count(w->state));
+    open += (unsigned)(w->proxy.exchange_count + state_outbox_count(w->state));
+    w->quiet_looks = open == 0 ? w->quiet_looks + 1 : 0;
+    atomic_store(&w->open, w->quiet_looks >= QUIET_LOOKS ? 0 : open + 1);
 }
 
 static void drain(void *arg)
@@ -274,7 +290,8 @@ static void build(struct worker *w)
     admin_use_config(w->admin, w->config);
 }
 
-/* Connections end first: that settles what runs. Then Redis, which answers what still asks it. */
+/* Connections end first, then Redis, which answers what still asks it. What runs until now was
+ * given its time, and cut off and settled by worker_break(): this comes after the last words. */
 static void tear_down(struct worker *w)
 {
     loop_timer_free(w->drain_timer);

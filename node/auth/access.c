@@ -91,12 +91,19 @@ bool networks_have(const struct networks *networks, const struct sockaddr *addre
     return false;
 }
 
-static bool came_through_a_tunnel(const struct http1_request *r)
+bool access_is_proxy_sign(struct slice header_name)
 {
-    const struct slice signs[] = {SLICE("cf-ray"), SLICE("cf-connecting-ip"),
-                                  SLICE("x-forwarded-for"), SLICE("forwarded")};
-    for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
-        if (http1_header(r->headers, r->header_count, signs[i]) != NULL)
+    static const struct slice signs[] = {
+        {"cf-*", 4},      {"x-forwarded-*", 13},  {"forwarded", 9}, {"via", 3},
+        {"x-real-ip", 9}, {"true-client-ip", 14}, {"cdn-loop", 8},
+    };
+    return slice_matches(header_name, signs, sizeof(signs) / sizeof(signs[0]));
+}
+
+static bool came_through_a_proxy(const struct http1_request *r)
+{
+    for (unsigned i = 0; i < r->header_count; i++)
+        if (access_is_proxy_sign(r->headers[i].name))
             return true;
     return false;
 }
@@ -104,7 +111,7 @@ static bool came_through_a_tunnel(const struct http1_request *r)
 bool access_is_local(const struct networks *trusted, const struct sockaddr *peer,
                      const struct http1_request *request)
 {
-    return networks_have(trusted, peer) && !came_through_a_tunnel(request);
+    return networks_have(trusted, peer) && !came_through_a_proxy(request);
 }
 
 bool access_to_proxy(const struct config *config, bool is_local)

@@ -17,6 +17,9 @@ MUST_USE struct networks *networks_new(char *const *texts, const char **bad);
 void networks_free(struct networks *networks);
 bool networks_have(const struct networks *networks, const struct sockaddr *address);
 
+/* A header that only a tunnel, a CDN or a proxy adds. Such are for us, not for a provider. */
+bool access_is_proxy_sign(struct slice header_name);
+
 bool access_is_local(const struct networks *trusted, const struct sockaddr *peer,
                      const struct http1_request *request);
 

@@ -13,7 +13,7 @@ static uint64_t read_ns(clockid_t id)
 
 uint64_t clock_ns(void)
 {
-    return read_ns(CLOCK_MONOTONIC);
+    return read_ns(CLOCK_BOOTTIME);
 }
 
 uint64_t clock_ms(void)

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-uint64_t clock_ns(void);      /* monotonic, keeps running while the process is stopped */
+uint64_t clock_ns(void);      /* monotonic; runs on while the process or the machine is suspended */
 uint64_t clock_ms(void);      /* the same, in ms */
 uint64_t clock_wall_ms(void); /* Unix time in ms */
 

@@ -24,7 +24,7 @@
     X(ATTEMPTS_BROKEN, "weir_upstream_attempts_total", "result=\"broken\"", "")                  \
     X(FAILOVERS, "weir_failovers_total", "", "Attempts that went on to another subscription.")   \
     X(REFUSED, "weir_refused_total", "", "Requests refused because nothing was free.")           \
-    X(COOLDOWNS, "weir_cooldowns_total", "", "Cooldowns set after an upstream 429.")             \
+    X(COOLDOWNS, "weir_cooldowns_total", "", "Cooldowns set after an answer of a provider.")     \
     X(MALFORMED, "weir_malformed_requests_total", "", "Requests refused by the HTTP parser.")    \
     X(CONNECTIONS, "weir_client_connections_accepted_total", "", "Client connections accepted.") \
     X(UPSTREAM_OPENED, "weir_upstream_connections_opened_total", "",                             \

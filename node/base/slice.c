@@ -88,6 +88,19 @@ bool slice_number(struct slice s, uint64_t max, uint64_t *value)
     return true;
 }
 
+bool slice_matches(struct slice s, const struct slice *patterns, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct slice p = patterns[i];
+        bool is_prefix = p.len > 0 && p.at[p.len - 1] == '*';
+        if (is_prefix)
+            p.len--;
+        if (is_prefix ? slice_starts_nocase(s, p) : slice_eq_nocase(s, p))
+            return true;
+    }
+    return false;
+}
+
 bool slice_list_has(struct slice list, struct slice token)
 {
     while (list.len > 0) {

@@ -32,5 +32,8 @@ struct slice slice_cut(struct slice s, char separator, struct slice *head);
 /* Only digits, no sign, no space, at least one; false if not, or above max. */
 bool slice_number(struct slice s, uint64_t max, uint64_t *value);
 
+/* A pattern is a name, or the beginning of names and '*'. ASCII case ignored. */
+bool slice_matches(struct slice s, const struct slice *patterns, size_t count);
+
 /* A comma separated list (RFC 9110, 5.6.1) holds `token`, ASCII case ignored. */
 bool slice_list_has(struct slice list, struct slice token);

@@ -1,9 +1,8 @@
 /* watch.c - one table of paths for all we look for, in JSON answers and in the data of SSE events.
  *
  *     watch_feed -> unpack -> read -> json_scan                    JSON
- *                                  -> sse -> on_data -> json_scan  SSE: only events that say
- * something
- *                                         -> on_end                     what kind of event it was
+ *                                  -> sse -> on_data -> json_scan  SSE: only telling events
+ *                                         -> on_end                what kind of event it was
  *
  * An event's kind is its name; where there is none, the "type" in its data. The data of content
  * events, which are nearly all of a stream, is not looked at when the name is there. */

@@ -71,9 +71,16 @@ static void on_linger_over(void *arg)
     http_connection_end(arg);
 }
 
+static void watch_taking(struct http_call *c);
+
+/* A caller that takes its answer, but a byte a minute, holds a slot for ever. */
 static void on_answer_not_taken(void *arg)
 {
-    http_connection_end(arg);
+    struct http_call *c = arg;
+    if (c->wire.sent - c->taken_before < BODY_PACE_BYTES)
+        http_connection_end(c);
+    else
+        watch_taking(c);
 }
 
 static void watch_taking(struct http_call *c)
@@ -81,6 +88,7 @@ static void watch_taking(struct http_call *c)
     if (wire_waiting(&c->wire) == 0) {
         deadline_clear(&c->deadline);
     } else if (!deadline_is_set(&c->deadline)) {
+        c->taken_before = c->wire.sent;
         deadline_init(&c->deadline, on_answer_not_taken, c);
         deadline_set(c->server->loop, &c->deadline, c->server->options.client_ms);
     }
@@ -91,7 +99,6 @@ static void on_wire_drained(void *arg)
     struct http_call *c = arg;
     if (c->state != CONNECTION_BUSY && c->state != CONNECTION_FLUSH)
         return;
-    deadline_clear(&c->deadline);
     watch_taking(c);
     if (c->state == CONNECTION_BUSY && c->events != NULL)
         c->events->on_drained(c->arg);

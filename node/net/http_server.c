@@ -174,6 +174,7 @@ struct http_server *http_server_new(struct loop *loop, int listener,
 void http_server_update(struct http_server *s, const struct http_server_options *options)
 {
     SSL_CTX *old = s->options.tls;
+    assert(options->tls == NULL || old != NULL); /* plain stays plain */
     s->options.body_bytes_max = options->body_bytes_max;
     s->options.held_bytes_max = options->held_bytes_max;
     s->options.client_ms = options->client_ms;
@@ -201,6 +202,7 @@ void http_server_drain(struct http_server *s)
     for (int i = 0; i < LISTEN_BACKLOG && accept_one(s); i++)
         continue; /* who has connected already is served, not reset */
     s->is_draining = true;
+    s->drain_ms = loop_now_ms(s->loop);
     stop_listening(s);
     LIST_EACH (link, &s->connections) {
         struct http_call *c = LIST_OWNER(link, struct http_call, link);
@@ -212,10 +214,13 @@ void http_server_drain(struct http_server *s)
 unsigned http_server_open(const struct http_server *s)
 {
     unsigned open = 0;
+    bool is_fresh_time = loop_now_ms(s->loop) < s->drain_ms + FRESH_MS;
     LIST_EACH (link, &s->connections) {
-        enum connection_state state = LIST_OWNER(link, struct http_call, link)->state;
-        open += state == CONNECTION_HEAD || state == CONNECTION_BODY || state == CONNECTION_BUSY ||
-                state == CONNECTION_FLUSH;
+        const struct http_call *c = LIST_OWNER(link, struct http_call, link);
+        enum connection_state state = c->state;
+        bool is_fresh = state == CONNECTION_IDLE && c->message.head_ns == 0;
+        open += (is_fresh && is_fresh_time) || state == CONNECTION_HEAD ||
+                state == CONNECTION_BODY || state == CONNECTION_BUSY || state == CONNECTION_FLUSH;
     }
     return open;
 }

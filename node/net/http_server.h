@@ -62,7 +62,8 @@ MUST_USE int http_listen(const char *host, uint16_t port, bool is_first, uint16_
 struct http_server *http_server_new(struct loop *loop, int listener,
                                     const struct http_server_options *options); /* takes listener */
 void http_server_free(struct http_server *server); /* closes what is open */
-/* Limits, time-outs and TLS for connections from now on (takes options->tls if not NULL). */
+/* Limits and time-outs for connections from now on; and the certificate, if options->tls is not
+ * NULL (taken then; only where there was one before). */
 void http_server_update(struct http_server *server, const struct http_server_options *options);
 /* Accept what has queued, then nothing more; connections end with their present request. */
 void http_server_drain(struct http_server *server);

@@ -12,7 +12,9 @@ enum {
     PIPELINE_BYTES_MAX = 64 * 1024, /* kept unread behind the request being answered */
     KEEPALIVE_MS = 150000,          /* longer than any tunnel or balancer in front keeps its side */
     LINGER_MS = 2000,
-    BODY_PACE_BYTES = 64 * 1024 /* a body brings at least this much in every client_ms */
+    FRESH_MS = 1000, /* while draining, who has connected but not asked yet is waited for */
+    BODY_PACE_BYTES =
+        64 * 1024 /* of a body, at least this much comes or is taken in every client_ms */
 };
 
 /* A connection, from one request to the next.
@@ -58,6 +60,7 @@ struct http_call {
     /* the answer being given */
     const struct http_call_events *events;
     void *arg;
+    uint64_t taken_before; /* wire.sent when the deadline was set */
     enum http1_framing framing;
     uint64_t answer_left; /* SIZED */
     unsigned minor;
@@ -77,6 +80,7 @@ struct http_server {
     unsigned connection_count;
     uint64_t held_bytes;
     bool is_draining;
+    uint64_t drain_ms; /* when that began */
     char scratch[SCRATCH_BYTES];
 };
 

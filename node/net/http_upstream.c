@@ -160,11 +160,20 @@ static void write_request(struct upstream_connection *c)
     set_deadline(c, on_late, call->request.first_byte_ms);
 }
 
+static bool may_send(struct upstream_connection *c)
+{
+    if (c->call->events->may_send(c->call->arg))
+        return true;
+    upstream_fail(c, ERR_LOST, "the slot may be someone else's by now");
+    return false;
+}
+
 void upstream_connected(struct upstream_connection *c)
 {
     free(c->addresses);
     c->addresses = NULL;
-    write_request(c);
+    if (may_send(c))
+        write_request(c);
 }
 
 static void connect_new(struct upstream_call *call, struct pool *p)

@@ -39,6 +39,9 @@ struct upstream_request {
 };
 
 struct upstream_events {
+    /* A connection is ready, or more of a long body can go: may it still? False: it fails
+     * (ERR_LOST). Not asked for what upstream_send() itself can send at once. */
+    bool (*may_send)(void *arg);
     /* The answer's head (1xx are skipped). Slices borrowed for the call only. */
     void (*on_head)(const struct http1_response *response, void *arg);
     /* Pieces of the body, framing taken off. With is_end the answer is whole, and the call is no

@@ -143,6 +143,7 @@ static enum wire_read read_tls(struct wire *w, char *to, size_t cap, size_t *got
     case SSL_ERROR_WANT_READ:
         return WIRE_AGAIN;
     case SSL_ERROR_WANT_WRITE:
+        w->reads_after_write = true;
         event_add(&w->writable, NULL);
         return WIRE_AGAIN;
     case SSL_ERROR_ZERO_RETURN: /* close_notify: the peer has said all it wanted to */
@@ -264,10 +265,14 @@ void wire_write(struct wire *w, const struct iovec *pieces, unsigned count)
     }
     if (!is_fine && !w->has_failed)
         fail(w);
-    else if (wire_waiting(w) > 0)
-        event_add(&w->writable, NULL);
-    else
+    if (w->has_failed)
+        return;
+    if (wire_waiting(w) == 0) {
         buf_release(&w->out);
+    } else {
+        w->owes_drained = true;
+        event_add(&w->writable, NULL);
+    }
 }
 
 static void finish_connect(struct wire *w)
@@ -319,14 +324,19 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
         finish_connect(w);
         return;
     }
-    if (wire_waiting(w) == 0) { /* TLS wanted to write in order to read on */
-        w->events->on_readable(w->arg);
-        return;
-    }
     uint64_t before = w->sent;
     wire_write(w, NULL, 0);
-    if (w->sent > before)
+    if (w->has_failed)
+        return;
+    /* What waited may also have gone out with a later write: that is told all the same. */
+    bool is_drained = w->owes_drained && (w->sent > before || wire_waiting(w) == 0);
+    bool wants_read = w->reads_after_write;
+    w->owes_drained = wire_waiting(w) > 0;
+    w->reads_after_write = false;
+    if (is_drained)
         w->events->on_drained(w->arg);
+    if (wants_read && w->fd >= 0)
+        w->events->on_readable(w->arg);
 }
 
 static void on_closed(evutil_socket_t fd, short what, void *arg)

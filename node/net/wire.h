@@ -37,8 +37,10 @@ struct wire {
     struct event closed;  /* persistent while reading is off */
     struct deadline look; /* while reading is off: see look_for_reset() */
     bool is_reading;
-    bool is_connecting; /* TCP, then TLS handshake of a client */
-    bool has_failed;    /* a write failed: everything written after that is dropped */
+    bool is_connecting;     /* TCP, then TLS handshake of a client */
+    bool owes_drained;      /* something had to wait: on_drained will tell when it has gone */
+    bool reads_after_write; /* TLS must write before it can read on */
+    bool has_failed;        /* a write failed: everything written after that is dropped */
 };
 
 /* Takes fd and ssl. Reading starts off. */

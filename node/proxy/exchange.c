@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/number.h"
+#include "proxy/forward.h"
 
 static const char *const step_words[] = {
 #define X(name, word) [STEP_##name] = word,
@@ -141,6 +142,12 @@ void exchange_open(struct proxy *p, struct http_call *call, struct http_message 
                               "are not admitted (\"auth\" in the node's configuration)");
         return;
     }
+    const char *refusal = forward_refusal(&x->request);
+    if (refusal != NULL) {
+        exchange_go(x, STEP_ANSWER);
+        exchange_answer_error(x, 400, 0, refusal);
+        return;
+    }
     request_facts_read(x->body, &facts);
     x->model = arena_copy(&x->arena, slice_of(facts.model));
     exchange_go(x, STEP_ADMIT);
@@ -261,7 +268,8 @@ static void on_gone(void *arg)
     exchange_finish(x, ENDING_GONE);
 }
 
-/* The node must stop: say so where nothing was said yet, else cut the answer off. */
+/* The node must stop: cut the answer off; where none has begun, say why (but not while Redis is
+ * still to answer, for then x must stay). */
 static void break_now(struct exchange *x)
 {
     if (x->step == STEP_ADMIT) {

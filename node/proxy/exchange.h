@@ -1,3 +1,4 @@
+/* clang-format off: the map keeps its lines */
 /* exchange.h - the life of one proxied request, from its first to its last byte.
  *
  *                    caller            exchange              Redis            provider
@@ -11,18 +12,24 @@
  * Each attempt's lease is settled when the attempt is over: after COLLECT, at the end of RELAY, or
  * when the caller or the provider breaks off.
  *
- * Moves, and the function that makes each:
- *   RECEIVE -> ADMIT    exchange_open           RECEIVE -> ANSWER  exchange_open: may not, too
- * large ADMIT -> SEND       on_admitted             ADMIT -> ANSWER    on_admitted: refused, Redis
- * away SEND -> RELAY       on_head                 SEND -> COLLECT    on_head: verdict says next
- *   SEND -> ADMIT       attempt_failed          RELAY -> ADMIT     attempt_failed: no byte went out
- * yet COLLECT -> ADMIT    collected               RELAY -> FINISH    on_body's end, broken, caller
- * gone SEND, COLLECT, ADMIT -> ANSWER  no attempt is left   any -> FINISH  caller gone
+ * Moves, and where each is made:
+ *   RECEIVE -> ADMIT                exchange_open
+ *   RECEIVE -> ANSWER               exchange_open: may not, or is not passed on
+ *   ADMIT   -> SEND                 on_granted
+ *   ADMIT   -> ANSWER               on_admitted: nothing free, Redis away
+ *   SEND    -> RELAY                on_head: the caller's answer
+ *   SEND    -> COLLECT              on_head: the verdict says next
+ *   SEND, COLLECT, RELAY -> ADMIT   exchange_attempt_over: another try; of RELAY, if no byte went
+ * out SEND, COLLECT, RELAY -> ANSWER  exchange_attempt_over: no try is left; exchange_broken RELAY
+ * -> FINISH               relay_end, break_off ANSWER  -> FINISH exchange_answer_error,
+ * exchange_answer_last_error any     -> FINISH               on_gone; from ADMIT only once Redis
+ * has answered
  *
  * Invariants: (1) no byte goes up without a held lease; (2) every lease is settled exactly once;
  * (3) after a byte of an answer has gone to the caller there is no other attempt; (4) a caller who
  * leaves ends the provider's request in the same loop turn; (5) every step that waits has a
  * deadline: of the Redis call, of the upstream call, of the caller's taking. */
+/* clang-format on */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

@@ -169,7 +169,7 @@ static void on_renewed(void *arg)
     struct buf held = x->held;
     bool is_end = x->has_held_end;
     buf_init(&x->held, HELD_MAX);
-    if (x->attempt.upstream != NULL)
+    if (x->attempt.upstream != NULL && !x->is_paused)
         upstream_resume(x->attempt.upstream);
     struct slice piece = buf_slice(&held);
     pass_on(x, &piece, piece.len > 0 ? 1 : 0, is_end); /* may end x */
@@ -182,7 +182,9 @@ static void hold_back(struct exchange *x, const struct slice *pieces, unsigned c
 {
     for (unsigned i = 0; i < count; i++)
         if (!buf_append(&x->held, pieces[i])) {
-            exchange_lease_lost(x);
+            upstream_cancel(x->attempt.upstream);
+            x->attempt.upstream = NULL;
+            exchange_broken(x, "too much arrived while the request's slot was in doubt");
             return;
         }
     x->has_held_end = is_end;
@@ -236,12 +238,6 @@ void exchange_relay_failed(struct exchange *x, enum err err, const char *detail)
 
 void exchange_lease_lost(struct exchange *x)
 {
-    metrics_add(x->proxy->metrics, COUNT_LEASES_LOST, 1);
-    if (log_begin(LOG_ERROR, "slot lost while this node stood still; the request is cut off")) {
-        log_text("id", x->id);
-        log_string("subscription", x->attempt.lease.subscription);
-        log_end();
-    }
     upstream_cancel(x->attempt.upstream);
     x->attempt.upstream = NULL;
     exchange_broken(x, "the node stood still too long and lost its slot; try again");

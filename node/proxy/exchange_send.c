@@ -108,7 +108,14 @@ static void on_failed(enum err err, const char *detail, void *arg)
     exchange_attempt_over(x);
 }
 
-static const struct upstream_events upstream_events = {on_head, on_body, on_failed};
+/* Between the grant and the first byte this node may have stood still. */
+static bool may_send(void *arg)
+{
+    const struct exchange *x = arg;
+    return x->attempt.lease.is_held && state_lease_is_fresh(x->proxy->state);
+}
+
+static const struct upstream_events upstream_events = {may_send, on_head, on_body, on_failed};
 
 void exchange_send(struct exchange *x)
 {

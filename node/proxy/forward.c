@@ -3,10 +3,10 @@
 #include <assert.h>
 #include <string.h>
 
+#include "auth/access.h"
 #include "base/buf.h"
 #include "base/number.h"
 
-/* A name that ends in '*' stands for all that begin so. */
 static const struct slice hop_by_hop[] = {
     {"connection", 10},       {"keep-alive", 10},          {"proxy-authenticate", 18},
     {"proxy-connection", 16}, {"proxy-authorization", 19}, {"te", 2},
@@ -15,10 +15,9 @@ static const struct slice hop_by_hop[] = {
 };
 
 static const struct slice not_upward[] = {
-    {"host", 4},           {"expect", 6},       {"authorization", 13},  {"x-api-key", 9},
-    {"cookie", 6},         {"x-client-id", 11}, {"x-bot-id", 8},        {"x-api-token", 11},
-    {"x-admin-token", 13}, {"cf-*", 4},         {"cdn-loop", 8},        {"x-forwarded-*", 13},
-    {"forwarded", 9},      {"x-real-ip", 9},    {"true-client-ip", 14}, {"x-weir-*", 8},
+    {"host", 4},           {"expect", 6},       {"authorization", 13}, {"x-api-key", 9},
+    {"cookie", 6},         {"x-client-id", 11}, {"x-bot-id", 8},       {"x-api-token", 11},
+    {"x-admin-token", 13}, {"x-weir-*", 8},
 };
 
 static const struct slice limits_downward[] = {
@@ -30,21 +29,6 @@ static const struct slice limits_downward[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 static const struct slice oauth_beta = {"oauth-2025-04-20", 16};
-
-static bool is_one_of(struct slice name, const struct slice *patterns, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct slice p = patterns[i];
-        if (p.at[p.len - 1] == '*') {
-            p.len--;
-            if (slice_starts_nocase(name, p))
-                return true;
-        } else if (slice_eq_nocase(name, p)) {
-            return true;
-        }
-    }
-    return false;
-}
 
 /* Named by a Connection header: between neighbours too, whatever it is. */
 static bool is_connection_option(const struct http1_header *headers, unsigned count,
@@ -84,7 +68,7 @@ static void put_accept_encoding(struct buf *out, struct slice name, struct slice
         struct slice item, coding;
         value = slice_cut(value, ',', &item);
         slice_cut(item, ';', &coding);
-        if (!is_one_of(slice_trim(coding), readable, COUNT(readable)))
+        if (!slice_matches(slice_trim(coding), readable, COUNT(readable)))
             continue;
         if (!is_first)
             put(out, SLICE(", "));
@@ -111,8 +95,8 @@ static void put_credential(struct buf *out, const struct subscription *s)
 
 static bool goes_up(const struct http1_request *r, struct slice name)
 {
-    return !is_one_of(name, hop_by_hop, COUNT(hop_by_hop)) &&
-           !is_one_of(name, not_upward, COUNT(not_upward)) &&
+    return !slice_matches(name, hop_by_hop, COUNT(hop_by_hop)) &&
+           !slice_matches(name, not_upward, COUNT(not_upward)) && !access_is_proxy_sign(name) &&
            !is_connection_option(r->headers, r->header_count, name);
 }
 
@@ -148,6 +132,33 @@ static void put_request_headers(struct buf *out, const struct http1_request *r, 
     }
 }
 
+/* "." or "..", each dot plain or as %2e. */
+static bool is_dot_segment(struct slice segment)
+{
+    unsigned dots = 0;
+    while (segment.len > 0) {
+        size_t len = segment.at[0] == '.' ? 1 : 3;
+        if (len == 3 && !slice_starts_nocase(segment, SLICE("%2e")))
+            return false;
+        segment = slice_from(segment, len);
+        dots++;
+    }
+    return dots == 1 || dots == 2;
+}
+
+const char *forward_refusal(const struct http1_request *r)
+{
+    struct slice rest = r->path, segment;
+    if (slice_eq(r->method, SLICE("TRACE")))
+        return "TRACE is not passed on";
+    while (rest.len > 0) {
+        rest = slice_cut(rest, '/', &segment);
+        if (is_dot_segment(segment))
+            return "the path must not have dot segments";
+    }
+    return NULL;
+}
+
 struct slice forward_request_head(const struct http1_request *r, const struct subscription *s,
                                   size_t body_bytes, struct arena *arena)
 {
@@ -181,8 +192,8 @@ struct http1_header *forward_response_headers(const struct http1_response *r, bo
     *count = 0;
     for (unsigned i = 0; i < r->header_count; i++) {
         const struct http1_header *h = &r->headers[i];
-        if (is_one_of(h->name, hop_by_hop, COUNT(hop_by_hop)) ||
-            (!pass_limits && is_one_of(h->name, limits_downward, COUNT(limits_downward))) ||
+        if (slice_matches(h->name, hop_by_hop, COUNT(hop_by_hop)) ||
+            (!pass_limits && slice_matches(h->name, limits_downward, COUNT(limits_downward))) ||
             is_connection_option(r->headers, r->header_count, h->name))
             continue;
         headers[*count].name = arena_copy(arena, h->name);

@@ -8,6 +8,10 @@
 #include "base/slice.h"
 #include "dialect/http1.h"
 
+/* May this go up at all? NULL, or why not: TRACE, which would show the caller the credential put
+ * on; and dot segments, which would lead out of base_url's own path. */
+const char *forward_refusal(const struct http1_request *request);
+
 /* The head for this subscription: its origin, its credential, the caller's headers. From `arena`.
  */
 struct slice forward_request_head(const struct http1_request *request,

@@ -3,8 +3,7 @@
  * Everything follows from one moment, fresh_until_ms (state_priv.h says what it means):
  *     a grant when nothing was held      asked + LEASE_MS                renewal_hold
  *     a round of renewals confirmed      its sending + LEASE_MS          finish
- *     Redis goes, or stays, away         now + LEASE_MS, if still fresh  renewal_on_down,
- * renewal_tick
+ *     Redis goes, or stays, away         now + LEASE_MS, if still fresh  renewal_on_down
  *
  * A node that was stopped finds it in the past. Then no byte flows, and the next round asks with
  * `renew`, in which Redis gives back only what is still free; so also after a reconnect, because

@@ -129,9 +129,15 @@ static inline struct upstream_request request_of(const char *head, struct slice 
                                      .idle_ms = PATIENT_MS};
 }
 
+static inline bool always(void *arg)
+{
+    (void)arg;
+    return true;
+}
+
 static inline void ask_with(struct asked *a, const struct upstream_request *request)
 {
-    static const struct upstream_events events = {on_head, on_body, on_failed};
+    static const struct upstream_events events = {always, on_head, on_body, on_failed};
     struct asked fresh = {.pauses = a->pauses, .cancels = a->cancels, .then = a->then};
     buf_fini(&a->body);
     *a = fresh;
