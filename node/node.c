@@ -7,18 +7,16 @@
 #include "node.h"
 
 #include <event2/event.h>
-#include <openssl/rand.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "host.h"
 #include "loop/loop.h"
 #include "net/http_server.h"
 #include "net/private_redis.h"
@@ -31,9 +29,6 @@ enum {
                                once a second */
     DRAIN_LOOK_MS = 50,
     LAST_WORDS_MS = 2000, /* for settlements, after everything was cut off */
-    DESCRIPTORS_RESERVED = 128,
-    CONNECTIONS_MIN = 16,
-    CONNECTIONS_MAX = 30000 /* fewer than a Redis link takes calls at once */
 };
 
 enum phase { PHASE_STARTING, PHASE_RUNNING, PHASE_NOTICE, PHASE_DRAINING, PHASE_BREAKING };
@@ -340,42 +335,6 @@ static void on_worker_ready(void *arg)
     }
 }
 
-/* Descriptors: two for each request in progress. */
-static unsigned connections_per_worker(unsigned workers)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-    getrlimit(RLIMIT_NOFILE, &limit);
-    rlim_t usable =
-        limit.rlim_cur > DESCRIPTORS_RESERVED ? limit.rlim_cur - DESCRIPTORS_RESERVED : 0;
-    rlim_t each = usable / 2 / workers;
-    if (each < CONNECTIONS_MIN)
-        each = CONNECTIONS_MIN;
-    return each > CONNECTIONS_MAX ? CONNECTIONS_MAX : (unsigned)each;
-}
-
-static void make_identity(struct node *n)
-{
-    unsigned char random[4];
-    char host[64] = "node";
-    RAND_bytes(random, sizeof(random));
-    snprintf(n->identity.boot, sizeof(n->identity.boot), "%02x%02x%02x%02x", random[0], random[1],
-             random[2], random[3]);
-    if (n->config->node.id != NULL) {
-        snprintf(n->identity.id, sizeof(n->identity.id), "%.64s", n->config->node.id);
-        return;
-    }
-    gethostname(host, sizeof(host) - 1);
-    snprintf(n->identity.id, sizeof(n->identity.id), "%.56s-%u", host, n->port);
-    for (char *c = n->identity.id; *c != '\0'; c++)
-        if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
-              strchr("._:@-", *c) != NULL))
-            *c = '_';
-}
-
 static bool listen_all(struct node *n, int *listeners, unsigned count)
 {
     char why[HTTP_LISTEN_WHY_MAX];
@@ -451,7 +410,7 @@ static void run(struct node *n, const int *listeners)
         .on_reload = on_reload_request,
     };
     s->metrics = mem_new((s->worker_count + 1) * sizeof(s->metrics[0]));
-    s->connections_max = connections_per_worker(s->worker_count);
+    s->connections_max = host_connections(s->worker_count);
     deadline_init(&n->phase_deadline, on_phase_over, n);
     log_gather(); /* a reader of the log that stands still must not stop the heartbeat */
     loop_hook_add(n->loop, &n->log_hook, on_turn_end, n);
@@ -471,7 +430,7 @@ static int serve(struct node *n)
     int listeners[WORKERS_MAX];
     if (!listen_all(n, listeners, n->config->server.workers) || !start_private_redis(n))
         return EXIT_FAILURE;
-    make_identity(n);
+    host_identity(n->config->node.id, n->port, &n->identity);
     if (log_begin(LOG_INFO, "weir starts")) {
         log_string("version", WEIR_VERSION);
         log_string("node", n->identity.id);
