@@ -1,53 +1,17 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
 #include <signal.h>
 #include <sys/socket.h>
 
+#include "certificate.h"
 #include "net/redis.h"
 #include "redis_server.h"
 #include "run_until.h"
 
 static struct loop *loop;
 static struct redis_server server;
-static char cert_file[96], key_file[96], port[16];
-
-static void add_alternative_name(X509 *cert, const char *names)
-{
-    X509V3_CTX context;
-    X509V3_set_ctx_nodb(&context);
-    X509V3_set_ctx(&context, cert, cert, NULL, NULL, 0);
-    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, NID_subject_alt_name, names);
-    CHECK(extension != NULL && X509_add_ext(cert, extension, -1) == 1);
-    X509_EXTENSION_free(extension);
-}
-
-/* A certificate for 127.0.0.1 that vouches for itself, and its key. */
-static void make_certificate(void)
-{
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *cert = X509_new();
-    X509_set_version(cert, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
-    X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-    X509_set_pubkey(cert, key);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC,
-                               (const unsigned char *)"weir test", -1, -1, 0);
-    X509_set_issuer_name(cert, X509_get_subject_name(cert));
-    add_alternative_name(cert, "IP:127.0.0.1");
-    CHECK(X509_sign(cert, key, EVP_sha256()) > 0);
-    FILE *file = fopen(cert_file, "w");
-    CHECK(file != NULL && PEM_write_X509(file, cert) == 1);
-    fclose(file);
-    file = fopen(key_file, "w");
-    CHECK(file != NULL && PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL) == 1);
-    fclose(file);
-    X509_free(cert);
-    EVP_PKEY_free(key);
-}
+static struct certificate certificate;
+static char port[16];
 
 static int free_port(void)
 {
@@ -65,9 +29,9 @@ static int free_port(void)
 static bool listen_with_tls(void)
 {
     snprintf(port, sizeof(port), "%d", free_port());
-    const char *const settings[][2] = {{"tls-cert-file", cert_file},
-                                       {"tls-key-file", key_file},
-                                       {"tls-ca-cert-file", cert_file},
+    const char *const settings[][2] = {{"tls-cert-file", certificate.cert_file},
+                                       {"tls-key-file", certificate.key_file},
+                                       {"tls-ca-cert-file", certificate.cert_file},
                                        {"tls-auth-clients", "no"},
                                        {"tls-port", port}};
     redisReply *reply = server_ask(
@@ -127,10 +91,8 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     loop = loop_new();
     server_start(&server, NULL);
-    snprintf(cert_file, sizeof(cert_file), "%s/cert.pem", server.dir);
-    snprintf(key_file, sizeof(key_file), "%s/key.pem", server.dir);
-    snprintf(query, sizeof(query), "?ca_file=%s", cert_file);
-    make_certificate();
+    certificate_make(&certificate, "IP:127.0.0.1");
+    snprintf(query, sizeof(query), "?ca_file=%s", certificate.cert_file);
     if (listen_with_tls()) {
         PROMISE("rediss:// speaks TLS, large answers included") works(query);
         PROMISE("a certificate nobody vouches for is refused")
@@ -143,6 +105,7 @@ int main(void)
         refused(open_url("127.0.0.1", "redis", ""), "closed");
     }
     server_stop(&server);
+    certificate_remove(&certificate);
     loop_free(loop);
     return check_done();
 }
