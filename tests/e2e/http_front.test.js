@@ -267,6 +267,21 @@ test('unknown paths and methods are answered in the Anthropic shape', async (wor
     assert.deepEqual(await provider.log(), []);
 });
 
+test('TRACE and paths with dot segments never reach a provider', async (world) => {
+    const { provider, node } = await world.setting();
+    for (const [method, target] of [
+        ['TRACE', '/v1/messages'],
+        ['GET', '/v1/../admin'],
+        ['GET', '/v1/%2e%2E/admin'],
+    ]) {
+        const wire = await connect(node.port);
+        await wire.send(request(method, target));
+        ownError(await wire.answer(), 400, 'invalid_request_error');
+        wire.leave();
+    }
+    assert.deepEqual(await provider.log(), []);
+});
+
 test('every method passes on /v1/*, with its query', async (world) => {
     const { provider, node } = await world.setting();
     for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {

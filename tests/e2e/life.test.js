@@ -75,6 +75,19 @@ test('SIGTERM: connections without a request are closed at once', async (world) 
     await idle.closed();
 });
 
+test('SIGTERM: who has connected but not asked yet is still served, and booked', async (world) => {
+    const { provider, redis, node } = await world.setting();
+    const fresh = await connect(node.port);
+    node.child.signal('SIGINT'); // drains at once
+    await refusesConnections(node.port);
+    await fresh.send(messagesRequest());
+    assert.equal((await fresh.answer()).status, 200);
+    assert.equal((await node.child.wait(5000)).code, 0);
+    assert.equal((await provider.log()).length, 1);
+    const pool = await redis.cli('FCALL_RO', 'weir_status', '1', 'weir:{main}');
+    assert.match(String(pool), /today 1 requests/);
+});
+
 test('SIGTERM: an answer under way says that the connection will close', async (world) => {
     const { provider, node } = await world.setting();
     const waiting = post(node.port, { script: { hold: true } });

@@ -127,8 +127,9 @@ static struct http1_request with(struct http1_header *header)
 
 static void test_local(void)
 {
-    static const char *const signs[] = {"cf-ray",          "CF-Ray",    "cf-connecting-ip",
-                                        "X-Forwarded-For", "forwarded", "Forwarded"};
+    static const char *const signs[] = {
+        "cf-ray",    "CF-Ray", "cf-connecting-ip", "X-Forwarded-For",   "forwarded", "Forwarded",
+        "X-Real-IP", "Via",    "True-Client-IP",   "x-forwarded-proto", "CDN-Loop"};
     char trusted[] = "127.0.0.0/8";
     struct networks *n = NETWORKS(trusted);
     struct sockaddr_storage near = address_of("127.0.0.1"), far = address_of("203.0.113.7");

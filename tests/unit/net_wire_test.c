@@ -99,6 +99,27 @@ static bool other_gets(struct end *e, const char *text)
     return n == (ssize_t)strlen(text) && memcmp(got, text, strlen(text)) == 0;
 }
 
+static void test_drained_by_a_later_write(void)
+{
+    struct end e;
+    struct iovec much = {large, 100000};
+    open_end(&e);
+    PROMISE("what waited and went out with a later write is told all the same")
+    {
+        wire_set_reading(&e.wire, true);
+        while (wire_waiting(&e.wire) == 0)
+            wire_write(&e.wire, &much, 1);
+        while (wire_waiting(&e.wire) > 0) { /* the peer takes it, before the loop has turned once */
+            while (recv(e.other, scratch, LARGE, MSG_DONTWAIT) > 0)
+                continue;
+            write_text(&e, SLICE("x"));
+        }
+        RUN_UNTIL(loop, e.drained == 1);
+        CHECK(e.readable == 0);
+    }
+    close_end(&e);
+}
+
 static void test_write(void)
 {
     struct end e;
@@ -457,6 +478,7 @@ int main(void)
     loop = loop_new();
     fill_large();
     test_write();
+    test_drained_by_a_later_write();
     test_partial_writes();
     test_read();
     test_closed_while_not_reading();

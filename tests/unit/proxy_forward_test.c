@@ -330,6 +330,32 @@ static void test_limits_down(void)
     }
 }
 
+static bool is_refused(const char *method, const char *target)
+{
+    struct http1_request request = request_of(method, target, HEADERS_OF("a: b"));
+    size_t query;
+    request.path = request.target;
+    if (slice_find(request.path, '?', &query))
+        request.path.len = query;
+    return forward_refusal(&request) != NULL;
+}
+
+static void test_refused(void)
+{
+    static const char *const dots[] = {"/v1/..",         "/v1/../x", "/v1/./x",
+                                       "/v1/a/%2e%2E/b", "/v1/.%2e", "/v1/%2e"};
+    static const char *const fine[] = {"/v1/messages", "/v1/files/a.txt", "/v1/...",
+                                       "/v1/.a",       "/v1/x?path=/../", "/v1/%2f"};
+    PROMISE("TRACE, which would show the credential, does not go up")
+    CHECK(is_refused("TRACE", "/v1/messages") && !is_refused("OPTIONS", "/v1/messages"));
+    PROMISE("no path leads out of where the provider's begins")
+    for (size_t i = 0; i < sizeof(dots) / sizeof(dots[0]); i++)
+        CHECK(is_refused("GET", dots[i]));
+    PROMISE("dots that are part of a name are fine")
+    for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++)
+        CHECK(!is_refused("GET", fine[i]));
+}
+
 int main(void)
 {
     static const char text[] =
@@ -355,6 +381,7 @@ int main(void)
     test_large_head();
     test_down();
     test_limits_down();
+    test_refused();
     arena_fini(&arena);
     config_release(config);
     return check_done();
