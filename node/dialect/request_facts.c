@@ -1,7 +1,7 @@
 /* request_facts.c - the two values of a request body that routing wants, without parsing it. */
 #include <string.h>
 
-#include "dialect/json_scan.h"
+#include "format/json_scan.h"
 #include "dialect/watch.h"
 
 enum path { MODEL, STREAM, PATHS };

@@ -63,7 +63,7 @@ void proxy_use_config(struct proxy *p, struct config *config)
     p->config = config_hold(config);
 }
 
-void proxy_handle(struct proxy *p, struct http_call *call, struct http_message *message)
+void proxy_handle(struct proxy *p, struct connection *call, struct http_message *message)
 {
     exchange_open(p, call, message);
 }
@@ -75,7 +75,7 @@ static void on_drained(void *arg)
 
 static void on_gone(void *arg);
 
-static const struct http_call_events call_events = {on_drained, on_gone};
+static const struct connection_events call_events = {on_drained, on_gone};
 
 static void on_collect_late(void *arg)
 {
@@ -86,7 +86,7 @@ static void on_collect_late(void *arg)
     exchange_attempt_over(x);
 }
 
-static struct exchange *exchange_new(struct proxy *p, struct http_call *call,
+static struct exchange *exchange_new(struct proxy *p, struct connection *call,
                                      struct http_message *message)
 {
     struct exchange *x = mem_new(sizeof(*x));
@@ -127,11 +127,11 @@ static struct slice make_id(struct proxy *p, struct arena *arena)
     return arena_copy(arena, (struct slice){id, len});
 }
 
-void exchange_open(struct proxy *p, struct http_call *call, struct http_message *message)
+void exchange_open(struct proxy *p, struct connection *call, struct http_message *message)
 {
     struct exchange *x = exchange_new(p, call, message);
     struct request_facts facts = {0};
-    http_call_bind(call, &call_events, x);
+    connection_bind(call, &call_events, x);
     x->id = make_id(p, &x->arena);
     x->client = client_name(&x->request, message->peer, &x->arena);
     if (!access_to_proxy(x->config,
@@ -273,7 +273,7 @@ static void on_gone(void *arg)
 static void break_now(struct exchange *x)
 {
     if (x->step == STEP_ADMIT) {
-        http_call_abandon(x->call);
+        answer_abandon(x->call);
         x->call = NULL;
         return; /* on_admitted finishes it */
     }

@@ -91,7 +91,7 @@ struct exchange {
     struct list link; /* proxy->exchanges */
     struct proxy *proxy;
     struct config *config;        /* a reference */
-    struct http_call *call;       /* NULL: the caller has gone */
+    struct connection *call;       /* NULL: the caller has gone */
     struct http_message *message; /* valid as long as call */
     struct arena arena;
     enum step step;
@@ -134,7 +134,7 @@ struct exchange {
 };
 
 /* exchange.c */
-void exchange_open(struct proxy *proxy, struct http_call *call, struct http_message *message);
+void exchange_open(struct proxy *proxy, struct connection *call, struct http_message *message);
 void exchange_go(struct exchange *x, enum step step); /* the only writer of x->step */
 void exchange_admit(struct exchange *x);
 void exchange_finish(struct exchange *x, enum ending ending); /* frees x */

@@ -9,9 +9,9 @@ enum { ANSWER_BYTES_MAX = 8192 };
 
 static void end(struct exchange *x, enum ending ending)
 {
-    struct http_call *call = x->call;
+    struct connection *call = x->call;
     x->call = NULL;
-    http_call_end(call);
+    answer_end(call);
     exchange_finish(x, ending);
 }
 
@@ -37,7 +37,7 @@ void exchange_answer_error(struct exchange *x, int status, uint64_t retry_ms, co
     struct slice piece = buf_slice(&body);
     exchange_begin(x, &answer);
     x->bytes_down += piece.len;
-    http_call_body(x->call, &piece, 1, true);
+    answer_body(x->call, &piece, 1, true);
     buf_fini(&body);
     end(x, status == 529 ? ENDING_REFUSED : ENDING_ERROR);
 }
@@ -73,6 +73,6 @@ void exchange_answer_last_error(struct exchange *x)
     }
     exchange_begin(x, kept);
     x->bytes_down += body.len;
-    http_call_body(x->call, &body, 1, true);
+    answer_body(x->call, &body, 1, true);
     end(x, ENDING_ERROR);
 }

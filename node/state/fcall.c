@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "net/redis.h"
+#include "net/redis/link.h"
 #include "state/functions.h"
 
 enum {

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
-#include "base/config.h"
+#include "config/config.h"
 #include "base/mem.h"
 #include "base/number.h"
 #include "state/state_priv.h"

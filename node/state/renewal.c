@@ -18,7 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
-#include "net/redis.h"
+#include "net/redis/link.h"
 #include "state/state_priv.h"
 
 enum { STALE_TICKS_MAX = LEASE_MS / STATE_TICK_MS };

@@ -10,6 +10,7 @@
 
 #include "base/attr.h"
 #include "base/err.h"
+#include "base/identity.h"
 #include "base/list.h"
 #include "base/slice.h"
 
@@ -25,12 +26,6 @@ enum {
     LEASE_RENEW_MS = 5000, /* every worker renews all it holds, this often */
     LEASE_ID_MAX = 128,
     OUTBOX_MAX = 10000 /* settlements waiting for Redis; beyond, nothing is admitted */
-};
-
-/* Who this node is; one per process, shared by its workers, must outlive them. */
-struct node_identity {
-    char id[65];
-    char boot[9]; /* 8 hex digits, new at every start */
 };
 
 struct state_options {
