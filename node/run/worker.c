@@ -6,12 +6,13 @@
 #include "admin/admin.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "dialect/anthropic.h"
 #include "loop/loop.h"
 #include "net/http/server.h"
 #include "net/http/upstream.h"
 #include "net/resolve.h"
-#include "run/node_priv.h"
 #include "proxy/proxy.h"
+#include "run/node_priv.h"
 
 enum {
     READY_WAIT_MS = 3000, /* for Redis, before serving without it */
@@ -50,6 +51,16 @@ static bool needs_length(const struct http1_request *r)
             slice_eq(r->method, SLICE("PATCH")));
 }
 
+static struct http_refusal on_head(struct http_message *m, const struct sockaddr *peer, void *arg)
+{
+    struct worker *w = arg;
+    m->is_local = access_is_local(w->proxy.networks, peer, &m->request);
+    if (m->request.framing == HTTP1_NO_BODY && needs_length(&m->request))
+        return (struct http_refusal){
+            411, "a request body needs a Content-Length or chunked transfer coding"};
+    return (struct http_refusal){0};
+}
+
 static void on_request(struct connection *call, struct http_message *message, void *arg)
 {
     struct worker *w = arg;
@@ -69,7 +80,8 @@ static struct http_server_options server_options(struct worker *w)
         .connections_max = w->shared->connections_max,
         .client_ms = c->timeouts.client_ms,
         .metrics = w->proxy.metrics,
-        .needs_length = needs_length,
+        .write_error = anthropic_error_json,
+        .on_head = on_head,
         .on_request = on_request,
         .arg = w,
     };
