@@ -2,10 +2,12 @@
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/number.h"
 #include "state/state_priv.h"
 
@@ -13,30 +15,61 @@ enum { ADMIT_ARGS = 5, GRANT_PARTS = 5, REFUSAL_PARTS = 3, SETTLE_ARGS = 14 };
 
 static const char *const outcome_words[] = {"ok", "error", "cancelled"};
 
-static void answer(struct lease *lease, enum err err, const struct grant *grant,
-                   const struct refusal *refusal)
+/* One question for a slot, until Redis has answered it. What it asked with becomes the caller's
+ * lease when it is granted; so the caller may leave before. */
+struct admission {
+    struct state *state;
+    struct lease asked;
+    struct lease *lease; /* NULL: cancelled */
+    state_admit_fn on_admitted;
+    void *arg;
+    uint64_t asked_ms;
+};
+
+static void end_admission(struct admission *a, enum err err, const struct grant *grant,
+                          const struct refusal *refusal)
 {
-    state_admit_fn on_admitted = lease->on_admitted;
-    lease->on_admitted = NULL;
-    on_admitted(err, grant, refusal, lease->admit_arg); /* `lease` may be gone now */
+    state_admit_fn on_admitted = a->on_admitted;
+    void *arg = a->arg;
+    free(a);
+    on_admitted(err, grant, refusal, arg);
 }
 
 /* A grant that took longer to arrive than a lease lives may be someone else's by now: this node
  * stood still. It is left to expire. */
-static void take_grant(struct state *state, struct lease *lease, const struct redisReply *reply)
+static void take_grant(struct admission *a, const struct redisReply *reply)
 {
+    struct lease *lease = a->lease;
     struct grant grant = {.subscription = reply_slice(reply_at(reply, 1)),
                           .active = (uint32_t)reply_number(reply_at(reply, 2)),
                           .max = (uint32_t)reply_number(reply_at(reply, 3)),
                           .how = reply_slice(reply_at(reply, 4))};
-    if (clock_ms() > lease->asked_ms + LEASE_MS) {
-        answer(lease, ERR_STATE_DOWN, NULL, NULL);
+    if (clock_ms() > a->asked_ms + LEASE_MS) {
+        end_admission(a, ERR_STATE_DOWN, NULL, NULL);
         return;
     }
+    a->asked.on_lost = lease->on_lost;
+    a->asked.arg = lease->arg;
+    *lease = a->asked;
+    list_init(&lease->link);
     state_clean_name(grant.subscription, lease->subscription, sizeof(lease->subscription));
     lease->is_held = true;
-    renewal_hold(state, lease, lease->asked_ms);
-    answer(lease, OK, &grant, NULL);
+    renewal_hold(a->state, lease, a->asked_ms);
+    end_admission(a, OK, &grant, NULL);
+}
+
+/* Whoever asked has left: what was granted goes back. */
+static void give_back(struct admission *a, const struct redisReply *reply, bool is_granted)
+{
+    const struct settlement nothing = {.outcome = OUTCOME_CANCELLED};
+    a->state->leases.cancelled_count--;
+    if (is_granted) {
+        state_clean_name(reply_slice(reply_at(reply, 1)), a->asked.subscription,
+                         sizeof(a->asked.subscription));
+        a->asked.is_held = true;
+        state_settle(a->state, &a->asked, &nothing);
+    }
+    free(a);
 }
 
 /* Once per change: a Redis that is full refuses every admission. */
@@ -50,54 +83,73 @@ static void note_failure(struct state *state, const struct redisReply *reply)
     state->leases.is_admission_failing = true;
 }
 
-static void on_answer(struct fcall *call, enum err err, const struct redisReply *reply)
+static void on_admit_answer(struct fcall *call, enum err err, const struct redisReply *reply)
 {
-    struct lease *lease = call->arg;
-    struct state *state = lease->state;
+    struct admission *a = call->arg;
+    struct state *state = a->state;
     struct slice word = reply_slice(reply_at(reply, 0));
+    bool is_granted =
+        err == OK && slice_eq(word, SLICE("granted")) && reply_count(reply) >= GRANT_PARTS;
+    bool is_refused =
+        err == OK && slice_eq(word, SLICE("refused")) && reply_count(reply) >= REFUSAL_PARTS;
     fcall_free(call);
-    if (err == OK && slice_eq(word, SLICE("granted")) && reply_count(reply) >= GRANT_PARTS) {
+    if (is_granted || is_refused)
         state->leases.is_admission_failing = false;
-        take_grant(state, lease, reply);
-    } else if (err == OK && slice_eq(word, SLICE("refused")) &&
-               reply_count(reply) >= REFUSAL_PARTS) {
+    else if (err != ERR_STATE_DOWN)
+        note_failure(state, err == OK ? reply_at(reply, 0) : reply);
+    if (a->lease == NULL) {
+        give_back(a, reply, is_granted);
+    } else if (is_granted) {
+        take_grant(a, reply);
+    } else if (is_refused) {
         struct refusal refusal = {.reason = reply_slice(reply_at(reply, 1)),
                                   .retry_ms = reply_number(reply_at(reply, 2))};
-        state->leases.is_admission_failing = false;
-        answer(lease, ERR_REFUSED, NULL, &refusal);
+        end_admission(a, ERR_REFUSED, NULL, &refusal);
     } else {
-        if (err != ERR_STATE_DOWN)
-            note_failure(state, err == OK ? reply_at(reply, 0) : reply);
-        answer(lease, err == OK ? ERR_REPLY : err, NULL, NULL);
+        end_admission(a, err == OK ? ERR_REPLY : err, NULL, NULL);
     }
 }
 
-void state_admit(struct state *state, struct lease *lease, const struct admit_request *request,
-                 state_admit_fn on_admitted, void *arg)
+struct admission *state_admit(struct state *state, struct lease *lease,
+                              const struct admit_request *request, state_admit_fn on_admitted,
+                              void *arg)
 {
     static const char lease_ms[] = "13500";
     static_assert(LEASE_MS == 13500, "lease_ms spells it");
-    int len = snprintf(lease->id, sizeof(lease->id), "%s.%s.%u-%" PRIu64, state->node->id,
+    struct admission *a = mem_new(sizeof(*a));
+    *a = (struct admission){.state = state,
+                            .lease = lease,
+                            .on_admitted = on_admitted,
+                            .arg = arg,
+                            .asked_ms = clock_ms()};
+    struct lease *asked = &a->asked;
+    int len = snprintf(asked->id, sizeof(asked->id), "%s.%s.%u-%" PRIu64, state->node->id,
                        state->node->boot, state->worker, ++state->leases.next_seq);
-    assert(len > 0 && (size_t)len < sizeof(lease->id));
-    state_clean_name(request->client, lease->client, sizeof(lease->client));
-    state_clean_name(request->model, lease->model, sizeof(lease->model));
+    assert(len > 0 && (size_t)len < sizeof(asked->id));
+    state_clean_name(request->client, asked->client, sizeof(asked->client));
+    state_clean_name(request->model, asked->model, sizeof(asked->model));
+    list_init(&asked->link);
     list_init(&lease->link);
-    lease->state = state;
     lease->is_held = false;
-    lease->on_admitted = on_admitted;
-    lease->admit_arg = arg;
-    lease->asked_ms = clock_ms();
-    const struct slice args[ADMIT_ARGS] = {{lease->id, (size_t)len},
-                                           slice_of(lease->client),
-                                           slice_of(lease->model),
+    const struct slice args[ADMIT_ARGS] = {{asked->id, (size_t)len},
+                                           slice_of(asked->client),
+                                           slice_of(asked->model),
                                            {lease_ms, sizeof(lease_ms) - 1},
                                            request->excluded};
     struct fcall *call = fcall_new(&state->calls, VERB_ADMIT, args, ADMIT_ARGS);
     if (state_can_admit(state))
-        fcall_send(call, on_answer, lease);
+        fcall_send(call, on_admit_answer, a);
     else
-        fcall_refuse(call, on_answer, lease);
+        fcall_refuse(call, on_admit_answer, a);
+    return a;
+}
+
+void state_admit_cancel(struct admission *a)
+{
+    if (a == NULL || a->lease == NULL)
+        return;
+    a->lease = NULL;
+    a->state->leases.cancelled_count++;
 }
 
 void state_settle(struct state *state, struct lease *lease, const struct settlement *settlement)

@@ -111,7 +111,7 @@ void outbox_tick(struct state *state)
 
 size_t state_outbox_count(const struct state *state)
 {
-    return state->outbox.count;
+    return state->outbox.count + state->leases.cancelled_count;
 }
 
 void outbox_fini(struct state *state)

@@ -70,16 +70,12 @@ typedef void (*state_admit_fn)(enum err err, const struct grant *grant,
 struct lease {
     void (*on_lost)(struct lease *lease, void *arg); /* yours to set, before state_admit() */
     void *arg;
-    char id[LEASE_ID_MAX]; /* yours to read, from here on */
+    char id[LEASE_ID_MAX]; /* yours to read once it is held, from here on */
     char subscription[65];
     char client[65];
     char model[129];
     bool is_held;
-    struct list link; /* private, all below too: use the verbs */
-    struct state *state;
-    state_admit_fn on_admitted;
-    void *admit_arg;
-    uint64_t asked_ms;
+    struct list link; /* private: use the verbs */
 };
 
 struct admit_request {
@@ -90,9 +86,15 @@ struct admit_request {
 
 /* `lease` must stay where it is until the callback has fired, and after that as long as it is held.
  * on_lost fires if the slot turns out to be gone (this node stood still too long and it was given
- * away): no byte more may flow for it; it still wants to be settled. */
-void state_admit(struct state *state, struct lease *lease, const struct admit_request *request,
-                 state_admit_fn on_admitted, void *arg);
+ * away): no byte more may flow for it; it still wants to be settled. What is returned is good for
+ * state_admit_cancel() until the callback has fired. */
+struct admission;
+struct admission *state_admit(struct state *state, struct lease *lease,
+                              const struct admit_request *request, state_admit_fn on_admitted,
+                              void *arg);
+/* Nobody waits for it any more: the callback does not fire, `lease` is its owner's again at once. A
+ * slot that is granted all the same goes back by itself, booked as cancelled. NULL is fine. */
+void state_admit_cancel(struct admission *admission);
 
 /* Called for every chunk relayed: false if leases may have been given away while this node stood
  * still (their last confirmation is older than LEASE_MS, and Redis was not away in between with
@@ -127,8 +129,9 @@ struct settlement {
 /* Give the slot back and book, once, even if Redis is away now. Copies everything; the lease's
  * memory is the caller's again at once. A lease that was never held: nothing happens. */
 void state_settle(struct state *state, struct lease *lease, const struct settlement *settlement);
-size_t
-state_outbox_count(const struct state *state); /* waiting or on their way; 0: all is booked */
+/* Settlements waiting or on their way, and cancelled admissions that may still want one. 0: all is
+ * booked. */
+size_t state_outbox_count(const struct state *state);
 
 /* ---- the pool as a whole ---- */
 

@@ -20,6 +20,7 @@ struct leases {
     struct list waits; /* struct renewal_wait */
     struct loop_task wake;
     uint64_t next_seq;
+    size_t cancelled_count;    /* admissions nobody waits for, not answered yet */
     bool is_admission_failing; /* Redis answers with errors, and that has been logged */
 
     /* Bytes may flow for the held leases until this moment of clock_ms(). While Redis has them it

@@ -25,9 +25,9 @@ uint64_t clock_ns(void)
     return real_clock_ns() + skipped_ms * 1000000U;
 }
 
-#include "config/config.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "config/config.h"
 #include "redis_server.h"
 #include "run_until.h"
 #include "state/functions.h"
@@ -107,6 +107,7 @@ static inline void declare(size_t count, uint32_t max)
 
 struct holder {
     struct lease lease;
+    struct admission *admission;
     unsigned fired, lost;
     enum err err;
     char subscription[65];
@@ -141,7 +142,7 @@ static inline void ask(struct holder *holder)
 {
     struct admit_request request = {.client = SLICE("bot"), .model = SLICE("claude")};
     *holder = (struct holder){.lease = {.on_lost = on_lost, .arg = holder}};
-    state_admit(state, &holder->lease, &request, on_admitted, holder);
+    holder->admission = state_admit(state, &holder->lease, &request, on_admitted, holder);
     CHECK(holder->fired == 0);
 }
 

@@ -47,6 +47,33 @@ static void excluded(void)
     CHECK(holder.err == ERR_REFUSED && strcmp(holder.reason, "excluded") == 0);
 }
 
+static void cancelled(void)
+{
+    struct holder holder;
+    long long booked = booked_requests();
+    ask(&holder);
+    state_admit_cancel(holder.admission);
+    memset(&holder.lease, 0xee, sizeof(holder.lease)); /* its owner's again */
+    CHECK(state_outbox_count(state) == 1);
+    RUN_UNTIL(loop, state_outbox_count(state) == 0);
+    CHECK(holder.fired == 0);
+    CHECK(leases_in_redis() == 0);
+    CHECK(booked_requests() == booked + 1);
+    state_admit_cancel(NULL);
+}
+
+static void cancelled_in_vain(void)
+{
+    struct holder holders[5];
+    for (int i = 0; i < 4; i++)
+        admit(&holders[i], OK);
+    ask(&holders[4]);
+    state_admit_cancel(holders[4].admission);
+    RUN_UNTIL(loop, state_outbox_count(state) == 0);
+    CHECK(holders[4].fired == 0 && leases_in_redis() == 4);
+    settle_all(holders, 4);
+}
+
 static void strange_names(void)
 {
     struct holder holder = {0};
@@ -173,10 +200,13 @@ static void declare_fails(void)
 
 static void freed_while_asking(void)
 {
-    struct holder asking, held;
+    struct holder asking, left, held;
     admit(&held, OK);
     ask(&asking);
+    ask(&left);
+    state_admit_cancel(left.admission);
     state_free(state);
+    CHECK(left.fired == 0);
     CHECK(asking.fired == 1 && asking.err == ERR_STATE_DOWN && held.lost == 0);
     open_state();
 }
@@ -188,6 +218,9 @@ int main(void)
     PROMISE("a slot is taken, refused when there is none, and given back once") slots();
     PROMISE("a subscription already tried is left out") excluded();
     PROMISE("names of any bytes do no harm") strange_names();
+    PROMISE("who stops waiting is not answered, and a slot granted all the same comes back")
+    cancelled();
+    PROMISE("who stops waiting for a slot there is not leaves nothing behind") cancelled_in_vain();
     PROMISE("a snapshot shows what was booked, what cools and who is there") snapshot();
     PROMISE("a declaration that is refused says why") declare_fails();
     PROMISE("freeing the state answers who asks") freed_while_asking();
