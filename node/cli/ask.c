@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/config.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "config/config.h"
 
 enum { ANSWER_MAX = 16 * 1024 * 1024, CONNECT_MS = 2000, TOTAL_MS = 5000, DEFAULT_PORT = 8080 };
 

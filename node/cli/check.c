@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/config.h"
 #include "cli/cli.h"
+#include "config/config.h"
 #include "format/redis_url.h"
 #include "run/preflight.h"
 

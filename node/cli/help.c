@@ -1,8 +1,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "config/config.h"
 #include "cli/cli.h"
+#include "config/config.h"
 
 enum { WRAP_AT = 78 };
 

@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "state/state.h"
+#include "base/identity.h"
 
 enum {
     DESCRIPTORS_RESERVED = 128,

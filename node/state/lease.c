@@ -1,3 +1,5 @@
+#include "state/lease.h"
+
 #include <assert.h>
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
