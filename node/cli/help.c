@@ -1,3 +1,4 @@
+/* `weir help config`: the table of knobs in words, a section after the other. */
 #include <stdio.h>
 #include <string.h>
 

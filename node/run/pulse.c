@@ -1,5 +1,6 @@
-/* Once a second: this node is seen by the others, and whatever nobody renews is given back. Here the
- * pool's subscriptions are declared too: at the start, after a reload, and whenever Redis has lost them. */
+/* Once a second: this node is seen by the others, and whatever nobody renews is given back. Here
+ * the pool's subscriptions are declared too: at the start, after a reload, and whenever Redis has
+ * lost them. */
 #include "base/log.h"
 #include "base/metrics.h"
 #include "run/node_priv.h"

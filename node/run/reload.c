@@ -1,5 +1,6 @@
-/* The configuration read again: on SIGHUP, on POST /admin/reload, or because its file changed. All or
- * nothing: a bad file changes nothing. What only a restart can change is said and left as it was. */
+/* The configuration read again: on SIGHUP, on POST /admin/reload, or because its file changed. All
+ * or nothing: a bad file changes nothing. What only a restart can change is said and left as it
+ * was. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>

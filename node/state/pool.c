@@ -1,3 +1,5 @@
+/* Two calls that concern all subscriptions: declare, with everything the config says of them, and
+ * the second's sweep, which is also this node's heartbeat. */
 #include "state/pool.h"
 
 #include <hiredis/hiredis.h>

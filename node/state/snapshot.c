@@ -1,7 +1,7 @@
+/* The reply (lua/verb/snapshot.lua describes it) as plain structs. Kinds and keys that are not
+ * known here are skipped, so a newer library may answer an older node. */
 #include "state/snapshot.h"
 
-/* snapshot.c - the pool's snapshot (lua/snapshot.lua describes the reply) as plain structs. Kinds
- * and keys that are not known here are skipped, so a newer library may answer an older node. */
 #include <hiredis/hiredis.h>
 #include <stdlib.h>
 #include <string.h>
