@@ -63,7 +63,6 @@ static void on_swept(struct fcall *call, enum err err, const struct redisReply *
     struct pool_pulse pulse = {0};
     fcall_free(call);
     if (err == OK) {
-        pulse.nodes_alive = (unsigned)reply_number(reply_at(reply, 0));
         pulse.leases_expired = (unsigned)reply_number(reply_at(reply, 1));
         pulse.is_node_id_taken = reply_number(reply_at(reply, 2)) != 0;
         pulse.do_configs_differ = reply_number(reply_at(reply, 3)) != 0;
