@@ -1,4 +1,7 @@
 /* A worker: one thread, one loop, one listener, one Redis connection, one upstream pool. */
+#include "run/worker.h"
+
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +15,7 @@
 #include "net/http/upstream.h"
 #include "net/resolve.h"
 #include "proxy/proxy.h"
+#include "run/control.h"
 #include "run/node_priv.h"
 
 enum {
@@ -144,23 +148,20 @@ static void on_turn_end(void *arg)
     log_flush();
 }
 
-/* ---- reload, from an admin request to the control thread and back ---- */
+/* ---- what an operator asks of the node ---- */
+
+static void on_reloaded(struct control_call *call)
+{
+    admin_reload_done(call->arg, call->subscriptions, call->is_done ? NULL : call->error);
+    free(call);
+}
 
 static void on_reload(struct admin_reload *reload, void *arg)
 {
     struct worker *w = arg;
-    struct worker_reload *r = mem_new(sizeof(*r));
-    r->node = w->shared->node;
-    r->worker = w;
-    r->reload = reload;
-    loop_post(w->shared->control, w->shared->on_reload, r);
-}
-
-void worker_reload_answer(void *arg)
-{
-    struct worker_reload *r = arg;
-    admin_reload_done(r->reload, r->subscriptions, r->is_done ? NULL : r->error);
-    free(r);
+    struct control_call *call = mem_new(sizeof(*call));
+    *call = (struct control_call){.run = reload_run, .on_done = on_reloaded, .arg = reload};
+    control_send(call, w->shared->node, w->shared->control, w->loop);
 }
 
 /* ---- orders of the control thread ---- */
@@ -246,11 +247,6 @@ void worker_break(struct worker *w)
 unsigned worker_open(const struct worker *w)
 {
     return atomic_load(&w->open);
-}
-
-struct loop *worker_loop(struct worker *w)
-{
-    return w->loop;
 }
 
 static void stop(void *arg)

@@ -31,6 +31,9 @@ uint64_t clock_ns(void)
 #include "redis_server.h"
 #include "run_until.h"
 #include "state/functions.h"
+#include "state/lease.h"
+#include "state/pool.h"
+#include "state/snapshot.h"
 #include "state/state.h"
 
 #define BASE "weir:{main}"
