@@ -6,7 +6,7 @@
 #include "admin/admin_priv.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "dialect/anthropic.h"
+#include "dialect/dialect.h"
 
 static void service(struct admin *a, struct connection *call)
 {
@@ -57,7 +57,7 @@ void admin_reload_done(struct admin_reload *r, size_t subscriptions, const char 
     if (call == NULL)
         return;
     if (error != NULL)
-        answer_error(call, anthropic_error_json, 500, slice_of(error), SLICE_NONE);
+        answer_error(call, dialect_default()->write_error, 500, slice_of(error), SLICE_NONE);
     else
         admin_answer_json(call, 200,
                           json_pack("{s:s, s:I}", "status", "reloaded", "subscriptions",
@@ -102,7 +102,7 @@ void admin_handle(struct admin *a, struct connection *call, const struct http_me
         if (!slice_eq(r->path, slice_of(e->path)))
             continue;
         if (!e->is_open && !access_to_admin(a->config, m->is_local, r))
-            answer_error(call, anthropic_error_json, 401,
+            answer_error(call, dialect_default()->write_error, 401,
                          SLICE("not for this caller: send the admin token, or ask from a "
                                "trusted network"),
                          SLICE_NONE);
@@ -112,7 +112,7 @@ void admin_handle(struct admin *a, struct connection *call, const struct http_me
             e->handle(a, call);
         return;
     }
-    answer_error(call, anthropic_error_json, 404,
+    answer_error(call, dialect_default()->write_error, 404,
                  SLICE("there is nothing at this path; requests to providers "
                        "begin with /v1/, and / lists the rest"),
                  SLICE_NONE);
@@ -168,7 +168,7 @@ void admin_answer_down(struct connection *call, struct state *state)
         why.len = sizeof(text) - used - 1;
     if (why.len > 0)
         memcpy(text + used, why.at, why.len);
-    answer_error(call, anthropic_error_json, 503, slice_of(text), SLICE_NONE);
+    answer_error(call, dialect_default()->write_error, 503, slice_of(text), SLICE_NONE);
 }
 
 struct admin *admin_new(const struct admin_options *options)

@@ -1,78 +1,75 @@
+/* The Anthropic API: credentials, limits and what a status means. How errors look, what is read
+ * of a request and of an answer stands in files of its own. */
 #include "dialect/anthropic.h"
 
 #include <assert.h>
-#include <stdio.h>
 
-static const struct {
-    int status;
-    const char *type;
-} types[] = {
-    {400, "invalid_request_error"},
-    {401, "authentication_error"},
-    {402, "billing_error"},
-    {403, "permission_error"},
-    {404, "not_found_error"},
-    {405, "invalid_request_error"},
-    {413, "request_too_large"},
-    {429, "rate_limit_error"},
-    {500, "api_error"},
-    {501, "invalid_request_error"},
-    {502, "api_error"},
-    {503, "api_error"},
-    {504, "timeout_error"},
-    {505, "invalid_request_error"},
-    {529, "overloaded_error"},
+#define NAMES(array)                                \
+    {                                               \
+        (array), sizeof(array) / sizeof((array)[0]) \
+    }
+
+static const struct slice caller_headers[] = {
+    {"authorization", 13},
+    {"x-api-key", 9},
 };
 
-const char *anthropic_error_type(int status)
-{
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-        if (types[i].status == status)
-            return types[i].type;
-    return status >= 500 ? "api_error" : "invalid_request_error";
-}
+static const struct slice limit_headers[] = {
+    {"anthropic-ratelimit-*", 21},
+    {"anthropic-priority-*", 20},
+    {"anthropic-fast-*", 16},
+    {"x-ratelimit-*", 13},
+};
 
 static void put(struct buf *out, struct slice bytes)
 {
     bool fits = buf_append(out, bytes);
-    assert(fits); /* our own messages are short */
+    assert(fits); /* the caller has made room: dialect.h says how much */
 }
 
-static void put_json_string(struct buf *out, struct slice s)
+static void put_credential(struct buf *out, struct slice secret, bool is_bearer)
 {
-    put(out, SLICE("\""));
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.at[i];
-        char code[8];
-        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
-            put(out, (struct slice){s.at + i, 1});
-            continue;
-        }
-        snprintf(code, sizeof(code), "\\u%04x", c);
-        put(out, slice_of(code));
+    put(out, is_bearer ? SLICE("authorization: Bearer ") : SLICE("x-api-key: "));
+    put(out, secret);
+    put(out, SLICE("\r\n"));
+}
+
+/* A token that somebody logged in for, not a key: it is taken only with the beta it came with. */
+static struct http1_header credential_item(struct slice secret)
+{
+    if (!slice_starts(secret, SLICE("sk-ant-oat")))
+        return (struct http1_header){SLICE_NONE, SLICE_NONE};
+    return (struct http1_header){SLICE("anthropic-beta"), SLICE("oauth-2025-04-20")};
+}
+
+static enum answer_class classify(const struct http1_response *r)
+{
+    switch (r->status) {
+    case 401:
+        return CLASS_CREDENTIAL;
+    case 402:
+        return CLASS_CREDIT;
+    case 403:
+        return CLASS_PERMISSION;
+    case 429:
+        return CLASS_LIMITED;
+    case 529:
+        return CLASS_OVERLOADED;
+    default:
+        return r->status >= 500 ? CLASS_FAILED : CLASS_CALLERS;
     }
-    put(out, SLICE("\""));
 }
 
-void anthropic_error_json(struct buf *out, int status, struct slice message,
-                          struct slice request_id)
-{
-    put(out, SLICE("{\"type\":\"error\",\"error\":{\"type\":\""));
-    put(out, slice_of(anthropic_error_type(status)));
-    put(out, SLICE("\",\"message\":"));
-    put_json_string(out, message);
-    put(out, SLICE("}"));
-    if (request_id.len > 0) {
-        put(out, SLICE(",\"request_id\":"));
-        put_json_string(out, request_id);
-    }
-    put(out, SLICE("}"));
-}
-
-void anthropic_error_event(struct buf *out, int status, struct slice message,
-                           struct slice request_id)
-{
-    put(out, SLICE("event: error\ndata: "));
-    anthropic_error_json(out, status, message, request_id);
-    put(out, SLICE("\n\n"));
-}
+const struct dialect dialect_anthropic = {
+    .name = "anthropic",
+    .path_prefix = {"/v1/", 4},
+    .read_facts = anthropic_read_facts,
+    .caller_headers = NAMES(caller_headers),
+    .limit_headers = NAMES(limit_headers),
+    .put_credential = put_credential,
+    .credential_item = credential_item,
+    .classify = classify,
+    .words = &anthropic_words,
+    .write_error = anthropic_write_error,
+    .write_error_event = anthropic_write_error_event,
+};

@@ -1,14 +1,18 @@
-/* anthropic.h - how our own words look to someone who expects the Anthropic API.
- * Source: the error table of the Messages API documentation; 529 is its own status for overload. */
+/* anthropic.h - the parts of the Anthropic row, a file each. */
 #pragma once
-#include "base/buf.h"
-#include "base/slice.h"
+#include "dialect/dialect.h"
 
+/* anthropic_error.c */
 const char *anthropic_error_type(int status); /* "overloaded_error" for 529, ... */
-
 /* {"type":"error","error":{"type":...,"message":...},"request_id":...} */
-void anthropic_error_json(struct buf *out, int status, struct slice message,
-                          struct slice request_id);
-/* The same as an SSE event. */
-void anthropic_error_event(struct buf *out, int status, struct slice message,
+void anthropic_write_error(struct buf *out, int status, struct slice message,
                            struct slice request_id);
+void anthropic_write_error_event(struct buf *out, int status, struct slice message,
+                                 struct slice request_id);
+
+/* anthropic_facts.c */
+void anthropic_read_facts(const struct http1_request *request, struct slice body,
+                          struct arena *arena, struct request_facts *facts);
+
+/* anthropic_watch.c */
+extern const struct watch_words anthropic_words;

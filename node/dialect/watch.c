@@ -1,4 +1,4 @@
-/* watch.c - one table of paths for all we look for, in JSON answers and in the data of SSE events.
+/* watch.c - one scan for all we look for, in JSON answers and in the data of SSE events.
  *
  *     watch_feed -> unpack -> read -> json_scan                    JSON
  *                                  -> sse -> on_data -> json_scan  SSE: only telling events
@@ -12,95 +12,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "format/json_scan.h"
-#include "format/sse.h"
+#include "dialect/watch_priv.h"
 #include "format/unpack.h"
-
-#define TOKENS_MAX (UINT64_C(1) << 53) /* more is nonsense, and sums must not overflow */
-
-enum usage_field {
-    INPUT,
-    OUTPUT,
-    CACHE_READ,
-    CACHE_WRITE,
-    CACHE_WRITE_5M,
-    CACHE_WRITE_1H,
-    USAGE_FIELDS
-};
-
-enum path {
-    TYPE,
-    ERROR_TYPE,
-    MODEL,
-    MESSAGE_MODEL,
-    USAGE, /* and so on, by enum usage_field */
-    MESSAGE_USAGE = USAGE + (int)USAGE_FIELDS,
-    PATHS = MESSAGE_USAGE + (int)USAGE_FIELDS
-};
-
-#define AT(group, field) ((int)(group) + (int)(field))
-
-static const char *const paths[PATHS] = {
-    [TYPE] = "type",
-    [ERROR_TYPE] = "error.type",
-    [MODEL] = "model",
-    [MESSAGE_MODEL] = "message.model",
-    [AT(USAGE, INPUT)] = "usage.input_tokens",
-    [AT(USAGE, OUTPUT)] = "usage.output_tokens",
-    [AT(USAGE, CACHE_READ)] = "usage.cache_read_input_tokens",
-    [AT(USAGE, CACHE_WRITE)] = "usage.cache_creation_input_tokens",
-    [AT(USAGE, CACHE_WRITE_5M)] = "usage.cache_creation.ephemeral_5m_input_tokens",
-    [AT(USAGE, CACHE_WRITE_1H)] = "usage.cache_creation.ephemeral_1h_input_tokens",
-    [AT(MESSAGE_USAGE, INPUT)] = "message.usage.input_tokens",
-    [AT(MESSAGE_USAGE, OUTPUT)] = "message.usage.output_tokens",
-    [AT(MESSAGE_USAGE, CACHE_READ)] = "message.usage.cache_read_input_tokens",
-    [AT(MESSAGE_USAGE, CACHE_WRITE)] = "message.usage.cache_creation_input_tokens",
-    [AT(MESSAGE_USAGE, CACHE_WRITE_5M)] = "message.usage.cache_creation.ephemeral_5m_input_tokens",
-    [AT(MESSAGE_USAGE, CACHE_WRITE_1H)] = "message.usage.cache_creation.ephemeral_1h_input_tokens",
-};
-
-enum kind {
-    KIND_UNKNOWN, /* neither name nor type */
-    KIND_START,
-    KIND_CONTENT,
-    KIND_MESSAGE_DELTA,
-    KIND_STOP,
-    KIND_ERROR,
-    KIND_PING,
-    KIND_OTHER
-};
-
-struct text {
-    uint8_t len;
-    char at[128];
-};
-
-struct watch {
-    enum watch_body body;
-    enum watch_coding coding;
-    struct unpack *unpack; /* only while a compressed answer passes */
-    bool is_blind;         /* what follows cannot be unpacked */
-
-    struct usage usage;
-    uint64_t tokens[USAGE_FIELDS]; /* as last read */
-    struct text model;
-    struct text error_type;
-
-    uint64_t events;
-    bool is_message;
-    bool has_content;
-    bool has_stop;
-    bool has_error;
-    bool has_opening;     /* an event other than ping has come */
-    bool has_data;        /* so has data, for the current event */
-    bool is_scanning;     /* which goes to the scan */
-    enum kind typed_kind; /* of the current event, by the type in its data */
-
-    struct sse sse;
-    struct json_scan scan;
-};
-
-_Static_assert(sizeof(struct watch) <= 1024, "there is one for every stream");
 
 bool watch_coding_parse(struct slice content_encoding, enum watch_coding *coding)
 {
@@ -134,63 +47,41 @@ static struct slice get_text(const struct text *text)
 }
 
 /* What was written to the cache without a word on its time to live lives five minutes. */
-static void set_tokens(struct watch *watch, unsigned field, uint64_t value)
+void watch_set_tokens(struct watch *watch, enum token_field field, uint64_t value)
 {
     uint64_t *tokens = watch->tokens;
     tokens[field] = value;
-    uint64_t split = tokens[CACHE_WRITE_5M] + tokens[CACHE_WRITE_1H];
-    uint64_t rest = tokens[CACHE_WRITE] > split ? tokens[CACHE_WRITE] - split : 0;
+    uint64_t split = tokens[TOKENS_CACHE_WRITE_5M] + tokens[TOKENS_CACHE_WRITE_1H];
+    uint64_t rest = tokens[TOKENS_CACHE_WRITE] > split ? tokens[TOKENS_CACHE_WRITE] - split : 0;
     watch->usage = (struct usage){
         .is_known = true,
-        .input = tokens[INPUT],
-        .output = tokens[OUTPUT],
-        .cache_read = tokens[CACHE_READ],
-        .cache_write_5m = tokens[CACHE_WRITE_5M] + rest,
-        .cache_write_1h = tokens[CACHE_WRITE_1H],
+        .input = tokens[TOKENS_INPUT],
+        .output = tokens[TOKENS_OUTPUT],
+        .cache_read = tokens[TOKENS_CACHE_READ],
+        .cache_write_5m = tokens[TOKENS_CACHE_WRITE_5M] + rest,
+        .cache_write_1h = tokens[TOKENS_CACHE_WRITE_1H],
     };
 }
 
-static bool ends_with(struct slice s, struct slice end)
+void watch_set_model(struct watch *watch, struct slice model)
 {
-    return s.len >= end.len && slice_eq(slice_from(s, s.len - end.len), end);
+    set_text(&watch->model, model);
 }
 
-static enum kind kind_of(struct slice name)
+void watch_set_error_type(struct watch *watch, struct slice type)
 {
-    if (name.len == 0)
-        return KIND_UNKNOWN;
-    if (slice_starts(name, SLICE("content_block_")))
-        return KIND_CONTENT;
-    if (slice_eq(name, SLICE("message_delta")))
-        return KIND_MESSAGE_DELTA;
-    if (slice_eq(name, SLICE("message_start")))
-        return KIND_START;
-    if (slice_eq(name, SLICE("message_stop")))
-        return KIND_STOP;
-    if (slice_eq(name, SLICE("error")))
-        return KIND_ERROR;
-    if (slice_eq(name, SLICE("ping")))
-        return KIND_PING;
-    return ends_with(name, SLICE("_delta")) ? KIND_CONTENT : KIND_OTHER;
+    set_text(&watch->error_type, type);
 }
 
-static void on_value(void *arg, unsigned path, enum json_kind kind, struct slice value)
+void watch_set_event_type(struct watch *watch, struct slice type)
 {
-    struct watch *watch = arg;
-    uint64_t number;
-    if (path >= USAGE) {
-        if (kind == JSON_SCAN_NUMBER && slice_number(value, TOKENS_MAX, &number))
-            set_tokens(watch, (path - USAGE) % USAGE_FIELDS, number);
-        return;
-    }
-    if (kind != JSON_SCAN_STRING)
-        return;
-    if (path == TYPE)
-        watch->typed_kind = kind_of(value);
-    else if (path == ERROR_TYPE)
-        set_text(&watch->error_type, value);
-    else
-        set_text(&watch->model, value);
+    watch->typed_kind = watch->words->kind_of(type);
+}
+
+static void start_scan(struct watch *watch)
+{
+    const struct watch_words *words = watch->words;
+    json_scan_init(&watch->scan, words->paths, words->path_count, words->on_value, watch);
 }
 
 /* --- events --- */
@@ -199,12 +90,12 @@ static void on_data(void *arg, struct slice piece)
 {
     struct watch *watch = arg;
     if (!watch->has_data) {
-        enum kind kind = kind_of(sse_name(&watch->sse));
+        enum event_kind kind = watch->words->kind_of(sse_name(&watch->sse));
         watch->has_data = true;
-        watch->is_scanning = kind == KIND_UNKNOWN || kind == KIND_START ||
-                             kind == KIND_MESSAGE_DELTA || kind == KIND_ERROR;
+        watch->is_scanning = kind == EVENT_UNKNOWN || kind == EVENT_START ||
+                             kind == EVENT_MESSAGE_DELTA || kind == EVENT_ERROR;
         if (watch->is_scanning)
-            json_scan_init(&watch->scan, paths, PATHS, on_value, watch);
+            start_scan(watch);
     }
     if (watch->is_scanning)
         json_scan_feed(&watch->scan, piece);
@@ -213,33 +104,35 @@ static void on_data(void *arg, struct slice piece)
 static void on_end(void *arg)
 {
     struct watch *watch = arg;
-    enum kind kind = kind_of(sse_name(&watch->sse));
-    if (kind == KIND_UNKNOWN)
+    enum event_kind kind = watch->words->kind_of(sse_name(&watch->sse));
+    if (kind == EVENT_UNKNOWN)
         kind = watch->typed_kind;
     watch->events++;
-    watch->has_content |= kind == KIND_CONTENT || kind == KIND_MESSAGE_DELTA;
-    watch->has_stop |= kind == KIND_STOP;
-    watch->has_error |= kind == KIND_ERROR;
-    if (kind != KIND_PING && !watch->has_opening) {
+    watch->has_content |= kind == EVENT_CONTENT || kind == EVENT_MESSAGE_DELTA;
+    watch->has_stop |= kind == EVENT_STOP;
+    watch->has_error |= kind == EVENT_ERROR;
+    if (kind != EVENT_PING && !watch->has_opening) {
         watch->has_opening = true;
-        watch->is_message = kind == KIND_START;
+        watch->is_message = kind == EVENT_START;
     }
     watch->has_data = false;
-    watch->typed_kind = KIND_UNKNOWN;
+    watch->typed_kind = EVENT_UNKNOWN;
 }
 
 /* --- life --- */
 
-struct watch *watch_new(enum watch_body body, enum watch_coding coding)
+struct watch *watch_new(const struct watch_words *words, enum watch_body body,
+                        enum watch_coding coding)
 {
     static const struct sse_handler handler = {on_data, on_end};
     struct watch *watch = mem_new(sizeof(*watch));
+    watch->words = words;
     watch->body = body;
     watch->coding = coding;
     if (body == WATCH_SSE)
         sse_init(&watch->sse, &handler, watch);
     else if (body == WATCH_JSON)
-        json_scan_init(&watch->scan, paths, PATHS, on_value, watch);
+        start_scan(watch);
     return watch;
 }
 

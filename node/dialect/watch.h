@@ -1,8 +1,8 @@
 /* watch.h - looks at an answer while it passes, and remembers what must be booked.
- * It sees every byte the client gets, in order, and changes and delays none. It reads usage from a
- * Messages answer, JSON or SSE (docs: last value of each field wins, never the sum), the kind of
- * each SSE event, and whether the stream came to its proper end; through gzip and deflate too, up
- * to UNPACK_BYTES_MAX (unpack.h): what comes after that goes unseen. */
+ * It sees every byte the client gets, in order, and changes and delays none. It reads usage from
+ * an answer in its dialect, JSON or SSE (the last value of each field wins, never the sum), the
+ * kind of each SSE event, and whether the stream came to its proper end; through gzip and
+ * deflate too, up to UNPACK_BYTES_MAX (unpack.h): what comes after that goes unseen. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,13 +22,16 @@ struct usage {
     uint64_t cache_write_1h;
 };
 
+struct watch_words;
 struct watch; /* opaque; below 1 KB, with compression 41 KB more from the first byte fed */
 
 /* The decoder for a content-encoding, NULL/empty meaning none. False: one we cannot read. */
 bool watch_coding_parse(struct slice content_encoding, enum watch_coding *coding);
 
-struct watch *watch_new(enum watch_body body, enum watch_coding coding); /* yours */
-void watch_free(struct watch *watch);                                    /* NULL is fine */
+/* words: the dialect's (dialect.h), borrowed. Yours. */
+struct watch *watch_new(const struct watch_words *words, enum watch_body body,
+                        enum watch_coding coding);
+void watch_free(struct watch *watch); /* NULL is fine */
 void watch_feed(struct watch *watch, struct slice bytes);
 
 const struct usage *watch_usage(const struct watch *watch);
@@ -42,11 +45,3 @@ struct slice watch_error_type(const struct watch *watch); /* of an `error` event
 /* Nothing of an event has come since the last one ended: an event of our own may follow here. */
 bool watch_at_event_start(const struct watch *watch);
 uint64_t watch_events(const struct watch *watch);
-
-/* Of a request body: what routing wants to know. Zeroed fields where absent; all of them if the
- * body is not JSON. */
-struct request_facts {
-    char model[128]; /* NUL-terminated, cut */
-    bool is_stream;
-};
-void request_facts_read(struct slice body, struct request_facts *facts);

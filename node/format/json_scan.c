@@ -28,7 +28,7 @@ enum state {
     BROKEN
 };
 
-_Static_assert(sizeof(struct json_scan) < 600, "it is embedded in every watch");
+_Static_assert(sizeof(struct json_scan) < 600, "one is in every watch, and there are thousands");
 
 void json_scan_init(struct json_scan *scan, const char *const *paths, unsigned path_count,
                     json_scan_fn on_value, void *arg)
@@ -39,6 +39,11 @@ void json_scan_init(struct json_scan *scan, const char *const *paths, unsigned p
     scan->on_value = on_value;
     scan->arg = arg;
     scan->deeper = (uint16_t)((1u << path_count) - 1);
+}
+
+void json_scan_want_raw(struct json_scan *scan, unsigned path)
+{
+    scan->raw |= (uint16_t)(1u << path);
 }
 
 bool json_scan_is_complete(const struct json_scan *scan)
@@ -120,6 +125,18 @@ static void report(struct json_scan *scan, enum json_kind kind)
     }
 }
 
+static void report_raw(struct json_scan *scan, const char *end)
+{
+    uint16_t raw = scan->wanted & scan->raw;
+    if (scan->raw_at == NULL)
+        return;
+    struct slice value = {scan->raw_at, (size_t)(end - scan->raw_at)};
+    for (unsigned path = 0; raw >> path != 0; path++) {
+        if ((raw >> path & 1) != 0)
+            scan->on_value(scan->arg, path, JSON_SCAN_RAW, value);
+    }
+}
+
 /* A key has been read: which paths end at its value, and which go on inside it? */
 static void match_key(struct json_scan *scan)
 {
@@ -157,10 +174,11 @@ static void begin_text(struct json_scan *scan, enum state state)
 static void begin_string(struct json_scan *scan, bool is_key)
 {
     scan->is_key = is_key;
-    begin_text(scan, is_key || scan->wanted != 0 ? STRING : SKIP_STRING);
+    bool is_read = is_key || (scan->wanted & ~scan->raw) != 0;
+    begin_text(scan, is_read ? STRING : SKIP_STRING);
 }
 
-static void end_string(struct json_scan *scan)
+static void end_string(struct json_scan *scan, const char *end)
 {
     flush_high(scan);
     if (scan->is_key) {
@@ -168,7 +186,10 @@ static void end_string(struct json_scan *scan)
         scan->state = COLON;
         return;
     }
-    report(scan, JSON_SCAN_STRING);
+    if ((scan->wanted & scan->raw) != 0)
+        report_raw(scan, end);
+    else
+        report(scan, JSON_SCAN_STRING);
     end_value(scan);
 }
 
@@ -180,8 +201,10 @@ static void begin_object(struct json_scan *scan)
     scan->state = OBJECT_START;
 }
 
-static void begin_value(struct json_scan *scan, char c)
+static void begin_value(struct json_scan *scan, const char *at)
 {
+    char c = *at;
+    scan->raw_at = at;
     if (c == '{' && scan->deeper != 0 && scan->depth < JSON_SCAN_DEPTH_MAX) {
         begin_object(scan);
     } else if (c == '{' || c == '[') {
@@ -198,11 +221,12 @@ static void begin_value(struct json_scan *scan, char c)
 }
 
 /* One byte between values. Afterwards the state is another, or BROKEN. */
-static void read_structure(struct json_scan *scan, char c)
+static void read_structure(struct json_scan *scan, const char *at)
 {
+    char c = *at;
     enum state state = (enum state)scan->state;
     if (state == VALUE) {
-        begin_value(scan, c);
+        begin_value(scan, at);
     } else if ((state == OBJECT_START || state == KEY) && c == '"') {
         begin_string(scan, true);
     } else if (state == COLON && c == ':') {
@@ -260,7 +284,7 @@ static const char *read_string(struct json_scan *scan, const char *at, const cha
     while (at < end) {
         char c = *at++;
         if (c == '"') {
-            end_string(scan);
+            end_string(scan, at);
             return at;
         }
         if (c == '\\') {
@@ -337,17 +361,19 @@ static const char *skip_string(struct json_scan *scan, const char *at, const cha
         if (!json_is_escaped(start, quote, scan->is_odd))
             break;
     }
-    end_string(scan);
+    end_string(scan, at);
     return at;
 }
 
 static const char *skip_brackets(struct json_scan *scan, const char *at, const char *end)
 {
     at = json_skip(&scan->skip, at, end, JSON_SCAN_NESTING_MAX);
-    if (scan->skip.nesting == 0)
+    if (scan->skip.nesting == 0) {
+        report_raw(scan, at);
         end_value(scan);
-    else if (scan->skip.nesting > JSON_SCAN_NESTING_MAX)
+    } else if (scan->skip.nesting > JSON_SCAN_NESTING_MAX) {
         scan->state = BROKEN;
+    }
     return at;
 }
 
@@ -357,6 +383,7 @@ void json_scan_feed(struct json_scan *scan, struct slice bytes)
         return;
     const char *at = bytes.at;
     const char *end = at + bytes.len;
+    scan->raw_at = NULL;
     while (at < end && scan->state != BROKEN) {
         switch ((enum state)scan->state) {
         case STRING:
@@ -384,7 +411,7 @@ void json_scan_feed(struct json_scan *scan, struct slice bytes)
         case NEXT:
         case ENDED:
             if (!is_space(*at))
-                read_structure(scan, *at);
+                read_structure(scan, at);
             at++;
             break;
         case BROKEN:

@@ -28,12 +28,13 @@ enum json_kind {
     JSON_SCAN_NUMBER,
     JSON_SCAN_TRUE,
     JSON_SCAN_FALSE,
-    JSON_SCAN_NULL
+    JSON_SCAN_NULL,
+    JSON_SCAN_RAW
 };
 
 /* `path`: index into the table given. `value`: a string without quotes and with its escapes undone
  * (a longer one than JSON_SCAN_VALUE_MAX is cut), else the literal; a number longer than that is
- * not reported. Borrowed. */
+ * not reported; of JSON_SCAN_RAW the bytes as they stand, however many. Borrowed. */
 typedef void (*json_scan_fn)(void *arg, unsigned path, enum json_kind kind, struct slice value);
 
 /* Private; it is here to be embedded. It holds no memory. */
@@ -44,6 +45,7 @@ struct json_scan {
     uint16_t open[JSON_SCAN_DEPTH_MAX];   /* per object we are in: bit set of paths through it */
     uint16_t prefix[JSON_SCAN_DEPTH_MAX]; /* bytes of these paths that lead there */
     uint16_t wanted;                      /* paths that end at the value being read */
+    uint16_t raw;                         /* paths that want it as it stands */
     uint16_t deeper;                      /* paths that go on inside it */
     uint16_t next_prefix;                 /* their prefix */
     uint16_t text_len;
@@ -56,6 +58,7 @@ struct json_scan {
     uint16_t unit;  /* their value */
     uint16_t high;  /* a high surrogate waiting for its other half, or 0 */
     struct json_skip skip;
+    const char *raw_at; /* where the value being skipped begins; NULL: not in this feed */
     char text[JSON_SCAN_VALUE_MAX]; /* key, string or literal being read */
 };
 
@@ -63,6 +66,9 @@ struct json_scan {
  * borrowed as long as the scan is in use. */
 void json_scan_init(struct json_scan *scan, const char *const *paths, unsigned path_count,
                     json_scan_fn on_value, void *arg);
+/* Report a string, object or array at the end of this path as it stands, brackets and quotes
+ * included; only one that begins and ends within one feed. Other values are reported as always. */
+void json_scan_want_raw(struct json_scan *scan, unsigned path);
 /* Feed the next bytes; any cut is fine, inside a key, an escape or a number. */
 void json_scan_feed(struct json_scan *scan, struct slice bytes);
 /* The top-level value has been read to its end, and nothing was malformed so far. A number at the

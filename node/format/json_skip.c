@@ -1,3 +1,7 @@
+/* Blocks of 64 bytes become bit sets of quotes, backslashes and brackets, and the work is done on
+ * these: what is escaped falls out, what lies between quotes falls out, brackets are counted. Most
+ * blocks lie within one long string, where only its end is looked for. The rest of a piece, shorter
+ * than a block, is read byte by byte. */
 #include "format/json_skip.h"
 
 #include <stddef.h>
@@ -21,15 +25,22 @@ static uint64_t where(__m128i bytes, char c)
     return (uint16_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(c)));
 }
 
-/* '[' and '{' differ in bit 0x20 only, and so do ']' and '}'. */
-static void look(const char *at, struct block *block)
+static void look_for_strings(const char *at, struct block *block)
 {
     *block = (struct block){0};
     for (unsigned i = 0; i < JSON_SKIP_BYTES; i += 16) {
         __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(at + i));
-        __m128i folded = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
         block->quotes |= where(bytes, '"') << i;
         block->backslashes |= where(bytes, '\\') << i;
+    }
+}
+
+/* '[' and '{' differ in bit 0x20 only, and so do ']' and '}'. */
+static void look_for_brackets(const char *at, struct block *block)
+{
+    for (unsigned i = 0; i < JSON_SKIP_BYTES; i += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(at + i));
+        __m128i folded = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
         block->opening |= where(folded, '{') << i;
         block->closing |= where(folded, '}') << i;
     }
@@ -47,16 +58,28 @@ static uint64_t where(uint64_t word, unsigned char c)
     return ((equal >> 7) * 0x0102040810204080u) >> 56;
 }
 
-static void look(const char *at, struct block *block)
+static uint64_t word_at(const char *at)
+{
+    uint64_t word = 0;
+    for (unsigned byte = 0; byte < 8; byte++)
+        word |= (uint64_t)(unsigned char)at[byte] << (8 * byte);
+    return word;
+}
+
+static void look_for_strings(const char *at, struct block *block)
 {
     *block = (struct block){0};
     for (unsigned i = 0; i < JSON_SKIP_BYTES; i += 8) {
-        uint64_t word = 0;
-        for (unsigned byte = 0; byte < 8; byte++)
-            word |= (uint64_t)(unsigned char)at[i + byte] << (8 * byte);
-        uint64_t folded = word | 0x2020202020202020u;
+        uint64_t word = word_at(at + i);
         block->quotes |= where(word, '"') << i;
         block->backslashes |= where(word, '\\') << i;
+    }
+}
+
+static void look_for_brackets(const char *at, struct block *block)
+{
+    for (unsigned i = 0; i < JSON_SKIP_BYTES; i += 8) {
+        uint64_t folded = word_at(at + i) | 0x2020202020202020u;
         block->opening |= where(folded, '{') << i;
         block->closing |= where(folded, '}') << i;
     }
@@ -64,19 +87,19 @@ static void look(const char *at, struct block *block)
 
 #endif
 
-/* Which bytes a backslash takes the meaning of; carries over to the next block. */
+/* Which bytes a backslash takes the meaning of; carries over to the next block. In a run of
+ * backslashes every other one does so, beginning with the first: adding its first bit to a run
+ * carries through to its end, which tells the runs that begin at an even bit from the others. */
 static uint64_t escaped_bytes(struct json_skip *skip, uint64_t backslashes)
 {
+    const uint64_t even = 0x5555555555555555u;
     uint64_t escaped = skip->is_escaped ? 1 : 0;
     uint64_t left = backslashes & ~escaped;
-    skip->is_escaped = false;
-    while (left != 0) {
-        uint64_t backslash = left & -left;
-        skip->is_escaped = backslash >> 63 != 0;
-        escaped |= backslash << 1;
-        left &= ~(backslash | backslash << 1);
-    }
-    return escaped;
+    uint64_t starts = left & ~(left << 1);
+    uint64_t even_runs = left & ~(left + (starts & even));
+    uint64_t escaping = (even_runs & even) | (left & ~even_runs & ~even);
+    skip->is_escaped = escaping >> 63 != 0;
+    return escaped | escaping << 1;
 }
 
 /* Bit n: an odd number of bits is set in `quotes` up to and including n. */
@@ -104,20 +127,22 @@ static const char *count_brackets(struct json_skip *skip, const struct block *bl
     return NULL;
 }
 
-/* NULL: all of the block has been read. */
+/* NULL: all of the block has been read. Inside a string that goes on, brackets are not looked
+ * for. */
 static const char *skip_block(struct json_skip *skip, struct block *block, const char *at,
                               uint32_t nesting_max)
 {
-    if (block->backslashes != 0 || skip->is_escaped) {
-        uint64_t plain = ~escaped_bytes(skip, block->backslashes);
-        block->quotes &= plain;
-        block->opening &= plain;
-        block->closing &= plain;
-    }
+    uint64_t plain = UINT64_MAX;
+    if (block->backslashes != 0 || skip->is_escaped)
+        plain = ~escaped_bytes(skip, block->backslashes);
+    block->quotes &= plain;
+    if (skip->is_in_string && block->quotes == 0)
+        return NULL;
     uint64_t strings = between_quotes(block->quotes) ^ (skip->is_in_string ? UINT64_MAX : 0);
     skip->is_in_string = strings >> 63 != 0;
-    block->opening &= ~strings;
-    block->closing &= ~strings;
+    look_for_brackets(at, block);
+    block->opening &= plain & ~strings;
+    block->closing &= plain & ~strings;
     const char *stop = count_brackets(skip, block, at, nesting_max);
     if (stop != NULL) {
         skip->is_in_string = false;
@@ -153,7 +178,7 @@ const char *json_skip(struct json_skip *skip, const char *at, const char *end, u
 {
     while (end - at >= JSON_SKIP_BYTES) {
         struct block block;
-        look(at, &block);
+        look_for_strings(at, &block);
         if (skip->is_in_string && block.quotes == 0) { /* a long string: only its end matters */
             const char *quote = memchr(at, '"', (size_t)(end - at));
             quote = quote != NULL ? quote : end;

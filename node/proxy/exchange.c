@@ -127,7 +127,7 @@ static struct slice make_id(struct proxy *p, struct arena *arena)
 void exchange_open(struct proxy *p, struct connection *call, struct http_message *message)
 {
     struct exchange *x = exchange_new(p, call, message);
-    struct request_facts facts = {0};
+    struct request_facts facts;
     connection_bind(call, &call_events, x);
     x->id = make_id(p, &x->message.arena);
     x->client = client_name(&x->message.request, x->message.peer, &x->message.arena);
@@ -144,8 +144,8 @@ void exchange_open(struct proxy *p, struct connection *call, struct http_message
         exchange_answer_error(x, 400, 0, refusal);
         return;
     }
-    request_facts_read(x->body, &facts);
-    x->model = arena_copy(&x->message.arena, slice_of(facts.model));
+    dialect_default()->read_facts(&x->message.request, x->body, &x->message.arena, &facts);
+    x->model = facts.models[0];
     exchange_go(x, STEP_ADMIT);
     exchange_admit(x);
 }

@@ -2,7 +2,7 @@
 #include <assert.h>
 
 #include "base/clock.h"
-#include "dialect/anthropic.h"
+#include "dialect/dialect.h"
 #include "proxy/exchange.h"
 
 enum { ANSWER_BYTES_MAX = 8192 };
@@ -28,7 +28,7 @@ void exchange_answer_error(struct exchange *x, int status, uint64_t retry_ms, co
         headers[n++] = (struct http1_header){SLICE("retry-after"), seconds};
     }
     buf_init(&body, ANSWER_BYTES_MAX);
-    anthropic_error_json(&body, status, slice_of(message), x->id);
+    dialect_default()->write_error(&body, status, slice_of(message), x->id);
     struct kept_answer answer = {.status = status,
                                  .headers = headers,
                                  .header_count = n,

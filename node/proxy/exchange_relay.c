@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "dialect/anthropic.h"
+#include "dialect/dialect.h"
 #include "proxy/exchange.h"
 #include "proxy/forward.h"
 
@@ -33,8 +33,8 @@ void exchange_keep_answer(struct exchange *x, const struct http1_response *r,
             slice_starts_nocase(header_value(r, SLICE("content-type")), SLICE("text/event-stream")),
         .is_coded = header_value(r, SLICE("content-encoding")).len > 0,
     };
-    kept->headers = forward_response_headers(r, x->config->server.pass_limits, &x->message.arena,
-                                             &kept->header_count);
+    kept->headers = forward_response_headers(dialect_default(), r, x->config->server.pass_limits,
+                                             &x->message.arena, &kept->header_count);
     add_header(kept, SLICE("x-weir-request-id"), x->id);
     if (x->config->server.expose_subscription) {
         add_header(kept, SLICE("x-weir-subscription"), slice_of(x->attempt.subscription->name));
@@ -67,9 +67,9 @@ static struct watch *watch_for(const struct http1_response *r, const struct kept
         !watch_coding_parse(header_value(r, SLICE("content-encoding")), &coding))
         return NULL;
     if (kept->is_sse)
-        return watch_new(WATCH_SSE, coding);
+        return watch_new(dialect_default()->words, WATCH_SSE, coding);
     if (slice_starts_nocase(header_value(r, SLICE("content-type")), SLICE("application/json")))
-        return watch_new(WATCH_JSON, coding);
+        return watch_new(dialect_default()->words, WATCH_JSON, coding);
     return NULL;
 }
 
@@ -110,7 +110,7 @@ static void say_broken(struct exchange *x, const char *message)
         bool fits = buf_append(&event, SLICE("\n\n"));
         assert(fits);
     }
-    anthropic_error_event(&event, 502, slice_of(message), x->id);
+    dialect_default()->write_error_event(&event, 502, slice_of(message), x->id);
     struct slice piece = buf_slice(&event);
     answer_body(x->call, &piece, 1, false);
     buf_fini(&event);
@@ -230,7 +230,7 @@ void exchange_relay_failed(struct exchange *x, enum err err, const char *detail)
         return;
     }
     x->last_err = err;
-    x->attempt.verdict = (struct verdict){true, true, 0, err_word(err)};
+    x->attempt.verdict = verdict_no_answer(err);
     metrics_add(x->proxy->metrics, COUNT_ATTEMPTS_FAILED, 1);
     state_wait_cancel(&x->renewal);
     buf_clear(&x->held);

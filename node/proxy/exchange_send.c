@@ -56,7 +56,7 @@ static void on_head(const struct http1_response *response, void *arg)
     count_wait(x);
     x->first_byte_ns = now_ns;
     a->status = response->status;
-    a->verdict = verdict_of(response, x->config, clock_wall_ms());
+    a->verdict = verdict_of(dialect_default(), response, x->config, clock_wall_ms());
     if (a->verdict.is_next) {
         start_collecting(x, response);
         return;
@@ -97,7 +97,7 @@ static void on_failed(enum err err, const char *detail, void *arg)
         metrics_add(x->proxy->metrics, COUNT_ATTEMPTS_FAILED, 1);
     }
     x->last_err = err;
-    x->attempt.verdict = (struct verdict){true, true, 0, err_word(err)};
+    x->attempt.verdict = verdict_no_answer(err);
     if (log_begin(LOG_WARN, "attempt failed")) {
         log_text("id", x->id);
         log_string("subscription", x->attempt.subscription->name);
@@ -123,7 +123,8 @@ void exchange_send(struct exchange *x)
     struct upstream_request request = {
         .origin = &s->origin,
         .ca_file = s->ca_file,
-        .head = forward_request_head(&x->message.request, s, x->body.len, &x->message.arena),
+        .head = forward_request_head(dialect_default(), &x->message.request, s, x->body.len,
+                                     &x->message.arena),
         .body = x->body,
         .is_safe = is_safe(x->message.request.method),
         .to_head = slice_eq(x->message.request.method, SLICE("HEAD")),

@@ -1,3 +1,7 @@
+/* What HTTP itself says about a message that is passed on (RFC 9110), with what only Weir and
+ * its neighbours know of. A provider's own headers are its dialect's to name. A head is built in
+ * a buffer whose ceiling follows from what goes into it, so nothing a caller sends can be too
+ * much for it. */
 #include "proxy/forward.h"
 
 #include <assert.h>
@@ -14,21 +18,27 @@ static const struct slice hop_by_hop[] = {
     {"content-length", 14}, /* framing is each side's own */
 };
 
+/* Meant for us, or for whoever stands where we do. */
 static const struct slice not_upward[] = {
-    {"host", 4},           {"expect", 6},       {"authorization", 13}, {"x-api-key", 9},
-    {"cookie", 6},         {"x-client-id", 11}, {"x-bot-id", 8},       {"x-api-token", 11},
-    {"x-admin-token", 13}, {"x-weir-*", 8},
-};
-
-static const struct slice limits_downward[] = {
-    {"anthropic-ratelimit-*", 21},
-    {"anthropic-priority-*", 20},
-    {"anthropic-fast-*", 16},
-    {"x-ratelimit-*", 13},
+    {"host", 4},     {"expect", 6},       {"cookie", 6},         {"x-client-id", 11},
+    {"x-bot-id", 8}, {"x-api-token", 11}, {"x-admin-token", 13}, {"x-weir-*", 8},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-static const struct slice oauth_beta = {"oauth-2025-04-20", 16};
+
+/* A request on its way up. */
+struct upward {
+    const struct dialect *dialect;
+    const struct http1_request *request;
+    struct http1_header
+        item; /* the credential's, to be merged into a list; name empty: none, or done */
+    struct buf out;
+};
+
+static bool is_named(struct slice name, struct header_names names)
+{
+    return slice_matches(name, names.at, names.count);
+}
 
 /* Named by a Connection header: between neighbours too, whatever it is. */
 static bool is_connection_option(const struct http1_header *headers, unsigned count,
@@ -44,7 +54,7 @@ static bool is_connection_option(const struct http1_header *headers, unsigned co
 static void put(struct buf *out, struct slice bytes)
 {
     bool fits = buf_append(out, bytes);
-    assert(fits); /* the request's own head had a limit, and we add a few hundred bytes */
+    assert(fits); /* head_bytes_max() */
 }
 
 static void put_header(struct buf *out, struct slice name, struct slice value)
@@ -60,7 +70,11 @@ static void put_header(struct buf *out, struct slice name, struct slice value)
 static void put_accept_encoding(struct buf *out, struct slice name, struct slice value)
 {
     static const struct slice readable[] = {
-        {"gzip", 4}, {"deflate", 7}, {"identity", 8}, {"x-gzip", 6}};
+        {"gzip", 4},
+        {"deflate", 7},
+        {"identity", 8},
+        {"x-gzip", 6},
+    };
     bool is_first = true;
     put(out, name);
     put(out, SLICE(": "));
@@ -80,56 +94,53 @@ static void put_accept_encoding(struct buf *out, struct slice name, struct slice
     put(out, SLICE("\r\n"));
 }
 
-static bool is_oauth_token(const struct subscription *s)
+static bool goes_up(const struct upward *u, struct slice name)
 {
-    return slice_starts(secret_reveal(&s->api_key), SLICE("sk-ant-oat"));
-}
-
-static void put_credential(struct buf *out, const struct subscription *s)
-{
-    bool is_bearer = s->auth_type == AUTH_TOKEN;
-    put(out, is_bearer ? SLICE("authorization: Bearer ") : SLICE("x-api-key: "));
-    put(out, secret_reveal(&s->api_key));
-    put(out, SLICE("\r\n"));
-}
-
-static bool goes_up(const struct http1_request *r, struct slice name)
-{
+    const struct http1_request *r = u->request;
     return !slice_matches(name, hop_by_hop, COUNT(hop_by_hop)) &&
-           !slice_matches(name, not_upward, COUNT(not_upward)) && !access_is_proxy_sign(name) &&
+           !slice_matches(name, not_upward, COUNT(not_upward)) &&
+           !is_named(name, u->dialect->caller_headers) && !access_is_proxy_sign(name) &&
            !is_connection_option(r->headers, r->header_count, name);
 }
 
-static bool has_beta(const struct http1_request *r, struct slice beta)
+static bool has_item(const struct upward *u)
 {
-    const struct slice name = SLICE("anthropic-beta");
+    const struct http1_request *r = u->request;
     for (unsigned i = 0; i < r->header_count; i++)
-        if (slice_eq_nocase(r->headers[i].name, name) && goes_up(r, name) &&
-            slice_list_has(r->headers[i].value, beta))
+        if (slice_eq_nocase(r->headers[i].name, u->item.name) && goes_up(u, u->item.name) &&
+            slice_list_has(r->headers[i].value, u->item.value))
             return true;
     return false;
 }
 
-static void put_request_headers(struct buf *out, const struct http1_request *r, bool *wants_beta)
+/* Into the caller's own list, the first there is. */
+static void put_with_item(struct upward *u, const struct http1_header *h)
 {
+    put(&u->out, h->name);
+    put(&u->out, SLICE(": "));
+    put(&u->out, h->value);
+    put(&u->out, h->value.len > 0 ? SLICE(",") : SLICE(""));
+    put(&u->out, u->item.value);
+    put(&u->out, SLICE("\r\n"));
+    u->item.name = SLICE_NONE;
+}
+
+static void put_request_headers(struct upward *u)
+{
+    const struct http1_request *r = u->request;
     for (unsigned i = 0; i < r->header_count; i++) {
         const struct http1_header *h = &r->headers[i];
-        if (!goes_up(r, h->name))
+        if (!goes_up(u, h->name))
             continue;
-        if (slice_eq_nocase(h->name, SLICE("accept-encoding"))) {
-            put_accept_encoding(out, h->name, h->value);
-        } else if (*wants_beta && slice_eq_nocase(h->name, SLICE("anthropic-beta"))) {
-            put(out, h->name);
-            put(out, SLICE(": "));
-            put(out, h->value);
-            put(out, h->value.len > 0 ? SLICE(",") : SLICE(""));
-            put(out, oauth_beta);
-            put(out, SLICE("\r\n"));
-            *wants_beta = false;
-        } else {
-            put_header(out, h->name, h->value);
-        }
+        if (slice_eq_nocase(h->name, SLICE("accept-encoding")))
+            put_accept_encoding(&u->out, h->name, h->value);
+        else if (u->item.name.len > 0 && slice_eq_nocase(h->name, u->item.name))
+            put_with_item(u, h);
+        else
+            put_header(&u->out, h->name, h->value);
     }
+    if (u->item.name.len > 0)
+        put_header(&u->out, u->item.name, u->item.value);
 }
 
 /* "." or "..", each dot plain or as %2e. */
@@ -159,32 +170,44 @@ const char *forward_refusal(const struct http1_request *r)
     return NULL;
 }
 
-struct slice forward_request_head(const struct http1_request *r, const struct subscription *s,
-                                  size_t body_bytes, struct arena *arena)
+/* No more than this goes up: each byte of the caller's head makes at most two (a comma gets a space
+ * behind it), each of its headers a few more; the rest is named here. */
+static size_t head_bytes_max(const struct subscription *s, struct http1_header item)
 {
-    struct buf out;
+    enum { LINE_BYTES = 32, OWN_BYTES = 256 };
+    return 2 * HTTP1_HEAD_MAX + HTTP1_HEADERS_MAX * LINE_BYTES + OWN_BYTES +
+           strlen(s->origin.path_prefix) + strlen(s->origin.authority) + item.name.len +
+           item.value.len + secret_reveal(&s->api_key).len + CREDENTIAL_HEAD_BYTES;
+}
+
+struct slice forward_request_head(const struct dialect *dialect, const struct http1_request *r,
+                                  const struct subscription *s, size_t body_bytes,
+                                  struct arena *arena)
+{
     char digits[NUMBER_TEXT_MAX];
-    bool wants_beta = is_oauth_token(s) && !has_beta(r, oauth_beta);
-    buf_init(&out, 2 * HTTP1_HEAD_MAX);
-    put(&out, r->method);
-    put(&out, SLICE(" "));
-    put(&out, slice_of(s->origin.path_prefix));
-    put(&out, r->target);
-    put(&out, SLICE(" HTTP/1.1\r\n"));
-    put_header(&out, SLICE("host"), slice_of(s->origin.authority));
-    put_request_headers(&out, r, &wants_beta);
-    if (wants_beta)
-        put_header(&out, SLICE("anthropic-beta"), oauth_beta);
-    put_credential(&out, s);
+    struct slice secret = secret_reveal(&s->api_key);
+    struct upward u = {.dialect = dialect, .request = r, .item = dialect->credential_item(secret)};
+    buf_init(&u.out, head_bytes_max(s, u.item));
+    if (u.item.name.len > 0 && has_item(&u))
+        u.item.name = SLICE_NONE;
+    put(&u.out, r->method);
+    put(&u.out, SLICE(" "));
+    put(&u.out, slice_of(s->origin.path_prefix));
+    put(&u.out, r->target);
+    put(&u.out, SLICE(" HTTP/1.1\r\n"));
+    put_header(&u.out, SLICE("host"), slice_of(s->origin.authority));
+    put_request_headers(&u);
+    dialect->put_credential(&u.out, secret, s->auth_type == AUTH_TOKEN);
     if (body_bytes > 0 || r->framing != HTTP1_NO_BODY)
-        put_header(&out, SLICE("content-length"), number_decimal(body_bytes, digits));
-    put(&out, SLICE("\r\n"));
-    struct slice head = arena_copy(arena, buf_slice(&out));
-    buf_fini(&out);
+        put_header(&u.out, SLICE("content-length"), number_decimal(body_bytes, digits));
+    put(&u.out, SLICE("\r\n"));
+    struct slice head = arena_copy(arena, buf_slice(&u.out));
+    buf_fini(&u.out);
     return head;
 }
 
-struct http1_header *forward_response_headers(const struct http1_response *r, bool pass_limits,
+struct http1_header *forward_response_headers(const struct dialect *dialect,
+                                              const struct http1_response *r, bool pass_limits,
                                               struct arena *arena, unsigned *count)
 {
     struct http1_header *headers =
@@ -193,7 +216,7 @@ struct http1_header *forward_response_headers(const struct http1_response *r, bo
     for (unsigned i = 0; i < r->header_count; i++) {
         const struct http1_header *h = &r->headers[i];
         if (slice_matches(h->name, hop_by_hop, COUNT(hop_by_hop)) ||
-            (!pass_limits && slice_matches(h->name, limits_downward, COUNT(limits_downward))) ||
+            (!pass_limits && is_named(h->name, dialect->limit_headers)) ||
             is_connection_option(r->headers, r->header_count, h->name))
             continue;
         headers[*count].name = arena_copy(arena, h->name);

@@ -1,69 +1,53 @@
+/* One rule for each class. The dialect knows what a provider's statuses mean; what follows from a
+ * meaning is the same for all of them, and stands here. */
 #include "proxy/verdict.h"
 
-#include <string.h>
-#include <time.h>
+#include "format/retry_after.h"
 
-static bool parse_date(struct slice text, uint64_t wall_ms, uint64_t *after_ms)
+enum cooling {
+    COOLS_NOT,
+    COOLS_AS_USUAL, /* rate_limit.cooldown_seconds */
+    COOLS_AS_TOLD   /* by the answer; as usual, if it says nothing */
+};
+
+static const struct {
+    bool is_next;
+    enum cooling cooling;
+    const char *reason;
+} rules[ANSWER_CLASSES] = {
+    [CLASS_CALLERS] = {false, COOLS_NOT, "answered"},
+    [CLASS_CREDENTIAL] = {true, COOLS_AS_USUAL, "credential refused"},
+    [CLASS_CREDIT] = {true, COOLS_AS_USUAL, "no credit"},
+    [CLASS_PERMISSION] = {true, COOLS_NOT, "not permitted"},
+    [CLASS_LIMITED] = {true, COOLS_AS_TOLD, "rate limited"},
+    [CLASS_OVERLOADED] = {true, COOLS_NOT, "overloaded"},
+    [CLASS_FAILED] = {true, COOLS_NOT, "provider error"},
+};
+
+static uint64_t cooldown_ms(enum cooling cooling, const struct http1_response *r,
+                            const struct config *config, uint64_t wall_ms)
 {
-    char copy[40];
-    struct tm tm = {0};
-    if (text.len >= sizeof(copy))
-        return false;
-    memcpy(copy, text.at, text.len);
-    copy[text.len] = '\0';
-    const char *end = strptime(copy, "%a, %d %b %Y %H:%M:%S GMT", &tm); /* RFC 9110, 5.6.7 */
-    if (end == NULL || *end != '\0')
-        return false;
-    time_t at = timegm(&tm);
-    uint64_t at_ms = at > 0 ? (uint64_t)at * 1000 : 0;
-    *after_ms = at_ms > wall_ms ? at_ms - wall_ms : 0;
-    return true;
+    uint64_t ms = (uint64_t)config->rate_limit.cooldown_seconds * 1000, told_ms;
+    if (cooling == COOLS_NOT)
+        return 0;
+    if (cooling == COOLS_AS_TOLD &&
+        retry_after_read(r->headers, r->header_count, wall_ms, &told_ms))
+        ms = told_ms < COOLDOWN_MS_MAX ? told_ms : COOLDOWN_MS_MAX;
+    return ms;
 }
 
-/* "1.5": some send fractions. Rounded up. */
-static bool parse_seconds(struct slice text, uint64_t *after_ms)
+struct verdict verdict_of(const struct dialect *dialect, const struct http1_response *r,
+                          const struct config *config, uint64_t wall_ms)
 {
-    uint64_t seconds, unused;
-    struct slice whole, fraction = slice_cut(text, '.', &whole);
-    if (!slice_number(whole, COOLDOWN_MS_MAX, &seconds))
-        return false;
-    if (fraction.len > 0 && !slice_number(fraction, UINT64_MAX, &unused))
-        return false;
-    *after_ms = (seconds + (fraction.len > 0 ? 1 : 0)) * 1000;
-    return true;
+    enum answer_class class = dialect->classify(r);
+    return (struct verdict){
+        .is_next = rules[class].is_next,
+        .cooldown_ms = cooldown_ms(rules[class].cooling, r, config, wall_ms),
+        .reason = rules[class].reason,
+    };
 }
 
-bool verdict_retry_after(const struct http1_header *headers, unsigned count, uint64_t wall_ms,
-                         uint64_t *after_ms)
+struct verdict verdict_no_answer(enum err err)
 {
-    const struct http1_header *ms = http1_header(headers, count, SLICE("retry-after-ms"));
-    const struct http1_header *after = http1_header(headers, count, SLICE("retry-after"));
-    if (ms != NULL && slice_number(ms->value, UINT64_MAX / 2, after_ms))
-        return true;
-    return after != NULL &&
-           (parse_seconds(after->value, after_ms) || parse_date(after->value, wall_ms, after_ms));
-}
-
-struct verdict verdict_of(const struct http1_response *r, const struct config *config,
-                          uint64_t wall_ms)
-{
-    uint64_t ms, usual_ms = (uint64_t)config->rate_limit.cooldown_seconds * 1000;
-    switch (r->status) {
-    case 401:
-        return (struct verdict){true, true, usual_ms, "credential refused"};
-    case 402:
-        return (struct verdict){true, true, usual_ms, "no credit"};
-    case 403:
-        return (struct verdict){true, true, 0, "not permitted"};
-    case 429:
-        if (!verdict_retry_after(r->headers, r->header_count, wall_ms, &ms))
-            ms = usual_ms;
-        return (struct verdict){true, true, ms < COOLDOWN_MS_MAX ? ms : COOLDOWN_MS_MAX,
-                                "rate limited"};
-    default:
-        break;
-    }
-    if (r->status >= 500)
-        return (struct verdict){true, true, 0, r->status == 529 ? "overloaded" : "provider error"};
-    return (struct verdict){false, false, 0, "answered"};
+    return (struct verdict){.is_next = true, .reason = err_word(err)};
 }

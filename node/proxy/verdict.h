@@ -1,4 +1,5 @@
-/* verdict.h - what a provider's answer means for the request and for the subscription.
+/* verdict.h - what a provider's answer means for the request and for the subscription: the answer's
+ * class (dialect.h) looked up in one table of rules.
  *
  *   2xx, 3xx, and 4xx of the caller's own making    goes to the caller as it is
  *   401, 402   the credential is refused or spent   next subscription; this one cools
@@ -10,22 +11,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/err.h"
 #include "config/config.h"
-#include "format/http1.h"
+#include "dialect/dialect.h"
 
 enum { COOLDOWN_MS_MAX = 8 * 24 * 3600 * 1000 }; /* a weekly window and a bit */
 
 struct verdict {
     bool is_next;         /* try another subscription, if there is one */
-    bool is_error;        /* booked as one of the subscription's errors */
     uint64_t cooldown_ms; /* 0: none */
     const char *reason;   /* for the log and the cooldown */
 };
 
-struct verdict verdict_of(const struct http1_response *response, const struct config *config,
-                          uint64_t wall_ms);
-
-/* retry-after-ms, or retry-after in seconds or as an HTTP date. False: neither is there or
- * readable. */
-bool verdict_retry_after(const struct http1_header *headers, unsigned count, uint64_t wall_ms,
-                         uint64_t *after_ms);
+struct verdict verdict_of(const struct dialect *dialect, const struct http1_response *response,
+                          const struct config *config, uint64_t wall_ms);
+struct verdict verdict_no_answer(enum err err);

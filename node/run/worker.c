@@ -9,7 +9,7 @@
 #include "admin/admin.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "dialect/anthropic.h"
+#include "dialect/dialect.h"
 #include "loop/loop.h"
 #include "net/http/server.h"
 #include "net/http/upstream.h"
@@ -84,7 +84,7 @@ static struct http_server_options server_options(struct worker *w)
         .connections_max = w->shared->connections_max,
         .client_ms = c->timeouts.client_ms,
         .metrics = w->proxy.metrics,
-        .write_error = anthropic_error_json,
+        .write_error = dialect_default()->write_error,
         .on_head = on_head,
         .on_request = on_request,
         .arg = w,

@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include "check.h"
+#include "dialect/dialect.h"
 #include "format/unpack.h"
 
 static const char stream[] =
@@ -35,7 +36,7 @@ static struct watch *watch;
 static void start(enum watch_body body, enum watch_coding coding)
 {
     watch_free(watch);
-    watch = watch_new(body, coding);
+    watch = watch_new(dialect_anthropic.words, body, coding);
 }
 
 /* In pieces of `step` bytes, each in memory of its own. */

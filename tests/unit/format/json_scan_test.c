@@ -17,7 +17,7 @@ static void on_value(void *arg, unsigned path, enum json_kind kind, struct slice
 {
     struct answer *answer = arg;
     int len = snprintf(answer->text + answer->len, sizeof(answer->text) - answer->len,
-                       "%s=%c:%.*s;", paths[path], "snTFN"[kind], SLICE_ARG(value));
+                       "%s=%c:%.*s;", paths[path], "snTFNr"[kind], SLICE_ARG(value));
     answer->len += (size_t)len;
 }
 
@@ -215,6 +215,40 @@ static void test_malformed(void)
     }
 }
 
+/* What `json` gives when "model" and "x" are wanted as they stand. */
+static const char *raw_of(const char *json, size_t step)
+{
+    struct json_scan scan;
+    struct slice rest = slice_of(json);
+    whole = (struct answer){.len = 0};
+    json_scan_init(&scan, paths, PATHS, on_value, &whole);
+    json_scan_want_raw(&scan, 0);
+    json_scan_want_raw(&scan, 5);
+    while (rest.len > 0) {
+        size_t len = rest.len < step ? rest.len : step;
+        json_scan_feed(&scan, (struct slice){rest.at, len});
+        rest = slice_from(rest, len);
+    }
+    CHECK(json_scan_is_complete(&scan));
+    return whole.text;
+}
+
+static void test_raw(void)
+{
+    static const char json[] =
+        "{\"model\" : [1, {\"x\":\"]\\\"\"}] ,\"x\":\"a\\nb\",\"stream\":\"s\"}";
+    PROMISE("a value can be had as it stands")
+    {
+        CHECK(strcmp(raw_of(json, 1000),
+                     "model=r:[1, {\"x\":\"]\\\"\"}];x=r:\"a\\nb\";stream=s:s;") == 0);
+        CHECK(strcmp(raw_of("{\"x\":{\"model\":1},\"model\":\"\"}", 1000),
+                     "x=r:{\"model\":1};model=r:\"\";") == 0);
+        CHECK(strcmp(raw_of("{\"x\":12,\"model\":null}", 1000), "x=n:12;model=N:null;") == 0);
+    }
+    PROMISE("as it stands, but only if all of it came at once")
+    CHECK(strcmp(raw_of(json, 20), "x=r:\"a\\nb\";stream=s:s;") == 0);
+}
+
 /* Random JSON-like text from the bytes that matter. */
 static void test_cuts(void)
 {
@@ -276,6 +310,7 @@ int main(void)
     test_values();
     test_strings();
     test_malformed();
+    test_raw();
     test_cuts();
     return check_done();
 }

@@ -34,8 +34,8 @@ static struct http1_request request_of(const char *method, const char *target,
 static struct slice head_for(const char *subscription, const char *const *lines)
 {
     struct http1_request request = request_of("POST", "/v1/messages?beta=true", lines);
-    return forward_request_head(&request, config_subscription(config, slice_of(subscription)), 12,
-                                &arena);
+    return forward_request_head(&dialect_anthropic, &request,
+                                config_subscription(config, slice_of(subscription)), 12, &arena);
 }
 
 static bool has(struct slice text, const char *words)
@@ -101,17 +101,17 @@ static void test_length(void)
         struct http1_request chunked =
             request_of("POST", "/v1/x", HEADERS_OF("transfer-encoding: chunked"));
         chunked.framing = HTTP1_CHUNKED;
-        struct slice head = forward_request_head(&chunked, s, 7, &arena);
+        struct slice head = forward_request_head(&dialect_anthropic, &chunked, s, 7, &arena);
         CHECK(has(head, "\r\ncontent-length: 7\r\n") && !has(head, "chunked"));
         struct http1_request sized = request_of("POST", "/v1/x", HEADERS_OF("Content-Length: 99"));
-        head = forward_request_head(&sized, s, 0, &arena);
+        head = forward_request_head(&dialect_anthropic, &sized, s, 0, &arena);
         CHECK(has(head, "\r\ncontent-length: 0\r\n") && !has(head, "99"));
     }
     PROMISE("a request without a body says nothing about one")
     {
         struct http1_request get = request_of("GET", "/v1/models", HEADERS_OF("a: b"));
         get.framing = HTTP1_NO_BODY;
-        struct slice head = forward_request_head(&get, s, 0, &arena);
+        struct slice head = forward_request_head(&dialect_anthropic, &get, s, 0, &arena);
         CHECK(slice_starts(head, SLICE("GET /v1/models HTTP/1.1\r\n")));
         CHECK(!has(head, "content-length"));
     }
@@ -254,6 +254,26 @@ static void test_accept_encoding(void)
     CHECK(!has(head_for("key", HEADERS_OF("a: b")), "ncoding"));
 }
 
+static void test_growing_head(void)
+{
+    static char value[HTTP1_HEAD_MAX - 1000];
+    PROMISE("a head that grows on its way, as far as it can, goes up whole")
+    {
+        for (size_t i = 0; i + 7 <= sizeof(value); i += 7)
+            memcpy(value + i, "x-gzip,", 7);
+        value[sizeof(value) - 1] = '\0';
+        struct http1_request request = request_of("POST", "/v1/x", HEADERS_OF("accept-encoding: "));
+        headers[0].value = slice_of(value);
+        for (unsigned i = 1; i < 64; i++)
+            headers[i] = (struct http1_header){SLICE("accept-encoding"), SLICE_NONE};
+        request.header_count = 64;
+        struct slice head = forward_request_head(
+            &dialect_anthropic, &request, config_subscription(config, SLICE("oauth")), 1, &arena);
+        CHECK(head.len > sizeof(value) &&
+              slice_eq(slice_from(head, head.len - 4), SLICE("\r\n\r\n")));
+    }
+}
+
 static void test_large_head(void)
 {
     static char value[HTTP1_HEAD_MAX - 1000];
@@ -262,8 +282,8 @@ static void test_large_head(void)
         memset(value, 'v', sizeof(value) - 1);
         struct http1_request request = request_of("POST", "/v1/x", HEADERS_OF("x-large: "));
         headers[0].value = slice_of(value);
-        struct slice head =
-            forward_request_head(&request, config_subscription(config, SLICE("oauth")), 1, &arena);
+        struct slice head = forward_request_head(
+            &dialect_anthropic, &request, config_subscription(config, SLICE("oauth")), 1, &arena);
         CHECK(has(head, value) && slice_eq(slice_from(head, head.len - 4), SLICE("\r\n\r\n")));
     }
 }
@@ -272,7 +292,7 @@ static struct http1_header *down(const char *const *lines, bool pass_limits, uns
 {
     struct http1_response response = {
         .status = 200, .headers = headers, .header_count = headers_of(lines)};
-    return forward_response_headers(&response, pass_limits, &arena, count);
+    return forward_response_headers(&dialect_anthropic, &response, pass_limits, &arena, count);
 }
 
 static void test_down(void)
@@ -379,6 +399,7 @@ int main(void)
     test_oauth_beta();
     test_accept_encoding();
     test_large_head();
+    test_growing_head();
     test_down();
     test_limits_down();
     test_refused();

@@ -1,0 +1,70 @@
+/* dialect.h - how one provider's API is spoken: all that is not plain HTTP, as a value.
+ * A row of table.c for each. Whoever carries a request asks its dialect for what to read in it,
+ * what to put on it, what its answer means and how our own words look; nobody else knows a
+ * provider's names. Everything here is pure: bytes in, bytes or a verdict out. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/slice.h"
+#include "dialect/facts.h"
+#include "format/http1.h"
+
+struct watch_words;
+
+/* What an answer means, whatever the provider's words for it. */
+enum answer_class {
+    CLASS_CALLERS,    /* fine, or of the caller's own making */
+    CLASS_CREDENTIAL, /* refused */
+    CLASS_CREDIT,     /* spent */
+    CLASS_PERMISSION, /* not for this credential, or not this model */
+    CLASS_LIMITED,    /* too much, for a while */
+    CLASS_OVERLOADED, /* the provider as a whole */
+    CLASS_FAILED,     /* the provider's own fault */
+    ANSWER_CLASSES
+};
+
+/* Names of headers, as patterns of slice_matches(). */
+struct header_names {
+    const struct slice *at;
+    size_t count;
+};
+
+/* What write_error and write_error_event never write more than, whatever message and id hold: what
+ * would is cut between two characters and ends in "...". */
+enum { DIALECT_ERROR_BYTES_MAX = 4096 };
+
+struct dialect {
+    const char *name;
+    struct slice path_prefix; /* requests whose path begins so */
+
+    void (*read_facts)(const struct http1_request *request, struct slice body, struct arena *arena,
+                       struct request_facts *facts);
+
+    struct header_names caller_headers; /* credentials: a caller's own never go up */
+    struct header_names limit_headers;  /* of an answer: what is left of the subscription's quota */
+    /* The header lines, each with its end, that carry our credential. At most
+     * CREDENTIAL_HEAD_BYTES more than the secret itself. */
+    void (*put_credential)(struct buf *out, struct slice secret, bool is_bearer);
+    /* An item that this credential needs in a list header of the request; an empty name: none. */
+    struct http1_header (*credential_item)(struct slice secret);
+
+    enum answer_class (*classify)(const struct http1_response *response);
+    const struct watch_words *words; /* for watch_new(): how usage stands in an answer */
+
+    /* An error answer's body, put behind what stands in `out`; and the same as an SSE event. There
+     * is room for DIALECT_ERROR_BYTES_MAX. The id may be empty. */
+    void (*write_error)(struct buf *out, int status, struct slice message, struct slice request_id);
+    void (*write_error_event)(struct buf *out, int status, struct slice message,
+                              struct slice request_id);
+};
+
+enum { CREDENTIAL_HEAD_BYTES = 64 };
+
+extern const struct dialect dialect_anthropic;
+
+/* The first row: for whoever says nothing of a dialect. */
+const struct dialect *dialect_default(void);
+/* NULL: nothing at this path is for a provider. */
+const struct dialect *dialect_of_path(struct slice path);
