@@ -1,3 +1,6 @@
+/* A request is looked up in the table at its head, and what its row says is checked there; the
+ * endpoint's function then only answers, at once or, through an admin_wait, when something else has
+ * answered. Status and metrics, which wait for Redis, stand in files of their own. */
 #include "admin/admin.h"
 
 #include <stdlib.h>
@@ -7,6 +10,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "dialect/dialect.h"
+
+enum { BODY_BYTES_MAX = 4096 }; /* to an endpoint that is open to everyone */
 
 static void service(struct admin *a, struct connection *call)
 {
@@ -57,7 +62,7 @@ void admin_reload_done(struct admin_reload *r, size_t subscriptions, const char 
     if (call == NULL)
         return;
     if (error != NULL)
-        answer_error(call, dialect_default()->write_error, 500, slice_of(error), SLICE_NONE);
+        admin_answer_error(call, 500, slice_of(error));
     else
         admin_answer_json(call, 200,
                           json_pack("{s:s, s:I}", "status", "reloaded", "subscriptions",
@@ -84,38 +89,50 @@ static bool is_method(const struct endpoint *e, struct slice method)
            (strcmp(e->method, "GET") == 0 && slice_eq(method, SLICE("HEAD")));
 }
 
-static void refuse_method(struct connection *call, const struct endpoint *e)
+static const struct endpoint *endpoint_at(struct slice path)
 {
-    struct http1_header headers[] = {{SLICE("allow"), slice_of(e->method)},
-                                     {SLICE("content-type"), SLICE("application/json")}};
-    struct answer answer = {.status = 405, .headers = headers, .header_count = 2};
-    answer_whole(call, &answer,
-                 SLICE("{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\","
-                       "\"message\":\"this path has another method, see allow\"}}"));
+    for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++)
+        if (slice_eq(path, slice_of(endpoints[i].path)))
+            return &endpoints[i];
+    return NULL;
+}
+
+/* Where anybody may ask, nobody may make us hold what we shall not read. */
+static bool brings_too_much(const struct http1_request *r)
+{
+    return r->framing == HTTP1_CHUNKED || (r->framing == HTTP1_SIZED && r->length > BODY_BYTES_MAX);
+}
+
+struct http_refusal admin_head(struct admin *a, struct http_message *m)
+{
+    const struct endpoint *e = endpoint_at(m->request.path);
+    if (e == NULL)
+        return (struct http_refusal){.status = 404,
+                                     .why = "there is nothing at this path; requests to providers "
+                                            "begin with /v1/, and / lists the rest"};
+    if (!e->is_open && !access_to_admin(a->config, m->is_local, &m->request))
+        return (struct http_refusal){.status = 401,
+                                     .why = "not for this caller: send the admin token, or ask "
+                                            "from a trusted network"};
+    if (!is_method(e, m->request.method))
+        return (struct http_refusal){.status = 405,
+                                     .why = "this path has another method, see allow",
+                                     .header = {SLICE("allow"), slice_of(e->method)}};
+    if (e->is_open && brings_too_much(&m->request))
+        return (struct http_refusal){.status = 413, .why = "this path takes no body"};
+    m->purpose = e;
+    return (struct http_refusal){0};
 }
 
 void admin_handle(struct admin *a, struct connection *call, const struct http_message *m)
 {
-    const struct http1_request *r = &m->request;
-    for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++) {
-        const struct endpoint *e = &endpoints[i];
-        if (!slice_eq(r->path, slice_of(e->path)))
-            continue;
-        if (!e->is_open && !access_to_admin(a->config, m->is_local, r))
-            answer_error(call, dialect_default()->write_error, 401,
-                         SLICE("not for this caller: send the admin token, or ask from a "
-                               "trusted network"),
-                         SLICE_NONE);
-        else if (!is_method(e, r->method))
-            refuse_method(call, e);
-        else
-            e->handle(a, call);
-        return;
-    }
-    answer_error(call, dialect_default()->write_error, 404,
-                 SLICE("there is nothing at this path; requests to providers "
-                       "begin with /v1/, and / lists the rest"),
-                 SLICE_NONE);
+    const struct endpoint *e = m->purpose;
+    e->handle(a, call);
+}
+
+void admin_answer_error(struct connection *call, int status, struct slice message)
+{
+    answer_error(call, dialect_default()->write_error, status, message, SLICE_NONE);
 }
 
 static void on_drained(void *arg)
@@ -168,7 +185,7 @@ void admin_answer_down(struct connection *call, struct state *state)
         why.len = sizeof(text) - used - 1;
     if (why.len > 0)
         memcpy(text + used, why.at, why.len);
-    answer_error(call, dialect_default()->write_error, 503, slice_of(text), SLICE_NONE);
+    admin_answer_error(call, 503, slice_of(text));
 }
 
 struct admin *admin_new(const struct admin_options *options)

@@ -19,6 +19,7 @@ void admin_wait_init(struct admin_wait *wait, struct admin *admin, struct connec
 
 void admin_answer_json(struct connection *call, int status, json_t *json); /* takes json */
 void admin_answer_text(struct connection *call, const char *content_type, struct slice text);
+void admin_answer_error(struct connection *call, int status, struct slice message);
 void admin_answer_down(struct connection *call, struct state *state); /* 503: Redis is away */
 
 /* status.c, metrics_page.c */

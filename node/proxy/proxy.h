@@ -12,6 +12,7 @@
 #include "state/lease.h"
 #include "state/state.h"
 
+struct dialect;
 struct loop;
 
 struct proxy {
@@ -30,11 +31,15 @@ struct proxy {
 
 void proxy_init(struct proxy *proxy); /* the members above it are set already */
 void proxy_fini(struct proxy *proxy);
-void proxy_use_config(struct proxy *proxy,
-                      struct config *config); /* takes a reference of its own */
+/* Takes a reference of its own. */
+void proxy_use_config(struct proxy *proxy, struct config *config);
 
-/* A request for a provider; answered now or later. */
-void proxy_handle(struct proxy *proxy, struct connection *call, struct http_message *message);
+/* The head of a request in this dialect: whether it may go on. Sets purpose, write_error and id of
+ * the message, whose is_local must be known; a refusal is counted and logged here. */
+struct http_refusal proxy_head(struct proxy *proxy, struct http_message *message,
+                               const struct dialect *dialect);
+/* A request that may go on, whole; answered now or later. */
+void proxy_handle(struct proxy *proxy, struct connection *caller, struct http_message *message);
 
 /* The time to drain is over: cut off what still runs. It is settled, partly booked. */
 void proxy_break_all(struct proxy *proxy);

@@ -48,27 +48,19 @@ struct worker {
     _Atomic unsigned open;
 };
 
-static bool needs_length(const struct http1_request *r)
-{
-    return slice_starts(r->path, SLICE("/v1/")) &&
-           (slice_eq(r->method, SLICE("POST")) || slice_eq(r->method, SLICE("PUT")) ||
-            slice_eq(r->method, SLICE("PATCH")));
-}
-
+/* Everything under a dialect's paths is for a provider, the rest is ours. */
 static struct http_refusal on_head(struct http_message *m, const struct sockaddr *peer, void *arg)
 {
     struct worker *w = arg;
+    const struct dialect *dialect = dialect_of_path(m->request.path);
     m->is_local = access_is_local(w->proxy.networks, peer, &m->request);
-    if (m->request.framing == HTTP1_NO_BODY && needs_length(&m->request))
-        return (struct http_refusal){
-            411, "a request body needs a Content-Length or chunked transfer coding"};
-    return (struct http_refusal){0};
+    return dialect != NULL ? proxy_head(&w->proxy, m, dialect) : admin_head(w->admin, m);
 }
 
 static void on_request(struct connection *call, struct http_message *message, void *arg)
 {
     struct worker *w = arg;
-    if (slice_starts(message->request.path, SLICE("/v1/")))
+    if (dialect_of_path(message->request.path) != NULL)
         proxy_handle(&w->proxy, call, message);
     else
         admin_handle(w->admin, call, message);

@@ -42,7 +42,7 @@ test('while it sends its body: nothing went upstream, nothing is held', async (w
     assert.ok((await node.openFiles()) <= idle + 1, 'its connection stays open');
 });
 
-test('while it waits for admission: the grant that comes too late is given back', async (world) => {
+test('while it waits for admission: it is over at once, and a late grant goes back', async (world) => {
     const { provider, redis, node } = await world.setting({ max: 1 });
     assert.equal((await post(node.port)).status, 200);
     await node.activeReaches(0);
@@ -52,9 +52,9 @@ test('while it waits for admission: the grant that comes too late is given back'
     await wire.send(messagesRequest());
     await node.event('step', (line) => line.to === 'admit', { from });
     wire.leave();
-    await pause(100); // time to notice, of which nothing tells
-    redis.resume();
     assert.equal((await node.event('exchange finished', undefined, { from })).end, 'client_gone');
+    redis.resume();
+    await redis.bookedReaches('sub:alpha', { requests: 2, cancelled: 1 });
     await node.activeReaches(0);
     assert.equal((await provider.log()).length, 1, 'nothing went upstream for a client that left');
     assert.equal((await post(node.port)).status, 200);

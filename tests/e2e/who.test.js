@@ -104,6 +104,28 @@ test('a request that came through a tunnel is refused, but on health paths', asy
     assert.deepEqual(await provider.log(), []);
 });
 
+test('an upload of such a one gets its answer at once, and nothing of it is held', async (world) => {
+    const { provider, node } = await world.setting();
+    const much = 'x'.repeat(1 << 20);
+    const from = node.mark();
+    for (let i = 0; i < 8; i++) {
+        const headers = { 'cf-ray': '1', 'x-client-id': 'stranger', 'content-length': 32 << 20 };
+        const wire = await connect(node.port);
+        await wire.send(request('POST', '/v1/messages', { headers }));
+        wire.send(Buffer.from(much)).catch(() => {}); // it may close before the end
+        const answer = await wire.answer();
+        ownError(answer, 401, 'authentication_error');
+        const line = await node.event('request turned away', undefined, { from });
+        assert.deepEqual([line.client, line.path], ['stranger', '/v1/messages']);
+        wire.leave();
+    }
+    const metrics = await node.metrics();
+    assert.equal(metrics.value('weir_request_bodies_held_bytes'), 0);
+    assert.equal((await node.status()).total_active, 0);
+    assert.equal((await post(node.port)).status, 200);
+    assert.equal((await provider.log()).length, 1);
+});
+
 test('with "auth": "open" those are served, but the admin paths stay closed', async (world) => {
     const { provider, node } = await world.setting({ config: { auth: 'open' } });
     for (const [name, value] of Object.entries(TUNNEL_SIGNS)) {

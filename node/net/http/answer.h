@@ -44,4 +44,8 @@ void answer_whole(struct connection *connection, const struct answer *answer, st
 void answer_error(struct connection *connection, http_write_error_fn write_error, int status,
                   struct slice message, struct slice request_id);
 
+/* The same for one refused at its head: with its id, and in its own words. */
+void answer_refusal(struct connection *connection, const struct http_message *message,
+                    const struct http_refusal *refusal);
+
 const char *http_reason(int status);

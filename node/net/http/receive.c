@@ -97,7 +97,21 @@ void connection_refuse(struct connection *c, int status, const char *why)
     c->is_head_request = slice_eq(c->message.request.method, SLICE("HEAD"));
     buf_release(&c->in);
     deadline_clear(&c->deadline);
-    answer_error(c, c->message.write_error, status, slice_of(why), SLICE_NONE);
+    answer_refusal(c, &c->message, &(struct http_refusal){.status = status, .why = why});
+}
+
+/* It was asked who may, and this one may not: the answer goes out at once, and no more is read of a
+ * body. */
+static void refuse_at_head(struct connection *c, const struct http_refusal *refusal)
+{
+    const struct http1_request *r = &c->message.request;
+    bool has_body = r->framing == HTTP1_CHUNKED || (r->framing == HTTP1_SIZED && r->length > 0);
+    c->state = CONNECTION_BUSY;
+    deadline_clear(&c->deadline);
+    c->minor = r->minor;
+    c->keep_alive = r->keep_alive && !has_body && !refusal->is_last && !c->server->is_draining;
+    c->is_head_request = slice_eq(r->method, SLICE("HEAD"));
+    answer_refusal(c, &c->message, refusal);
 }
 
 static void hand_over(struct connection *c)
@@ -183,7 +197,7 @@ static void parse_head(struct connection *c, struct slice head, bool has_more_in
     if (options->on_head != NULL)
         refusal = options->on_head(m, &c->peer.any, options->arg);
     if (refusal.status != 0)
-        connection_refuse(c, refusal.status, refusal.why);
+        refuse_at_head(c, &refusal);
     else
         start_body(c, has_more_input);
 }

@@ -1,11 +1,12 @@
-/* server.h - HTTP/1.1 for callers: reads whole requests, strictly, and lets one answer at a
- * time flow out on each connection.
+/* server.h - HTTP/1.1 for callers: reads whole requests, strictly, and lets one answer at a time
+ * flow out on each connection.
  *
- * on_head decides, before a byte of body is read, who may go on. A request is handed over when it is
- * complete, body included: a slow upload holds no slot, and a request can be sent again elsewhere.
- * From then until its answer has ended (answer_end or answer_break, see answer.h) the connection is
- * the receiver's; the message is whoever took it. Whatever follows on the connection waits, up to a
- * ceiling, unread. A caller that leaves is noticed at once in every phase.
+ * on_head decides, before a byte of body is read, who may go on. A request is handed over when
+ * it is complete, body included: a slow upload holds no slot, and a request can be sent again
+ * elsewhere. From then until its answer has ended (answer_end or answer_break, see answer.h) the
+ * connection is the receiver's; the message is whoever took it. Whatever follows on the
+ * connection waits, up to a ceiling, unread. A caller that leaves is noticed at once in every
+ * phase.
  *
  * What is malformed, ambiguous, too large or too slow is answered here (400, 408, 411, 413, 414,
  * 417, 431, 501, 505, in words of write_error) and the connection closed. */
@@ -25,7 +26,9 @@ struct http_server;
 struct loop;
 struct metrics;
 
-/* The body of an error answer of ours, in the shape a caller expects. request_id may be empty. */
+/* The body of an error answer of ours, in the shape a caller expects: at most HTTP_ERROR_BYTES_MAX,
+ * whatever message and request_id hold. request_id may be empty. */
+enum { HTTP_ERROR_BYTES_MAX = 4096 };
 typedef void (*http_write_error_fn)(struct buf *out, int status, struct slice message,
                                     struct slice request_id);
 
@@ -43,6 +46,7 @@ struct http_message {
     struct slice peer;          /* the caller's address in text, without the port */
     /* What on_head leaves for later. */
     http_write_error_fn write_error; /* the server's, unless on_head knows better */
+    struct slice id;                 /* for our own answers; of arena; empty: none */
     const void *purpose;
     bool is_local;
 };
@@ -52,10 +56,13 @@ void http_message_move(struct http_message *to,
 void http_message_drop_body(struct http_message *message); /* not needed any more: memory back */
 void http_message_fini(struct http_message *message);      /* twice is fine */
 
-/* Why a request goes no further; status 0: it does. */
+/* Why a request goes no further; status 0: it does. Whoever refuses counts and logs it. What was
+ * refused without a body leaves the connection usable, unless is_last. */
 struct http_refusal {
     int status;
-    const char *why; /* a static string */
+    const char *why;            /* a static string */
+    struct http1_header header; /* one more of the answer; of static strings; name empty: none */
+    bool is_last;               /* where the next request begins is not to be trusted */
 };
 
 struct http_server_options {

@@ -83,13 +83,19 @@ static inline void write_error(struct buf *out, int status, struct slice message
                      SLICE_ARG(message), SLICE_ARG(request_id)));
 }
 
-static inline struct http_refusal posts_need_a_length(struct http_message *m,
-                                                      const struct sockaddr *peer, void *arg)
+/* "/mine" is not for anybody; a POST needs a length. */
+static inline struct http_refusal may_go_on(struct http_message *m, const struct sockaddr *peer,
+                                            void *arg)
 {
     CHECK(peer->sa_family == AF_INET && arg == &calls && m->head_ns != 0);
     if (m->request.framing == HTTP1_NO_BODY && slice_eq(m->request.method, SLICE("POST")))
-        return (struct http_refusal){411, "a length is needed"};
-    return (struct http_refusal){0};
+        return (struct http_refusal){.status = 411, .why = "a length is needed", .is_last = true};
+    if (slice_eq(m->request.path, SLICE("/mine"))) {
+        m->id = SLICE("id-1");
+        return (struct http_refusal){
+            .status = 403, .why = "it is mine", .header = {SLICE("allow"), SLICE("NONE")}};
+    }
+    return (struct http_refusal){.status = 0};
 }
 
 static inline void server_open(void)
@@ -123,7 +129,7 @@ static inline void fixture_open(void)
                                            .client_ms = CLIENT_MS,
                                            .metrics = &metrics,
                                            .write_error = write_error,
-                                           .on_head = posts_need_a_length,
+                                           .on_head = may_go_on,
                                            .on_request = on_request,
                                            .arg = &calls};
 }

@@ -58,8 +58,8 @@ static void test_refusals(void)
         CHECK(refuses("CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n", 501));
         CHECK(refuses("GET /now HTTP/2.0\r\nHost: h\r\n\r\n", 505));
     }
-    PROMISE("what is refused is counted")
-    CHECK(metrics_counter(&metrics, 1, COUNT_MALFORMED) == 17);
+    PROMISE("what is refused is counted, but for what on_head refuses: that is for it to do")
+    CHECK(metrics_counter(&metrics, 1, COUNT_MALFORMED) == 16);
 }
 
 static void test_large_heads(void)
@@ -127,6 +127,44 @@ static void test_refused_among_others(void)
         peer_send_bytes(&caller, (struct slice){much, sizeof(much)});
         CHECK(is_refused(&caller, 413));
         peer_close(&caller);
+    }
+}
+
+static void test_refused_at_head(void)
+{
+    uint64_t up = metrics_counter(&metrics, 1, COUNT_BYTES_UP);
+    PROMISE("who may not go on is told at the head, with the request's id, and no body is read")
+    {
+        caller_open(&caller);
+        peer_send(&caller, "POST /mine HTTP/1.1\r\nHost: h\r\nContent-Length: 900\r\n\r\n");
+        CHECK(is_refused(&caller, 403) && peer_has(&caller, "\"id\":\"id-1\""));
+        CHECK(peer_has(&caller, "\r\nx-weir-request-id: id-1\r\n"));
+        CHECK(peer_has(&caller, "\r\nallow: NONE\r\n"));
+        CHECK(metrics_counter(&metrics, 1, COUNT_BYTES_UP) == up);
+        CHECK(metrics_gauge(&metrics, 1, GAUGE_BODY_BYTES_HELD) == 0 && call_count == 0);
+        peer_close(&caller);
+    }
+    PROMISE("also while it goes on sending, and chunked")
+    {
+        caller_open(&caller);
+        peer_send(&caller, "POST /mine HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                           "3e8\r\nsome of it");
+        CHECK(is_refused(&caller, 403));
+        CHECK(metrics_counter(&metrics, 1, COUNT_BYTES_UP) == up);
+        peer_close(&caller);
+    }
+    PROMISE("without a body the connection can be used again")
+    {
+        caller_open(&caller);
+        peer_send(&caller,
+                  "GET /mine HTTP/1.1\r\nHost: h\r\n\r\nGET /now HTTP/1.1\r\nHost: h\r\n\r\n");
+        RUN_UNTIL(loop, peer_count(&caller, "HTTP/1.1 ") == 2);
+        CHECK(peer_has(&caller, "HTTP/1.1 403 ") && peer_has(&caller, "HTTP/1.1 200 "));
+        peer_send(&caller, "GET /mine HTTP/1.1\r\nHost: h\r\n\r\n");
+        RUN_UNTIL(loop, peer_count(&caller, "HTTP/1.1 403 ") == 2);
+        CHECK(!caller.has_ended && !peer_has(&caller, "connection: close"));
+        peer_close(&caller);
+        answered_at_once = 0;
     }
 }
 
@@ -280,6 +318,7 @@ int main(void)
     test_refusals();
     test_large_heads();
     test_refused_among_others();
+    test_refused_at_head();
     test_body_limit();
     test_held_ceiling();
     test_large_held();

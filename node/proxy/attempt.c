@@ -1,0 +1,110 @@
+/* One try at one subscription, and what follows when it leads nowhere. attempt_end() is the only
+ * place where a lease is settled, so it happens exactly once, with what was used until then. */
+#include <assert.h>
+
+#include "base/clock.h"
+#include "proxy/exchange_priv.h"
+
+static void on_lease_lost(struct lease *lease, void *arg)
+{
+    (void)lease;
+    exchange_stop(arg, "the node stood still too long and lost its slot; try again");
+}
+
+void attempt_begin(struct exchange *x)
+{
+    struct attempt *a = &x->attempt;
+    assert(a->admission == NULL && a->upstream == NULL && !a->lease.is_held);
+    *a = (struct attempt){.started_ns = clock_ns()};
+    list_init(&a->lease.link);
+    a->lease.on_lost = on_lease_lost;
+    a->lease.arg = x;
+    deadline_init(&a->deadline, (loop_fn)NULL, x);
+}
+
+static void settle(struct exchange *x, enum outcome outcome)
+{
+    struct attempt *a = &x->attempt;
+    struct settlement s = {
+        .status = a->status,
+        .outcome = outcome,
+        .cooldown_ms = a->verdict.cooldown_ms,
+        .cooldown_reason = slice_of(a->verdict.reason != NULL ? a->verdict.reason : ""),
+        .duration_ms = (clock_ns() - a->started_ns) / 1000000,
+    };
+    if (x->reply.watch != NULL) {
+        const struct usage *u = watch_usage(x->reply.watch);
+        x->reply.usage = *u;
+        s.model = watch_model(x->reply.watch);
+        s.input = u->input;
+        s.output = u->output;
+        s.cache_read = u->cache_read;
+        s.cache_write_5m = u->cache_write_5m;
+        s.cache_write_1h = u->cache_write_1h;
+    }
+    state_settle(x->proxy->state, &a->lease, &s);
+}
+
+void attempt_end(struct exchange *x, enum outcome outcome)
+{
+    struct attempt *a = &x->attempt;
+    state_admit_cancel(a->admission);
+    a->admission = NULL;
+    upstream_cancel(a->upstream);
+    a->upstream = NULL;
+    deadline_clear(&a->deadline);
+    doubt_end(&x->doubt);
+    if (a->lease.is_held)
+        settle(x, outcome);
+    watch_free(x->reply.watch);
+    x->reply.watch = NULL;
+}
+
+static bool may_try_again(const struct exchange *x)
+{
+    return x->request.attempts < x->config->retry.total &&
+           x->request.attempts < x->config->subscription_count;
+}
+
+void attempt_failed(struct exchange *x)
+{
+    const struct attempt *a = &x->attempt;
+    attempt_end(x, OUTCOME_ERROR);
+    if (!may_try_again(x)) {
+        exchange_go(x, STEP_ANSWER);
+        return;
+    }
+    metrics_add(x->proxy->metrics, COUNT_FAILOVERS, 1);
+    if (exchange_log(x, LOG_INFO, "failover")) {
+        log_string("from", x->route.subscription->name);
+        log_number("status", (uint64_t)a->status);
+        log_string("reason", a->verdict.reason);
+        log_end();
+    }
+    exchange_go(x, STEP_ADMIT);
+}
+
+void attempt_no_answer(struct exchange *x, enum err err, const char *detail)
+{
+    x->last_error.err = err;
+    x->attempt.verdict = verdict_no_answer(err);
+    if (exchange_log(x, LOG_WARN, "attempt failed")) {
+        log_string("subscription", x->route.subscription->name);
+        log_string("error", err_word(err));
+        log_string("detail", detail);
+        log_end();
+    }
+    attempt_failed(x);
+}
+
+void attempt_left(struct exchange *x)
+{
+    attempt_end(x, OUTCOME_CANCELLED);
+    exchange_end(x, ENDING_GONE);
+}
+
+void attempt_stopped(struct exchange *x, const char *why)
+{
+    attempt_end(x, OUTCOME_ERROR);
+    exchange_say(x, 503, 1000, why);
+}

@@ -1,0 +1,195 @@
+/* exchange_priv.h - the table of steps, and what the files of an exchange share.
+ *
+ * A step is a row here and a file step_<word>.c, which makes its `struct step`. Step files know
+ * this header and nothing of each other. exchange_go() is the only way on: it checks the move,
+ * traces it and calls the next step's `enter`. Whoever calls it returns at once, for x may be
+ * gone by then. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "dialect/dialect.h"
+#include "dialect/watch.h"
+#include "loop/loop.h"
+#include "net/http/answer.h"
+#include "net/http/upstream.h"
+#include "proxy/doubt.h"
+#include "proxy/exchange.h"
+#include "proxy/proxy.h"
+#include "proxy/verdict.h"
+#include "state/lease.h"
+
+/* clang-format off: a row a step */
+#define TO(NAME) (1U << STEP_##NAME)
+#define STEP_TABLE(X)                                                                        \
+    /* ask Redis for a slot; again, if it lends a subscription we do not have */             \
+    X(ADMIT, admit, TO(ADMIT) | TO(SEND) | TO(ANSWER) | TO(FINISH))                          \
+    /* the request goes up, until the head of an answer comes */                             \
+    X(SEND, send, TO(RELAY) | TO(COLLECT) | TO(ADMIT) | TO(ANSWER) | TO(FINISH))             \
+    /* an answer that sends us elsewhere is read to its end, kept in case it was the last */ \
+    X(COLLECT, collect, TO(ADMIT) | TO(ANSWER) | TO(FINISH))                                 \
+    /* the answer passes; elsewhere if it breaks off before a byte of it has */              \
+    X(RELAY, relay, TO(ADMIT) | TO(ANSWER) | TO(FINISH))                                     \
+    /* our own words, or the last provider's error as it was */                              \
+    X(ANSWER, answer, TO(FINISH))                                                            \
+    /* one log line, metrics, memory */                                                      \
+    X(FINISH, finish, 0)
+/* clang-format on */
+
+enum step_name {
+#define X(NAME, word, to) STEP_##NAME,
+    STEP_TABLE(X)
+#undef X
+        STEPS
+};
+
+enum { ERROR_BODY_MAX = 256 * 1024 }; /* of a provider's error that is kept to be passed on */
+
+struct upstream_event {
+    enum { UPSTREAM_HEAD, UPSTREAM_BODY, UPSTREAM_FAILED } kind;
+    const struct http1_response *head;
+    const struct slice *pieces; /* BODY; with is_end the call is over */
+    unsigned count;
+    bool is_end;
+    enum err err; /* FAILED; the call is over */
+    const char *detail;
+};
+
+/* What a step does when something happens to it. NULL: that cannot happen in it. Each may end x. */
+struct step {
+    void (*enter)(struct exchange *x); /* begins at most one operation */
+    void (*on_upstream)(struct exchange *x, const struct upstream_event *event);
+    void (*on_taken)(struct exchange *x); /* the caller took some of what waits; NULL: no matter */
+    void (*on_gone)(struct exchange *x);  /* the caller has left */
+    void (*on_stop)(struct exchange *x, const char *why); /* it must end: see exchange_stop() */
+};
+#define X(NAME, word, to) extern const struct step step_##word;
+STEP_TABLE(X)
+#undef X
+
+enum ending { ENDING_OK, ENDING_GONE, ENDING_BROKEN, ENDING_REFUSED, ENDING_ERROR };
+
+/* What was asked; the same through all attempts. */
+struct request {
+    struct http_message message;
+    const struct dialect *dialect;
+    struct slice body; /* of the message, until all of it has gone up */
+    size_t body_bytes;
+    struct slice id;
+    struct slice client;
+    struct request_facts facts;
+    struct slice tried; /* names of subscriptions, separated by one space */
+    unsigned attempts;
+};
+
+/* The subscription the last attempt went to, and why to that one. All zero before there is any. */
+struct route {
+    const struct subscription *subscription; /* of x->config */
+    struct slice how;
+    uint32_t slots_used, slots; /* of it, when it was chosen */
+};
+
+/* One try at one subscription. attempt_begin() makes a new one, attempt_end() ends it. */
+struct attempt {
+    struct admission *admission; /* NULL: Redis is not asked */
+    struct lease lease;
+    struct upstream_call *upstream; /* NULL: none, or over */
+    struct verdict verdict;
+    int status; /* the provider's; 0: no answer */
+    uint64_t started_ns;
+    struct deadline deadline; /* of collecting */
+};
+
+/* A provider's head, kept until it is decided that it is the caller's. */
+struct kept_head {
+    int status;
+    struct slice reason;
+    struct http1_header *headers;
+    unsigned header_count;
+    enum http1_framing framing;
+    uint64_t length;
+    bool is_sse;
+    bool is_json;
+    bool is_coded;    /* has a content-encoding: nothing of ours can be put between */
+    bool is_readable; /* by `coding` */
+    enum watch_coding coding;
+};
+
+/* What the caller gets. */
+struct reply {
+    struct kept_head head;
+    struct watch *watch; /* NULL: nothing to read in this answer */
+    bool has_begun;      /* the head has been given to the caller's side */
+    bool is_paused;      /* the provider waits for the caller */
+    int status;
+    uint64_t bytes;
+    struct usage usage; /* as booked */
+};
+
+/* What ANSWER is to say: words of our own, or (status 0) the last provider's error. */
+struct own_words {
+    int status;
+    uint64_t retry_ms; /* 0: none */
+    struct slice text;
+};
+
+/* The last provider's error, should no other attempt follow. */
+struct last_error {
+    struct kept_head head; /* status 0: no attempt got an answer */
+    struct buf body;
+    bool is_whole; /* head and body can be passed on */
+    enum err err;  /* of the last attempt that got none */
+};
+
+struct times {
+    uint64_t admitted_ns, first_byte_ns, out_ns;
+    uint64_t waited_ns; /* for providers: not our overhead */
+};
+
+struct exchange {
+    struct list link; /* proxy->exchanges */
+    struct proxy *proxy;
+    struct config *config;     /* a reference */
+    struct connection *caller; /* NULL: has left, or has its whole answer */
+    enum step_name step;       /* exchange_go() writes it */
+    enum ending ending;        /* once it is known */
+    struct request request;
+    struct route route;
+    struct attempt attempt;
+    struct reply reply;
+    struct own_words words;
+    struct last_error last_error;
+    struct doubt doubt;
+    struct times times;
+};
+
+/* exchange.c */
+extern const struct upstream_events exchange_upstream_events; /* for upstream_send(); arg: x */
+bool exchange_may_go(enum step_name from, enum step_name to);
+void exchange_go(struct exchange *x, enum step_name step);
+void exchange_end(struct exchange *x, enum ending ending); /* to FINISH */
+/* To ANSWER, with words of our own. `text` is copied. */
+void exchange_say(struct exchange *x, int status, uint64_t retry_ms, const char *text);
+void exchange_tell(struct exchange *x, const struct upstream_event *event);
+/* Begins a log line about x: its id and client; false: below the level. Then as after
+ * log_begin(). */
+MUST_USE bool exchange_log(const struct exchange *x, enum log_level level, const char *event);
+
+/* head.c */
+void head_keep(struct exchange *x, const struct http1_response *response, struct kept_head *head);
+void head_begin(struct exchange *x, const struct kept_head *head); /* the answer begins with it */
+
+/* attempt.c */
+void attempt_begin(struct exchange *x);
+/* Whatever of it still runs is given up; a held lease is settled. Twice is fine. */
+void attempt_end(struct exchange *x, enum outcome outcome);
+/* It led nowhere: the next one, or the answer. */
+void attempt_failed(struct exchange *x);
+void attempt_no_answer(struct exchange *x, enum err err, const char *detail); /* likewise */
+/* on_gone and on_stop of a step in which no answer has begun. */
+void attempt_left(struct exchange *x);
+void attempt_stopped(struct exchange *x, const char *why);

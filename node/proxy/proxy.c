@@ -1,0 +1,105 @@
+/* Two moments of a request: its head, where it is decided whether it may go on (the dialect by
+ * its path, who may, what cannot be passed on at all), and its end, where an exchange is made of
+ * it. What is refused at the head has an id and a log line like any other, but no exchange. */
+#include "proxy/proxy.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "auth/client.h"
+#include "base/log.h"
+#include "proxy/exchange_priv.h"
+#include "proxy/forward.h"
+
+static_assert((int)DIALECT_ERROR_BYTES_MAX <= (int)HTTP_ERROR_BYTES_MAX, "the room it is given");
+
+void proxy_init(struct proxy *p)
+{
+    list_init(&p->exchanges);
+}
+
+void proxy_fini(struct proxy *p)
+{
+    networks_free(p->networks);
+    config_release(p->config);
+}
+
+void proxy_use_config(struct proxy *p, struct config *config)
+{
+    const char *bad;
+    struct networks *networks = networks_new(config->server.trusted_networks, &bad);
+    assert(networks != NULL); /* checked when the config was read */
+    networks_free(p->networks);
+    config_release(p->config);
+    p->networks = networks;
+    p->config = config_hold(config);
+}
+
+/* weir_<boot>-<worker>-<count>: told to the caller, found in the log. */
+static struct slice make_id(struct proxy *p, struct arena *arena)
+{
+    p->sequence++;
+    return arena_printf(arena, "weir_%s-%u-%llu", p->node->boot, p->worker,
+                        (unsigned long long)p->sequence);
+}
+
+static bool needs_length(const struct http1_request *r)
+{
+    return slice_eq(r->method, SLICE("POST")) || slice_eq(r->method, SLICE("PUT")) ||
+           slice_eq(r->method, SLICE("PATCH"));
+}
+
+static struct http_refusal refusal_of(const struct proxy *p, const struct http_message *m)
+{
+    const struct http1_request *r = &m->request;
+    if (!access_to_proxy(p->config, m->is_local))
+        return (struct http_refusal){
+            .status = 401,
+            .why = "this caller is not local to the node, and callers from elsewhere "
+                   "are not admitted (\"auth\" in the node's configuration)"};
+    if (r->framing == HTTP1_NO_BODY && needs_length(r))
+        return (struct http_refusal){
+            .status = 411,
+            .why = "a request body needs a Content-Length or chunked transfer coding",
+            .is_last = true};
+    const char *why = forward_refusal(r);
+    return (struct http_refusal){.status = why != NULL ? 400 : 0, .why = why};
+}
+
+static void tell_refused(struct proxy *p, struct http_message *m,
+                         const struct http_refusal *refusal)
+{
+    metrics_add(p->metrics, COUNT_REQUESTS_4XX, 1);
+    if (!log_begin(LOG_INFO, "request turned away"))
+        return;
+    log_text("id", m->id);
+    log_text("client", client_name(&m->request, m->peer, &m->arena));
+    log_text("method", m->request.method);
+    log_text("path", m->request.path);
+    log_number("status", (uint64_t)refusal->status);
+    log_string("reason", refusal->why);
+    log_end();
+}
+
+struct http_refusal proxy_head(struct proxy *p, struct http_message *m,
+                               const struct dialect *dialect)
+{
+    m->purpose = dialect;
+    m->write_error = dialect->write_error;
+    m->id = make_id(p, &m->arena);
+    struct http_refusal refusal = refusal_of(p, m);
+    if (refusal.status != 0)
+        tell_refused(p, m, &refusal);
+    return refusal;
+}
+
+void proxy_handle(struct proxy *p, struct connection *caller, struct http_message *message)
+{
+    exchange_open(p, caller, message);
+}
+
+void proxy_break_all(struct proxy *p)
+{
+    LIST_EACH (link, &p->exchanges)
+        exchange_stop(LIST_OWNER(link, struct exchange, link), "the node is stopping; try again");
+}

@@ -1,0 +1,104 @@
+/* ADMIT: one question to Redis, and with its answer the subscription is chosen and its slot taken.
+ * A caller who leaves meanwhile ends the exchange at once; a slot granted to nobody goes back by
+ * itself (state_admit_cancel). */
+#include "base/clock.h"
+#include "proxy/exchange_priv.h"
+
+static void log_route(const struct exchange *x)
+{
+    const struct route *route = &x->route;
+    if (!exchange_log(x, x->request.attempts > 1 ? LOG_INFO : LOG_DEBUG, "route"))
+        return;
+    log_string("subscription", route->subscription->name);
+    log_text("reason", route->how);
+    log_number("slots_used", route->slots_used);
+    log_number("slots", route->slots);
+    log_number("attempt", x->request.attempts);
+    log_end();
+}
+
+/* The pool lends a subscription that this node's configuration does not have: give it back, ask for
+ * another. Happens while a changed configuration makes its way around. */
+static void give_back(struct exchange *x, struct slice subscription)
+{
+    if (exchange_log(x, LOG_WARN,
+                     "the pool has a subscription this node's configuration has not")) {
+        log_text("subscription", subscription);
+        log_end();
+    }
+    attempt_end(x, OUTCOME_CANCELLED);
+    exchange_go(x, STEP_ADMIT);
+}
+
+static void remember_tried(struct exchange *x, struct slice name)
+{
+    struct request *r = &x->request;
+    struct arena *arena = &r->message.arena;
+    r->tried = r->tried.len == 0
+                   ? arena_copy(arena, name)
+                   : arena_printf(arena, "%.*s %.*s", SLICE_ARG(r->tried), SLICE_ARG(name));
+}
+
+static void take_grant(struct exchange *x, const struct grant *grant)
+{
+    const struct subscription *s = config_subscription(x->config, grant->subscription);
+    remember_tried(x, grant->subscription);
+    if (s == NULL) {
+        give_back(x, grant->subscription);
+        return;
+    }
+    x->request.attempts++;
+    x->route = (struct route){.subscription = s,
+                              .how = arena_copy(&x->request.message.arena, grant->how),
+                              .slots_used = grant->active,
+                              .slots = grant->max};
+    log_route(x);
+    exchange_go(x, STEP_SEND);
+}
+
+static void say_refused(struct exchange *x, const struct refusal *refusal)
+{
+    struct slice text = arena_printf(&x->request.message.arena,
+                                     "no subscription can take this request now (%.*s); try again "
+                                     "after the time given in retry-after",
+                                     SLICE_ARG(refusal->reason));
+    metrics_add(x->proxy->metrics, COUNT_REFUSED, 1);
+    exchange_say(x, 529, refusal->retry_ms > 0 ? refusal->retry_ms : 1000, text.at);
+}
+
+static void on_admitted(enum err err, const struct grant *grant, const struct refusal *refusal,
+                        void *arg)
+{
+    struct exchange *x = arg;
+    x->attempt.admission = NULL;
+    if (x->times.admitted_ns == 0) {
+        x->times.admitted_ns = clock_ns();
+        metrics_observe(x->proxy->metrics, HISTOGRAM_ADMISSION,
+                        x->times.admitted_ns - x->request.message.complete_ns);
+    }
+    if (err == OK)
+        take_grant(x, grant);
+    else if (x->request.attempts > 0)
+        exchange_go(x, STEP_ANSWER);
+    else if (err == ERR_REFUSED)
+        say_refused(x, refusal);
+    else if (err == ERR_STATE_DOWN)
+        exchange_say(x, 503, 1000, "the node cannot reach its Redis at the moment; try again");
+    else
+        exchange_say(x, 503, 1000, "the node's Redis answered with an error; try again");
+}
+
+static void enter(struct exchange *x)
+{
+    const struct request *r = &x->request;
+    struct admit_request request = {r->client, r->facts.models[0], r->tried};
+    attempt_begin(x);
+    x->attempt.admission =
+        state_admit(x->proxy->state, &x->attempt.lease, &request, on_admitted, x);
+}
+
+const struct step step_admit = {
+    .enter = enter,
+    .on_gone = attempt_left,
+    .on_stop = attempt_stopped,
+};

@@ -1,0 +1,73 @@
+/* ANSWER: words of our own, in the shape the caller's API has; or the last provider's error as it
+ * was. Given whole and at once, so nothing can happen in this step. */
+#include "proxy/exchange_priv.h"
+
+static void end(struct exchange *x, enum ending ending)
+{
+    struct connection *caller = x->caller;
+    x->caller = NULL;
+    answer_end(caller);
+    exchange_end(x, ending);
+}
+
+static void say(struct exchange *x, const struct own_words *words)
+{
+    struct request *r = &x->request;
+    struct http1_header headers[3];
+    struct buf body;
+    unsigned n = 0;
+    headers[n++] = (struct http1_header){SLICE("content-type"), SLICE("application/json")};
+    headers[n++] = (struct http1_header){SLICE("x-weir-request-id"), r->id};
+    if (words->retry_ms > 0) {
+        struct slice seconds = arena_printf(&r->message.arena, "%llu",
+                                            (unsigned long long)((words->retry_ms + 999) / 1000));
+        headers[n++] = (struct http1_header){SLICE("retry-after"), seconds};
+    }
+    buf_init(&body, DIALECT_ERROR_BYTES_MAX);
+    r->dialect->write_error(&body, words->status, words->text, r->id);
+    struct slice piece = buf_slice(&body);
+    struct kept_head head = {.status = words->status,
+                             .headers = headers,
+                             .header_count = n,
+                             .framing = HTTP1_SIZED,
+                             .length = piece.len};
+    head_begin(x, &head);
+    x->reply.bytes += piece.len;
+    answer_body(x->caller, &piece, 1, true);
+    buf_fini(&body);
+    end(x, words->status == 529 ? ENDING_REFUSED : ENDING_ERROR);
+}
+
+static void pass_error(struct exchange *x, struct last_error *last)
+{
+    struct slice body = buf_slice(&last->body);
+    bool is_head = slice_eq(x->request.message.request.method, SLICE("HEAD"));
+    if (last->head.framing != HTTP1_NO_BODY && !is_head) {
+        last->head.framing = HTTP1_SIZED;
+        last->head.length = body.len;
+    }
+    head_begin(x, &last->head);
+    x->reply.bytes += body.len;
+    answer_body(x->caller, &body, 1, true);
+    end(x, ENDING_ERROR);
+}
+
+static void enter(struct exchange *x)
+{
+    struct last_error *last = &x->last_error;
+    struct own_words words = x->words;
+    if (words.status == 0 && last->head.status == 0) {
+        words.status = err_status(last->err);
+        words.text = arena_printf(&x->request.message.arena, "no provider could be reached: %s",
+                                  err_text(last->err));
+    } else if (words.status == 0 && !last->is_whole) {
+        words.status = last->head.status;
+        words.text = SLICE("the provider's error came in part only, or was too large");
+    }
+    if (words.status != 0)
+        say(x, &words);
+    else
+        pass_error(x, last);
+}
+
+const struct step step_answer = {.enter = enter};

@@ -1,0 +1,117 @@
+/* FINISH: whatever happened, one log line tells it, the metrics count it, and the memory goes. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "proxy/exchange_priv.h"
+
+static const char *ending_word(enum ending ending)
+{
+    switch (ending) {
+    case ENDING_OK:
+        return "ok";
+    case ENDING_GONE:
+        return "client_gone";
+    case ENDING_BROKEN:
+        return "broken";
+    case ENDING_REFUSED:
+        return "refused";
+    case ENDING_ERROR:
+        return "error";
+    }
+    return "?";
+}
+
+static void log_route(const struct route *route, unsigned attempts)
+{
+    if (route->subscription != NULL)
+        log_string("subscription", route->subscription->name);
+    log_number("attempts", attempts);
+    if (route->how.len > 0) {
+        log_text("route", route->how);
+        log_number("slots_used", route->slots_used);
+        log_number("slots", route->slots);
+    }
+}
+
+static void log_usage(const struct usage *u)
+{
+    if (!u->is_known)
+        return;
+    log_number("input", u->input);
+    log_number("output", u->output);
+    log_number("cache_read", u->cache_read);
+    log_number("cache_write", u->cache_write_5m + u->cache_write_1h);
+}
+
+static void log_times(const struct exchange *x, uint64_t now_ns)
+{
+    const struct http_message *m = &x->request.message;
+    if (x->times.admitted_ns > 0)
+        log_micros("admission_ms", x->times.admitted_ns - m->complete_ns);
+    if (x->times.first_byte_ns > 0)
+        log_micros("first_byte_ms", x->times.first_byte_ns - m->complete_ns);
+    log_micros("total_ms", now_ns - m->head_ns);
+}
+
+static void log_finished(const struct exchange *x, uint64_t now_ns)
+{
+    const struct request *r = &x->request;
+    if (!exchange_log(x, LOG_INFO, "exchange finished"))
+        return;
+    log_text("method", r->message.request.method);
+    log_text("path", r->message.request.path);
+    if (r->facts.model_count > 0)
+        log_text("model", r->facts.models[0]);
+    log_number("status", (uint64_t)x->reply.status);
+    log_route(&x->route, r->attempts);
+    log_number("bytes_in", r->body_bytes);
+    log_number("bytes_out", x->reply.bytes);
+    log_usage(&x->reply.usage);
+    log_times(x, now_ns);
+    log_string("end", ending_word(x->ending));
+    log_end();
+}
+
+static void count_finished(const struct exchange *x, uint64_t now_ns)
+{
+    struct metrics *m = x->proxy->metrics;
+    const struct http_message *message = &x->request.message;
+    uint64_t not_ours_ns = message->complete_ns + x->times.waited_ns;
+    int status = x->reply.status;
+    enum counter c = COUNT_REQUESTS_2XX;
+    if (x->ending == ENDING_GONE)
+        c = COUNT_REQUESTS_GONE;
+    else if (status == 429)
+        c = COUNT_REQUESTS_429;
+    else if (status == 529)
+        c = COUNT_REQUESTS_529;
+    else if (status >= 500)
+        c = COUNT_REQUESTS_5XX;
+    else if (status >= 400)
+        c = COUNT_REQUESTS_4XX;
+    else if (status >= 300)
+        c = COUNT_REQUESTS_3XX;
+    metrics_add(m, c, 1);
+    metrics_observe(m, HISTOGRAM_TOTAL, now_ns - message->head_ns);
+    if (x->times.out_ns > not_ours_ns)
+        metrics_observe(m, HISTOGRAM_OVERHEAD, x->times.out_ns - not_ours_ns);
+}
+
+static void enter(struct exchange *x)
+{
+    uint64_t now_ns = clock_ns();
+    assert(x->attempt.admission == NULL && x->attempt.upstream == NULL && x->caller == NULL);
+    assert(!x->attempt.lease.is_held && !doubt_holds(&x->doubt));
+    log_finished(x, now_ns);
+    count_finished(x, now_ns);
+    buf_fini(&x->last_error.body);
+    list_remove(&x->link);
+    x->proxy->exchange_count--;
+    metrics_move(x->proxy->metrics, GAUGE_EXCHANGES_ACTIVE, -1);
+    config_release(x->config);
+    http_message_fini(&x->request.message);
+    free(x);
+}
+
+const struct step step_finish = {.enter = enter};
