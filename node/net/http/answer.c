@@ -8,8 +8,6 @@
 #include "dialect/anthropic.h"
 #include "net/http/server_priv.h"
 
-enum { ERROR_BODY_MAX = 4096 };
-
 static const struct {
     int status;
     const char *reason;
@@ -321,7 +319,7 @@ void answer_error(struct connection *c, int status, struct slice message,
     static const struct http1_header json = {{"content-type", 12}, {"application/json", 16}};
     struct answer answer = {.status = status, .headers = &json, .header_count = 1};
     struct buf body;
-    buf_init(&body, ERROR_BODY_MAX);
+    buf_init(&body, ANTHROPIC_ERROR_BYTES_MAX);
     anthropic_error_json(&body, status, message, request_id);
     answer_whole(c, &answer, buf_slice(&body));
     buf_fini(&body);
