@@ -16,12 +16,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "run/host.h"
 #include "loop/loop.h"
 #include "net/http/server.h"
-#include "run/private_redis.h"
+#include "run/host.h"
 #include "run/node_priv.h"
 #include "run/preflight.h"
+#include "run/private_redis.h"
 
 enum {
     SWEEP_MS = 1000,
@@ -52,7 +52,8 @@ struct node {
     struct loop_timer *sweep_timer, *drain_timer;
     struct event *signals[3];
     struct loop_hook log_hook;
-    bool is_declared; /* Redis knows the subscriptions of n->config */
+    uint64_t log_lines_lost; /* so many are in the metrics */
+    bool is_declared;        /* Redis knows the subscriptions of n->config */
     bool was_id_conflict_logged;
     bool was_digest_difference_logged;
 };
@@ -203,9 +204,18 @@ static void look_at_file(struct node *n)
         reload(n, "the file changed", error, sizeof(error));
 }
 
+static void count_lost_lines(struct node *n)
+{
+    uint64_t lost = log_lines_lost();
+    metrics_add(&n->shared.metrics[n->shared.worker_count], COUNT_LOG_LINES_LOST,
+                lost - n->log_lines_lost);
+    n->log_lines_lost = lost;
+}
+
 static void on_second(void *arg)
 {
     struct node *n = arg;
+    count_lost_lines(n);
     uint64_t active =
         (uint64_t)metrics_gauge(n->shared.metrics, n->shared.worker_count, GAUGE_EXCHANGES_ACTIVE);
     look_at_file(n);
@@ -412,7 +422,7 @@ static void run(struct node *n, const int *listeners)
     s->metrics = mem_new((s->worker_count + 1) * sizeof(s->metrics[0]));
     s->connections_max = host_connections(s->worker_count);
     deadline_init(&n->phase_deadline, on_phase_over, n);
-    log_gather(); /* a reader of the log that stands still must not stop the heartbeat */
+    log_gather();
     loop_hook_add(n->loop, &n->log_hook, on_turn_end, n);
     start_state(n);
     for (unsigned i = 0; i < s->worker_count; i++)
@@ -466,9 +476,15 @@ int node_serve(const char *config_path)
     }
     remember_file(&n);
     log_setup(n.config->log_level, n.config->log_format);
+    if (!log_start()) {
+        log_message(LOG_ERROR, "the log's thread could not be started");
+        config_release(n.config);
+        return EXIT_FAILURE;
+    }
     n.loop = loop_new();
     int status = serve(&n);
     loop_free(n.loop);
     config_release(n.config);
+    log_stop();
     return status;
 }

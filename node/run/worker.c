@@ -10,8 +10,8 @@
 #include "net/http/server.h"
 #include "net/http/upstream.h"
 #include "net/resolve.h"
-#include "run/node_priv.h"
 #include "proxy/proxy.h"
+#include "run/node_priv.h"
 
 enum {
     READY_WAIT_MS = 3000, /* for Redis, before serving without it */
@@ -332,6 +332,7 @@ struct worker *worker_start(struct node_shared *shared, unsigned number, int lis
     w->loop = loop_new();
     if (pthread_create(&w->thread, NULL, run, w) != 0) {
         log_message(LOG_ERROR, "a worker thread could not be started");
+        log_stop(); /* or it would not be heard */
         abort();
     }
     return w;
