@@ -246,7 +246,7 @@ static bool finish_line(void)
         put(SLICE("}"));
     put(SLICE("\n"));
     if (self.is_overflowing)
-        self.lines.end = self.lines.start + self.line_start;
+        buf_truncate(&self.lines, self.line_start);
     else
         self.line_count++;
     return !self.is_overflowing;
