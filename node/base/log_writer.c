@@ -212,7 +212,9 @@ void log_writer_stop(uint64_t at_most_ms)
     if (await_end(at_most_ms)) {
         pthread_join(writer.thread, NULL);
         pthread_cond_destroy(&writer.ended);
+        pthread_mutex_lock(&writer.lock);
         writer.is_running = false;
+        pthread_mutex_unlock(&writer.lock);
     } else {
         pthread_detach(writer.thread); /* lines still go to it, and nobody waits for them */
     }
