@@ -6,6 +6,7 @@
 #include "admin/admin_priv.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "dialect/anthropic.h"
 
 static void service(struct admin *a, struct connection *call)
 {
@@ -56,7 +57,7 @@ void admin_reload_done(struct admin_reload *r, size_t subscriptions, const char 
     if (call == NULL)
         return;
     if (error != NULL)
-        answer_error(call, 500, slice_of(error), SLICE_NONE);
+        answer_error(call, anthropic_error_json, 500, slice_of(error), SLICE_NONE);
     else
         admin_answer_json(call, 200,
                           json_pack("{s:s, s:I}", "status", "reloaded", "subscriptions",
@@ -89,8 +90,8 @@ static void refuse_method(struct connection *call, const struct endpoint *e)
                                      {SLICE("content-type"), SLICE("application/json")}};
     struct answer answer = {.status = 405, .headers = headers, .header_count = 2};
     answer_whole(call, &answer,
-                     SLICE("{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\","
-                           "\"message\":\"this path has another method, see allow\"}}"));
+                 SLICE("{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\","
+                       "\"message\":\"this path has another method, see allow\"}}"));
 }
 
 void admin_handle(struct admin *a, struct connection *call, const struct http_message *m)
@@ -100,22 +101,21 @@ void admin_handle(struct admin *a, struct connection *call, const struct http_me
         const struct endpoint *e = &endpoints[i];
         if (!slice_eq(r->path, slice_of(e->path)))
             continue;
-        bool is_local = access_is_local(a->networks, m->peer_address, r);
-        if (!e->is_open && !access_to_admin(a->config, is_local, r))
-            answer_error(call, 401,
-                                   SLICE("not for this caller: send the admin token, or ask from a "
-                                         "trusted network"),
-                                   SLICE_NONE);
+        if (!e->is_open && !access_to_admin(a->config, m->is_local, r))
+            answer_error(call, anthropic_error_json, 401,
+                         SLICE("not for this caller: send the admin token, or ask from a "
+                               "trusted network"),
+                         SLICE_NONE);
         else if (!is_method(e, r->method))
             refuse_method(call, e);
         else
             e->handle(a, call);
         return;
     }
-    answer_error(call, 404,
-                           SLICE("there is nothing at this path; requests to providers "
-                                 "begin with /v1/, and / lists the rest"),
-                           SLICE_NONE);
+    answer_error(call, anthropic_error_json, 404,
+                 SLICE("there is nothing at this path; requests to providers "
+                       "begin with /v1/, and / lists the rest"),
+                 SLICE_NONE);
 }
 
 static void on_drained(void *arg)
@@ -168,7 +168,7 @@ void admin_answer_down(struct connection *call, struct state *state)
         why.len = sizeof(text) - used - 1;
     if (why.len > 0)
         memcpy(text + used, why.at, why.len);
-    answer_error(call, 503, slice_of(text), SLICE_NONE);
+    answer_error(call, anthropic_error_json, 503, slice_of(text), SLICE_NONE);
 }
 
 struct admin *admin_new(const struct admin_options *options)
@@ -182,17 +182,12 @@ void admin_free(struct admin *a)
 {
     if (a == NULL)
         return;
-    networks_free(a->networks);
     config_release(a->config);
     free(a);
 }
 
 void admin_use_config(struct admin *a, struct config *config)
 {
-    const char *bad;
-    struct networks *networks = networks_new(config->server.trusted_networks, &bad);
-    networks_free(a->networks);
     config_release(a->config);
-    a->networks = networks;
     a->config = config_hold(config);
 }

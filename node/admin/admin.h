@@ -5,9 +5,10 @@
 #include <stdbool.h>
 
 #include "auth/access.h"
-#include "config/config.h"
 #include "base/metrics.h"
-#include "net/http/server.h"
+#include "config/config.h"
+#include "net/http/answer.h"
+#include "state/snapshot.h"
 #include "state/state.h"
 
 struct loop;

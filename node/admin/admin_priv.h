@@ -8,7 +8,6 @@
 struct admin {
     struct admin_options options;
     struct config *config;
-    struct networks *networks;
 };
 
 /* An answer that waits for something; the caller may leave meanwhile. */

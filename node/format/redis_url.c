@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "net/redis/link.h"
-
 static const struct {
     struct slice scheme;
     const char *why_not; /* NULL: spoken here */

@@ -42,3 +42,8 @@ void redis_url_fini(struct redis_url *url);
 /* "host:port" or the socket's path: fit for logs. */
 enum { REDIS_PLACE_MAX = REDIS_HOST_MAX + 16 };
 void redis_url_place(const struct redis_url *url, char *out); /* out[REDIS_PLACE_MAX] */
+
+/* Check a redis.url: redis://[[user]:password@]host[:port][/db], rediss://..., unix:///path[?db=N].
+ * False: *why says what is wrong or not supported, as redis+sentinel, redis+cluster (a static
+ * string). */
+MUST_USE bool redis_url_check(struct slice url, const char **why);

@@ -38,6 +38,7 @@
 #include "base/buf.h"
 #include "dialect/watch.h"
 #include "loop/loop.h"
+#include "net/http/answer.h"
 #include "proxy/proxy.h"
 #include "proxy/verdict.h"
 
@@ -90,15 +91,13 @@ struct kept_answer {
 struct exchange {
     struct list link; /* proxy->exchanges */
     struct proxy *proxy;
-    struct config *config;        /* a reference */
-    struct connection *call;       /* NULL: the caller has gone */
-    struct http_message *message; /* valid as long as call */
-    struct arena arena;
+    struct config *config;   /* a reference */
+    struct connection *call; /* NULL: the caller has gone */
+    struct http_message message;
     enum step step;
 
     /* the request */
-    struct http1_request request; /* slices in arena */
-    struct slice body;            /* borrowed from the call until all of it has gone up */
+    struct slice body; /* of the message, until all of it has gone up */
     size_t body_bytes;
     struct slice id;
     struct slice client;

@@ -26,19 +26,20 @@ void exchange_keep_answer(struct exchange *x, const struct http1_response *r,
 {
     *kept = (struct kept_answer){
         .status = r->status,
-        .reason = arena_copy(&x->arena, r->reason),
+        .reason = arena_copy(&x->message.arena, r->reason),
         .framing = r->framing,
         .length = r->length,
         .is_sse =
             slice_starts_nocase(header_value(r, SLICE("content-type")), SLICE("text/event-stream")),
         .is_coded = header_value(r, SLICE("content-encoding")).len > 0,
     };
-    kept->headers =
-        forward_response_headers(r, x->config->server.pass_limits, &x->arena, &kept->header_count);
+    kept->headers = forward_response_headers(r, x->config->server.pass_limits, &x->message.arena,
+                                             &kept->header_count);
     add_header(kept, SLICE("x-weir-request-id"), x->id);
     if (x->config->server.expose_subscription) {
         add_header(kept, SLICE("x-weir-subscription"), slice_of(x->attempt.subscription->name));
-        add_header(kept, SLICE("x-weir-attempts"), arena_printf(&x->arena, "%u", x->attempts));
+        add_header(kept, SLICE("x-weir-attempts"),
+                   arena_printf(&x->message.arena, "%u", x->attempts));
     }
 }
 
@@ -84,7 +85,7 @@ static void free_body_if_sent(struct exchange *x)
         (x->attempt.upstream != NULL && !upstream_is_sent(x->attempt.upstream)))
         return;
     x->body = SLICE_NONE;
-    connection_drop_body(x->call);
+    http_message_drop_body(&x->message);
 }
 
 static void relay_end(struct exchange *x)

@@ -7,7 +7,7 @@
 #include "auth/access.h"
 #include "config/config.h"
 #include "crypto/tls.h"
-#include "net/redis/link.h"
+#include "format/redis_url.h"
 
 static bool is_from_environment(const char *url)
 {

@@ -1,4 +1,8 @@
 /* A worker: one thread, one loop, one listener, one Redis connection, one upstream pool. */
+#include "run/worker.h"
+
+#include <assert.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,11 +10,13 @@
 #include "admin/admin.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "dialect/anthropic.h"
 #include "loop/loop.h"
 #include "net/http/server.h"
 #include "net/http/upstream.h"
 #include "net/resolve.h"
 #include "proxy/proxy.h"
+#include "run/control.h"
 #include "run/node_priv.h"
 
 enum {
@@ -50,6 +56,16 @@ static bool needs_length(const struct http1_request *r)
             slice_eq(r->method, SLICE("PATCH")));
 }
 
+static struct http_refusal on_head(struct http_message *m, const struct sockaddr *peer, void *arg)
+{
+    struct worker *w = arg;
+    m->is_local = access_is_local(w->proxy.networks, peer, &m->request);
+    if (m->request.framing == HTTP1_NO_BODY && needs_length(&m->request))
+        return (struct http_refusal){
+            411, "a request body needs a Content-Length or chunked transfer coding"};
+    return (struct http_refusal){0};
+}
+
 static void on_request(struct connection *call, struct http_message *message, void *arg)
 {
     struct worker *w = arg;
@@ -58,6 +74,9 @@ static void on_request(struct connection *call, struct http_message *message, vo
     else
         admin_handle(w->admin, call, message);
 }
+
+static_assert((int)ANTHROPIC_ERROR_BYTES_MAX <= (int)HTTP_ERROR_BYTES_MAX,
+              "write_error has no more room");
 
 static struct http_server_options server_options(struct worker *w)
 {
@@ -69,7 +88,8 @@ static struct http_server_options server_options(struct worker *w)
         .connections_max = w->shared->connections_max,
         .client_ms = c->timeouts.client_ms,
         .metrics = w->proxy.metrics,
-        .needs_length = needs_length,
+        .write_error = anthropic_error_json,
+        .on_head = on_head,
         .on_request = on_request,
         .arg = w,
     };
@@ -132,23 +152,20 @@ static void on_turn_end(void *arg)
     log_flush();
 }
 
-/* ---- reload, from an admin request to the control thread and back ---- */
+/* ---- what an operator asks of the node ---- */
+
+static void on_reloaded(struct control_call *call)
+{
+    admin_reload_done(call->arg, call->subscriptions, call->is_done ? NULL : call->error);
+    free(call);
+}
 
 static void on_reload(struct admin_reload *reload, void *arg)
 {
     struct worker *w = arg;
-    struct worker_reload *r = mem_new(sizeof(*r));
-    r->node = w->shared->node;
-    r->worker = w;
-    r->reload = reload;
-    loop_post(w->shared->control, w->shared->on_reload, r);
-}
-
-void worker_reload_answer(void *arg)
-{
-    struct worker_reload *r = arg;
-    admin_reload_done(r->reload, r->subscriptions, r->is_done ? NULL : r->error);
-    free(r);
+    struct control_call *call = mem_new(sizeof(*call));
+    *call = (struct control_call){.run = reload_run, .on_done = on_reloaded, .arg = reload};
+    control_send(call, w->shared->node, w->shared->control, w->loop);
 }
 
 /* ---- orders of the control thread ---- */
@@ -234,11 +251,6 @@ void worker_break(struct worker *w)
 unsigned worker_open(const struct worker *w)
 {
     return atomic_load(&w->open);
-}
-
-struct loop *worker_loop(struct worker *w)
-{
-    return w->loop;
 }
 
 static void stop(void *arg)

@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "base/number.h"
-#include "dialect/anthropic.h"
 #include "net/http/server_priv.h"
 
 static const struct {
@@ -104,7 +103,8 @@ static void on_wire_drained(void *arg)
         connection_answer_taken(c);
 }
 
-const struct wire_events connection_wire_events = {on_wire_readable, on_wire_drained, on_wire_closed};
+const struct wire_events connection_wire_events = {on_wire_readable, on_wire_drained,
+                                                   on_wire_closed};
 
 void connection_end(struct connection *c)
 {
@@ -121,7 +121,7 @@ void connection_end(struct connection *c)
     }
     wire_close(&c->wire);
     buf_fini(&c->in);
-    connection_drop_message(c);
+    http_message_fini(&c->message);
     list_remove(&c->link);
     s->connection_count--;
     server_accept_again(s);
@@ -155,14 +155,6 @@ void connection_bind(struct connection *c, const struct connection_events *event
 {
     c->events = events;
     c->arg = arg;
-}
-
-void connection_drop_body(struct connection *c)
-{
-    c->server->held_bytes -= c->held_bytes;
-    metrics_move(c->server->options.metrics, GAUGE_BODY_BYTES_HELD, -(int64_t)c->held_bytes);
-    c->held_bytes = 0;
-    buf_fini(&c->message.body);
 }
 
 static void hold_header(struct connection *c, struct slice name, struct slice value)
@@ -264,7 +256,7 @@ static void finish(struct connection *c)
 {
     c->events = NULL;
     c->state = CONNECTION_FLUSH;
-    connection_drop_message(c);
+    http_message_fini(&c->message);
     wire_write(&c->wire, NULL, 0);
     if (wire_waiting(&c->wire) == 0)
         connection_answer_taken(c);
@@ -313,14 +305,14 @@ void answer_whole(struct connection *c, const struct answer *answer, struct slic
     answer_end(c);
 }
 
-void answer_error(struct connection *c, int status, struct slice message,
-                            struct slice request_id)
+void answer_error(struct connection *c, http_write_error_fn write_error, int status,
+                  struct slice message, struct slice request_id)
 {
     static const struct http1_header json = {{"content-type", 12}, {"application/json", 16}};
     struct answer answer = {.status = status, .headers = &json, .header_count = 1};
     struct buf body;
-    buf_init(&body, ANTHROPIC_ERROR_BYTES_MAX);
-    anthropic_error_json(&body, status, message, request_id);
+    buf_init(&body, HTTP_ERROR_BYTES_MAX);
+    write_error(&body, status, message, request_id);
     answer_whole(c, &answer, buf_slice(&body));
     buf_fini(&body);
 }

@@ -36,10 +36,34 @@ static void set_deadline(struct connection *c, loop_fn on_expired, uint64_t in_m
     deadline_set(c->server->loop, &c->deadline, in_ms);
 }
 
-void connection_drop_message(struct connection *c)
+void http_message_init(struct http_message *m)
 {
-    connection_drop_body(c);
-    arena_fini(&c->message.arena);
+    *m = (struct http_message){0};
+    arena_init(&m->arena);
+    buf_init(&m->body, 0);
+}
+
+void http_message_move(struct http_message *to, struct http_message *from)
+{
+    *to = *from;
+    http_message_init(from);
+}
+
+void http_message_drop_body(struct http_message *m)
+{
+    if (m->held_bytes > 0) {
+        m->server->held_bytes -= m->held_bytes;
+        metrics_move(m->server->options.metrics, GAUGE_BODY_BYTES_HELD, -(int64_t)m->held_bytes);
+    }
+    m->held_bytes = 0;
+    buf_fini(&m->body);
+}
+
+void http_message_fini(struct http_message *m)
+{
+    http_message_drop_body(m);
+    arena_fini(&m->arena);
+    arena_init(&m->arena);
 }
 
 /* The address in text, mapped IPv4 addresses as IPv4. */
@@ -59,7 +83,6 @@ static struct slice peer_text(struct connection *c)
 
 void connection_refuse(struct connection *c, int status, const char *why)
 {
-    struct arena arena;
     metrics_add(c->server->options.metrics, COUNT_MALFORMED, 1);
     if (log_begin(LOG_INFO, "request refused")) {
         log_text("peer", peer_text(c));
@@ -67,17 +90,14 @@ void connection_refuse(struct connection *c, int status, const char *why)
         log_string("reason", why);
         log_end();
     }
-    arena = c->message.arena; /* the head's slices stay valid until the answer is written */
-    arena_init(&c->message.arena);
-    connection_drop_message(c);
+    http_message_drop_body(&c->message); /* the head's slices stay until the answer is written */
     c->state = CONNECTION_BUSY;
     c->keep_alive = false;
     c->minor = 1;
     c->is_head_request = slice_eq(c->message.request.method, SLICE("HEAD"));
     buf_release(&c->in);
     deadline_clear(&c->deadline);
-    answer_error(c, status, slice_of(why), SLICE_NONE);
-    arena_fini(&arena);
+    answer_error(c, c->message.write_error, status, slice_of(why), SLICE_NONE);
 }
 
 static void hand_over(struct connection *c)
@@ -89,7 +109,10 @@ static void hand_over(struct connection *c)
     c->minor = c->message.request.minor;
     c->keep_alive = c->message.request.keep_alive && !s->is_draining;
     c->is_head_request = slice_eq(c->message.request.method, SLICE("HEAD"));
-    s->options.on_request(c, &c->message, s->options.arg);
+    struct http_message message; /* c may have ended, and started anew, when on_request returns */
+    http_message_move(&message, &c->message);
+    s->options.on_request(c, &message, s->options.arg);
+    http_message_fini(&message);
 }
 
 /* Count bytes that a body holds, against the ceiling of one request and of all together. */
@@ -104,7 +127,7 @@ static bool may_hold(struct connection *c, size_t len)
         connection_refuse(c, 503, "too many large requests at once; try again");
         return false;
     }
-    c->held_bytes += len;
+    c->message.held_bytes += len;
     c->pace_bytes += len;
     s->held_bytes += len;
     metrics_add(s->options.metrics, COUNT_BYTES_UP, len);
@@ -118,10 +141,6 @@ static void start_body(struct connection *c, bool has_more_input)
     static const char proceed[] = "HTTP/1.1 100 Continue\r\n\r\n";
     const struct http1_request *r = &c->message.request;
     struct http_server *s = c->server;
-    if (r->framing == HTTP1_NO_BODY && s->options.needs_length(r)) {
-        connection_refuse(c, 411, "a request body needs a Content-Length or chunked transfer coding");
-        return;
-    }
     if (r->framing == HTTP1_SIZED && r->length > s->options.body_bytes_max) {
         connection_refuse(c, 413, "the request body is larger than server.max_body_bytes");
         return;
@@ -159,8 +178,14 @@ static void parse_head(struct connection *c, struct slice head, bool has_more_in
     m->request.headers = arena_new(&m->arena, bytes + 1);
     memcpy(m->request.headers, headers, bytes);
     m->peer = peer_text(c);
-    m->peer_address = &c->peer.any;
-    start_body(c, has_more_input);
+    const struct http_server_options *options = &c->server->options;
+    struct http_refusal refusal = {0};
+    if (options->on_head != NULL)
+        refusal = options->on_head(m, &c->peer.any, options->arg);
+    if (refusal.status != 0)
+        connection_refuse(c, refusal.status, refusal.why);
+    else
+        start_body(c, has_more_input);
 }
 
 /* Bytes of a head that is not complete yet are kept in `in`; a head that arrives whole is parsed
@@ -179,9 +204,9 @@ static void receive_head(struct connection *c, struct slice *bytes)
     case HTTP1_BAD:
         c->message.request.method = SLICE_NONE;
         connection_refuse(c, status,
-                    status == 414   ? "the request line is too long"
-                    : status == 431 ? "the request head is too large"
-                                    : "a bare LF, a bare CR or a NUL in the request head");
+                          status == 414   ? "the request line is too long"
+                          : status == 431 ? "the request head is too large"
+                                          : "a bare LF, a bare CR or a NUL in the request head");
         return;
     case HTTP1_MORE:
         if (!is_kept && !buf_append(&c->in, *bytes))
@@ -239,7 +264,11 @@ static void start_request(struct connection *c)
 {
     c->state = CONNECTION_HEAD;
     c->finder = (struct http1_finder){0};
-    c->message.request = (struct http1_request){0};
+    c->has_asked = true;
+    http_message_fini(&c->message);
+    http_message_init(&c->message);
+    c->message.server = c->server;
+    c->message.write_error = c->server->options.write_error;
     set_deadline(c, on_too_slow, c->server->options.client_ms);
 }
 
@@ -331,7 +360,7 @@ void connection_go_on(void *arg)
     }
     if (c->state != CONNECTION_IDLE)
         return; /* the next request came in the same read */
-    bool is_first = c->message.head_ns == 0;
+    bool is_first = !c->has_asked;
     set_deadline(c, on_idle_too_long, is_first ? c->server->options.client_ms : KEEPALIVE_MS);
     if (buf_len(&c->in) == 0)
         return;

@@ -91,7 +91,7 @@ static void connection_new(struct http_server *s, int fd, const struct sockaddr 
     c->state = CONNECTION_IDLE;
     wire_init(&c->wire, s->loop, fd, ssl, &connection_wire_events, c);
     buf_init(&c->in, HTTP1_HEAD_MAX + PIPELINE_BYTES_MAX + SCRATCH_BYTES);
-    arena_init(&c->message.arena);
+    http_message_init(&c->message);
     memcpy(&c->peer, peer, len < sizeof(c->peer) ? len : sizeof(c->peer));
     list_push(&s->connections, &c->link);
     s->connection_count++;
@@ -206,7 +206,7 @@ void http_server_drain(struct http_server *s)
     stop_listening(s);
     LIST_EACH (link, &s->connections) {
         struct connection *c = LIST_OWNER(link, struct connection, link);
-        if (c->state == CONNECTION_IDLE && c->message.head_ns != 0)
+        if (c->state == CONNECTION_IDLE && c->has_asked)
             connection_end(c); /* has had its answer; a fresh one may just be about to ask */
     }
 }
@@ -218,7 +218,7 @@ unsigned http_server_open(const struct http_server *s)
     LIST_EACH (link, &s->connections) {
         const struct connection *c = LIST_OWNER(link, struct connection, link);
         enum connection_state state = c->state;
-        bool is_fresh = state == CONNECTION_IDLE && c->message.head_ns == 0;
+        bool is_fresh = state == CONNECTION_IDLE && !c->has_asked;
         open += (is_fresh && is_fresh_time) || state == CONNECTION_HEAD ||
                 state == CONNECTION_BODY || state == CONNECTION_BUSY || state == CONNECTION_FLUSH;
     }

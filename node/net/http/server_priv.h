@@ -4,7 +4,7 @@
 #include <netinet/in.h>
 
 #include "loop/loop.h"
-#include "net/http/server.h"
+#include "net/http/answer.h"
 #include "net/wire.h"
 
 enum {
@@ -54,7 +54,6 @@ struct connection {
     struct http1_chunked chunked;
     uint64_t body_left; /* SIZED */
     size_t pace_bytes;  /* body bytes since the deadline was set */
-    size_t held_bytes;  /* counted in server->held_bytes */
     struct http_message message;
 
     /* the answer being given */
@@ -64,6 +63,7 @@ struct connection {
     enum http1_framing framing;
     uint64_t answer_left; /* SIZED */
     unsigned minor;
+    bool has_asked; /* at least the beginning of one request has come */
     bool is_head_request;
     bool keep_alive;
     bool is_broken;
@@ -87,9 +87,9 @@ struct http_server {
 extern const struct wire_events connection_wire_events;
 
 void connection_receive(struct connection *c); /* the socket is readable */
-void connection_go_on(void *call);            /* a loop_task: the next request may be in `in` already */
+void connection_go_on(void *call); /* a loop_task: the next request may be in `in` already */
 void connection_refuse(struct connection *c, int status, const char *why);
-void connection_answer_taken(struct connection *c); /* FLUSH and nothing waits: next request or the end */
+void connection_answer_taken(
+    struct connection *c);                 /* FLUSH and nothing waits: next request or the end */
 void connection_end(struct connection *c); /* DEAD; tells the exchange if there is one */
 void server_accept_again(struct http_server *s); /* it rests, and a connection has ended */
-void connection_drop_message(struct connection *c);

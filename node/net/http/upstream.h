@@ -9,10 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "config/config.h"
 #include "base/err.h"
 #include "base/slice.h"
 #include "format/http1.h"
+#include "format/origin.h"
 
 struct loop;
 struct metrics;

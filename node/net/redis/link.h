@@ -25,11 +25,6 @@ struct redisReply;
 
 enum { REDIS_CALL_TIMEOUT_MS = 2000, REDIS_CONNECT_TIMEOUT_MS = 3000 };
 
-/* Check a redis.url: redis://[[user]:password@]host[:port][/db], rediss://..., unix:///path[?db=N].
- * False: *why says what is wrong or not supported, as redis+sentinel, redis+cluster (a static
- * string). */
-MUST_USE bool redis_url_check(struct slice url, const char **why);
-
 struct redis_events {
     void (*on_up)(void *arg);   /* connected, authenticated, a server to work with */
     void (*on_down)(void *arg); /* lost, or never reached: once per change */

@@ -4,11 +4,11 @@
 
 #include "base/buf.h"
 #include "crypto/tls.h"
+#include "format/redis_url.h"
 #include "loop/loop.h"
+#include "net/redis/judge.h"
 #include "net/redis/link.h"
 #include "net/redis/queue.h"
-#include "net/redis/judge.h"
-#include "format/redis_url.h"
 #include "net/resolve.h"
 #include "net/wire.h"
 

@@ -432,7 +432,7 @@ int main(void)
     /* The document lies beside the tests: <root>/tests/unit/base_config_test.c. */
     char document[4096];
     const char *slash = strrchr(__FILE__, '/');
-    snprintf(document, sizeof(document), "%.*s/../../docs/config.md",
+    snprintf(document, sizeof(document), "%.*s/../../../docs/config.md",
              slash != NULL ? (int)(slash - __FILE__) : 1, slash != NULL ? __FILE__ : ".");
     test_document(document);
     test_defaults();

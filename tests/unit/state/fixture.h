@@ -25,12 +25,15 @@ uint64_t clock_ns(void)
     return real_clock_ns() + skipped_ms * 1000000U;
 }
 
-#include "config/config.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "config/config.h"
 #include "redis_server.h"
 #include "run_until.h"
 #include "state/functions.h"
+#include "state/lease.h"
+#include "state/pool.h"
+#include "state/snapshot.h"
 #include "state/state.h"
 
 #define BASE "weir:{main}"

@@ -1,10 +1,10 @@
-/* http_server_fixture.h - an HTTP server on loopback for the tests of net/server.c. Its
+/* server_fixture.h - an HTTP server on loopback for the tests of net/http/. Its
  * handler answers what asks for /now... at once with what it got, and keeps all else for the test
  * to answer. Callers are peers on the same loop. */
 #pragma once
 #include "base/clock.h"
 #include "base/metrics.h"
-#include "net/http/server.h"
+#include "net/http/answer.h"
 #include "peer.h"
 
 enum { CALLS_MAX = 64, CLIENT_MS = 10000, BODY_MAX = 1 << 20 };
@@ -13,7 +13,7 @@ struct held_call {
     struct connection *call; /* NULL: is no more */
     char target[64];
     char peer[64];
-    struct slice body; /* borrowed from the call */
+    struct http_message message;
     unsigned drained, gone;
 };
 
@@ -37,6 +37,7 @@ static inline void on_call_gone(void *arg)
     struct held_call *held = arg;
     CHECK(held->call != NULL);
     held->gone++;
+    http_message_fini(&held->message);
     held->call = NULL;
 }
 
@@ -68,16 +69,27 @@ static inline void on_request(struct connection *call, struct http_message *m, v
         return;
     }
     struct held_call *held = &calls[call_count++];
-    *held = (struct held_call){.call = call, .body = buf_slice(&m->body)};
-    snprintf(held->target, sizeof(held->target), "%.*s", SLICE_ARG(m->request.target));
-    snprintf(held->peer, sizeof(held->peer), "%.*s", SLICE_ARG(m->peer));
-    CHECK(m->peer_address->sa_family == AF_INET);
+    *held = (struct held_call){.call = call};
+    http_message_move(&held->message, m);
+    snprintf(held->target, sizeof(held->target), "%.*s", SLICE_ARG(held->message.request.target));
+    snprintf(held->peer, sizeof(held->peer), "%.*s", SLICE_ARG(held->message.peer));
     connection_bind(call, &events, held);
 }
 
-static inline bool posts_need_a_length(const struct http1_request *request)
+static inline void write_error(struct buf *out, int status, struct slice message,
+                               struct slice request_id)
 {
-    return slice_eq(request->method, SLICE("POST"));
+    CHECK(buf_printf(out, "{\"status\":%d,\"message\":\"%.*s\",\"id\":\"%.*s\"}", status,
+                     SLICE_ARG(message), SLICE_ARG(request_id)));
+}
+
+static inline struct http_refusal posts_need_a_length(struct http_message *m,
+                                                      const struct sockaddr *peer, void *arg)
+{
+    CHECK(peer->sa_family == AF_INET && arg == &calls && m->head_ns != 0);
+    if (m->request.framing == HTTP1_NO_BODY && slice_eq(m->request.method, SLICE("POST")))
+        return (struct http_refusal){411, "a length is needed"};
+    return (struct http_refusal){0};
 }
 
 static inline void server_open(void)
@@ -92,6 +104,8 @@ static inline void server_open(void)
 
 static inline void server_close(void)
 {
+    for (unsigned i = 0; i < call_count; i++)
+        http_message_fini(&calls[i].message);
     http_server_free(server);
     server = NULL;
     run_turn(loop); /* what was deferred */
@@ -108,7 +122,8 @@ static inline void fixture_open(void)
                                            .connections_max = 100,
                                            .client_ms = CLIENT_MS,
                                            .metrics = &metrics,
-                                           .needs_length = posts_need_a_length,
+                                           .write_error = write_error,
+                                           .on_head = posts_need_a_length,
                                            .on_request = on_request,
                                            .arg = &calls};
 }
@@ -132,6 +147,7 @@ static inline void answer_text(struct held_call *held, const char *text)
 {
     struct answer answer = {.status = 200};
     struct connection *call = held->call;
+    http_message_fini(&held->message);
     held->call = NULL;
     answer_whole(call, &answer, slice_of(text));
 }
@@ -150,6 +166,7 @@ static inline void send_body(struct held_call *held, struct slice piece, bool is
 static inline void end_answer(struct held_call *held)
 {
     struct connection *call = held->call;
+    http_message_fini(&held->message);
     held->call = NULL;
     answer_end(call);
 }
@@ -157,6 +174,7 @@ static inline void end_answer(struct held_call *held)
 static inline void break_answer(struct held_call *held)
 {
     struct connection *call = held->call;
+    http_message_fini(&held->message);
     held->call = NULL;
     answer_break(call);
 }

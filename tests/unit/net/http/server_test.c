@@ -193,9 +193,9 @@ static void test_message(void)
         peer_send(&caller, head);
         peer_send_bytes(&caller, (struct slice){body, BODY_MAX});
         RUN_UNTIL(loop, call_count == 1);
-        CHECK(slice_eq(calls[0].body, (struct slice){body, BODY_MAX}));
+        CHECK(slice_eq(buf_slice(&calls[0].message.body), (struct slice){body, BODY_MAX}));
         CHECK(metrics_gauge(&metrics, 1, GAUGE_BODY_BYTES_HELD) == BODY_MAX);
-        connection_drop_body(calls[0].call);
+        http_message_drop_body(&calls[0].message);
         CHECK(metrics_gauge(&metrics, 1, GAUGE_BODY_BYTES_HELD) == 0);
         answer_text(&calls[0], "taken");
         RUN_UNTIL(loop, peer_has(&caller, "taken"));
