@@ -54,7 +54,7 @@ struct node {
     struct event *signals[3];
     struct loop_hook log_hook;
     uint64_t log_lines_lost; /* so many are in the metrics */
-    bool is_declared; /* Redis knows the subscriptions of n->config */
+    bool is_declared;        /* Redis knows the subscriptions of n->config */
     bool was_id_conflict_logged;
     bool was_digest_difference_logged;
 };
