@@ -31,6 +31,7 @@ MUST_USE bool buf_append(struct buf *b,
                          struct slice bytes); /* false: above the ceiling, unchanged */
 MUST_USE bool buf_printf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 
-void buf_consume(struct buf *b, size_t len); /* drop from the front; len <= buf_len() */
-void buf_clear(struct buf *b);               /* empty, memory kept */
-void buf_release(struct buf *b);             /* empty, memory given back */
+void buf_consume(struct buf *b, size_t len);  /* drop from the front; len <= buf_len() */
+void buf_truncate(struct buf *b, size_t len); /* keep that much; len <= buf_len() */
+void buf_clear(struct buf *b);                /* empty, memory kept */
+void buf_release(struct buf *b);              /* empty, memory given back */

@@ -53,7 +53,8 @@ struct node {
     struct loop_timer *pulse_timer, *drain_timer;
     struct event *signals[3];
     struct loop_hook log_hook;
-    bool is_declared; /* Redis knows the subscriptions of n->config */
+    uint64_t log_lines_lost; /* so many are in the metrics */
+    bool is_declared;        /* Redis knows the subscriptions of n->config */
     bool was_id_conflict_logged;
     bool was_digest_difference_logged;
 };
