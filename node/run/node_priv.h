@@ -59,7 +59,7 @@ struct node {
     bool was_digest_difference_logged;
 };
 
-/* node.c: the only writer of n->phase. at_most_ms: when leave_phase_over() shall be called; 0: never */
+/* node.c: the only writer of node->phase. at_most_ms: until leave_phase_over(); 0: for ever */
 void node_go(struct node *node, enum phase phase, uint64_t at_most_ms);
 
 /* pulse.c */
