@@ -3,8 +3,9 @@
 # own, which the caller shows as a block when it has ended. Sourced after common.sh, never run.
 #
 #   job NAME WIDTH NEEDS SECONDS COMMAND...   plans one
-#       WIDTH    the slots it takes: 1; $cores for what spreads itself over all of them; "alone" for
-#                what must have the machine for itself: those run at the end, one after the other
+#       WIDTH    narrow: one process at work; wide: keeps all cores busy by itself; alone: must have
+#                the machine for itself. One wide job runs at a time, and beside it as many narrow
+#                ones as there are cores; those alone run at the end, one after the other
 #       NEEDS    names of planned jobs that must have ended well before; or ''
 #       SECONDS  its limit; then it ends with all that it started in its process group
 #   run_jobs     runs what was planned, in that order as far as needs allow. Told to stop (INT, TERM),
@@ -15,7 +16,6 @@
 
 # shellcheck disable=SC2034 # for those who source this
 cores=$(nproc)
-slots=$((cores + 1)) # tests wait more than they compute
 
 # Only noted, so that no job can slip through between its start and our knowing its pid.
 is_told_to_stop=''
@@ -33,14 +33,19 @@ job() {
 
 # has_room NAME: whether it may run beside what runs now
 has_room() {
-    local other used=0
-    [ ${#running[@]} -gt 0 ] || return 0
-    [ "${job_width[$1]}" != alone ] || return 1
+    local other wide=0 narrow=0
     for other in "${running[@]}"; do
-        [ "${job_width[$other]}" != alone ] || return 1
-        used=$((used + job_width[$other]))
+        case ${job_width[$other]} in
+        alone) return 1 ;;
+        wide) wide=1 ;;
+        *) narrow=$((narrow + 1)) ;;
+        esac
     done
-    [ $((used + job_width[$1])) -le $slots ]
+    case ${job_width[$1]} in
+    alone) [ ${#running[@]} = 0 ] ;;
+    wide) [ $wide = 0 ] ;;
+    *) [ $narrow -lt $((wide == 1 ? cores : cores + 1)) ] ;;
+    esac
 }
 
 # needs_of NAME: met, waiting or unmet
@@ -56,8 +61,8 @@ needs_of() {
     echo "$answer"
 }
 
-# The planned job that is to start next goes to $next; '' if there is none for now. Whoever is first
-# in line keeps his place: a wide one is not overtaken by narrow ones for ever.
+# The planned job that is to start next goes to $next; '' if there is none for now. What wants the
+# machine for itself comes when nothing else is left.
 choose_next() {
     local name turn
     next=''
@@ -67,12 +72,10 @@ choose_next() {
             [ $turn = alone ] || [ "${job_width[$name]}" != alone ] || continue
             case $(needs_of "$name") in
             unmet) job_over "$name" unmet ;;
-            met)
-                if has_room "$name"; then next=$name; fi
-                return ;;
+            met) if has_room "$name"; then next=$name; return; fi ;;
             esac
         done
-        [ ${#running[@]} = 0 ] || return # nothing ready: what runs will make it so
+        [ ${#running[@]} = 0 ] || return
     done
 }
 
@@ -119,19 +122,24 @@ tell_running() {
     printf '%s\n' "${dim}.. still:$words; $waiting to come${plain}"
 }
 
+wait_for_an_end() {
+    local told=$SECONDS
+    until collect_ended || [ -n "$is_told_to_stop" ]; do
+        [ $((SECONDS - told)) -lt 30 ] || { tell_running; told=$SECONDS; }
+        sleep 0.1
+    done
+}
+
 run_jobs() {
-    local next told=$SECONDS
+    local next
     while [ -z "$is_told_to_stop" ]; do
         choose_next
         if [ -n "$next" ]; then
             start_job "$next"
         elif [ ${#running[@]} = 0 ]; then
             return
-        elif collect_ended; then
-            told=$SECONDS
         else
-            [ $((SECONDS - told)) -lt 30 ] || { tell_running; told=$SECONDS; }
-            sleep 0.1
+            wait_for_an_end
         fi
     done
     stop_jobs
