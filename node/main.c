@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/suggest.h"
-#include "cli.h"
-#include "node.h"
+#include "cli/cli.h"
+#include "run/node.h"
 
 static int serve(const struct cli_options *options)
 {

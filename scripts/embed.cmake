@@ -7,7 +7,7 @@
 # weir, loaded with REPLACE), each with its length; both are also terminated.
 # Lua: folder/functions.lua, folder/status.lua, folder/version.
 #
-# Each file becomes the body of a function whose result bears the file's name (lua/pool.lua says
+# Each file becomes the body of a function whose result bears the file's name (lua/lib/pool.lua says
 # why). The version is the first 8 hex digits of the SHA-1 of what was joined. FILES is what the
 # build thinks there is: a file that is in no library, or in a library but not there, is an error.
 cmake_minimum_required(VERSION 3.22)
@@ -17,7 +17,7 @@ set(STATUS pool subscription book snapshot status)
 
 get_filename_component(LUA_DIR "${CMAKE_CURRENT_LIST_DIR}/../lua" ABSOLUTE)
 if(NOT FILES)
-  file(GLOB FILES "${LUA_DIR}/*.lua")
+  file(GLOB FILES "${LUA_DIR}/*.lua" "${LUA_DIR}/lib/*.lua" "${LUA_DIR}/verb/*.lua")
 endif()
 foreach(path IN LISTS FILES)
   get_filename_component(stem "${path}" NAME_WE)

@@ -6,8 +6,9 @@
 #include "admin/admin_priv.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "dialect/anthropic.h"
 
-static void service(struct admin *a, struct http_call *call)
+static void service(struct admin *a, struct connection *call)
 {
     (void)a;
     admin_answer_json(call, 200,
@@ -17,7 +18,7 @@ static void service(struct admin *a, struct http_call *call)
                                 "/admin/reload", "proxy", "/v1/*"));
 }
 
-static void health(struct admin *a, struct http_call *call)
+static void health(struct admin *a, struct connection *call)
 {
     char time[CLOCK_TEXT_MAX];
     clock_text(clock_wall_ms(), time);
@@ -27,7 +28,7 @@ static void health(struct admin *a, struct http_call *call)
                                 a->options.node->id, "version", WEIR_VERSION));
 }
 
-static void ready(struct admin *a, struct http_call *call)
+static void ready(struct admin *a, struct connection *call)
 {
     const char *word = "ready";
     if (a->options.is_draining(a->options.arg))
@@ -42,7 +43,7 @@ struct admin_reload {
     struct admin_wait wait;
 };
 
-static void reload(struct admin *a, struct http_call *call)
+static void reload(struct admin *a, struct connection *call)
 {
     struct admin_reload *r = mem_new(sizeof(*r));
     admin_wait_init(&r->wait, a, call);
@@ -51,12 +52,12 @@ static void reload(struct admin *a, struct http_call *call)
 
 void admin_reload_done(struct admin_reload *r, size_t subscriptions, const char *error)
 {
-    struct http_call *call = r->wait.call;
+    struct connection *call = r->wait.call;
     free(r);
     if (call == NULL)
         return;
     if (error != NULL)
-        http_call_answer_error(call, 500, slice_of(error), SLICE_NONE);
+        answer_error(call, anthropic_error_json, 500, slice_of(error), SLICE_NONE);
     else
         admin_answer_json(call, 200,
                           json_pack("{s:s, s:I}", "status", "reloaded", "subscriptions",
@@ -67,7 +68,7 @@ static const struct endpoint {
     const char *method; /* GET answers HEAD too */
     const char *path;
     bool is_open; /* to everyone */
-    void (*handle)(struct admin *admin, struct http_call *call);
+    void (*handle)(struct admin *admin, struct connection *call);
 } endpoints[] = {
     {"GET", "/", true, service},
     {"GET", "/health", true, health},
@@ -83,39 +84,38 @@ static bool is_method(const struct endpoint *e, struct slice method)
            (strcmp(e->method, "GET") == 0 && slice_eq(method, SLICE("HEAD")));
 }
 
-static void refuse_method(struct http_call *call, const struct endpoint *e)
+static void refuse_method(struct connection *call, const struct endpoint *e)
 {
     struct http1_header headers[] = {{SLICE("allow"), slice_of(e->method)},
                                      {SLICE("content-type"), SLICE("application/json")}};
-    struct http_answer answer = {.status = 405, .headers = headers, .header_count = 2};
-    http_call_answer(call, &answer,
-                     SLICE("{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\","
-                           "\"message\":\"this path has another method, see allow\"}}"));
+    struct answer answer = {.status = 405, .headers = headers, .header_count = 2};
+    answer_whole(call, &answer,
+                 SLICE("{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\","
+                       "\"message\":\"this path has another method, see allow\"}}"));
 }
 
-void admin_handle(struct admin *a, struct http_call *call, const struct http_message *m)
+void admin_handle(struct admin *a, struct connection *call, const struct http_message *m)
 {
     const struct http1_request *r = &m->request;
     for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++) {
         const struct endpoint *e = &endpoints[i];
         if (!slice_eq(r->path, slice_of(e->path)))
             continue;
-        bool is_local = access_is_local(a->networks, m->peer_address, r);
-        if (!e->is_open && !access_to_admin(a->config, is_local, r))
-            http_call_answer_error(call, 401,
-                                   SLICE("not for this caller: send the admin token, or ask from a "
-                                         "trusted network"),
-                                   SLICE_NONE);
+        if (!e->is_open && !access_to_admin(a->config, m->is_local, r))
+            answer_error(call, anthropic_error_json, 401,
+                         SLICE("not for this caller: send the admin token, or ask from a "
+                               "trusted network"),
+                         SLICE_NONE);
         else if (!is_method(e, r->method))
             refuse_method(call, e);
         else
             e->handle(a, call);
         return;
     }
-    http_call_answer_error(call, 404,
-                           SLICE("there is nothing at this path; requests to providers "
-                                 "begin with /v1/, and / lists the rest"),
-                           SLICE_NONE);
+    answer_error(call, anthropic_error_json, 404,
+                 SLICE("there is nothing at this path; requests to providers "
+                       "begin with /v1/, and / lists the rest"),
+                 SLICE_NONE);
 }
 
 static void on_drained(void *arg)
@@ -129,29 +129,29 @@ static void on_gone(void *arg)
     wait->call = NULL;
 }
 
-static const struct http_call_events wait_events = {on_drained, on_gone};
+static const struct connection_events wait_events = {on_drained, on_gone};
 
-void admin_wait_init(struct admin_wait *wait, struct admin *admin, struct http_call *call)
+void admin_wait_init(struct admin_wait *wait, struct admin *admin, struct connection *call)
 {
     wait->admin = admin;
     wait->call = call;
-    http_call_bind(call, &wait_events, wait);
+    connection_bind(call, &wait_events, wait);
 }
 
-static void answer(struct http_call *call, int status, const char *content_type, struct slice text)
+static void answer(struct connection *call, int status, const char *content_type, struct slice text)
 {
     struct http1_header headers[] = {{SLICE("content-type"), slice_of(content_type)},
                                      {SLICE("cache-control"), SLICE("no-store")}};
-    struct http_answer a = {.status = status, .headers = headers, .header_count = 2};
-    http_call_answer(call, &a, text);
+    struct answer a = {.status = status, .headers = headers, .header_count = 2};
+    answer_whole(call, &a, text);
 }
 
-void admin_answer_text(struct http_call *call, const char *content_type, struct slice text)
+void admin_answer_text(struct connection *call, const char *content_type, struct slice text)
 {
     answer(call, 200, content_type, text);
 }
 
-void admin_answer_json(struct http_call *call, int status, json_t *json)
+void admin_answer_json(struct connection *call, int status, json_t *json)
 {
     char *text = json_dumps(json, JSON_COMPACT);
     json_decref(json);
@@ -159,7 +159,7 @@ void admin_answer_json(struct http_call *call, int status, json_t *json)
     free(text);
 }
 
-void admin_answer_down(struct http_call *call, struct state *state)
+void admin_answer_down(struct connection *call, struct state *state)
 {
     char text[512] = "the node cannot reach its Redis: ";
     struct slice why = state_last_error(state);
@@ -168,7 +168,7 @@ void admin_answer_down(struct http_call *call, struct state *state)
         why.len = sizeof(text) - used - 1;
     if (why.len > 0)
         memcpy(text + used, why.at, why.len);
-    http_call_answer_error(call, 503, slice_of(text), SLICE_NONE);
+    answer_error(call, anthropic_error_json, 503, slice_of(text), SLICE_NONE);
 }
 
 struct admin *admin_new(const struct admin_options *options)
@@ -182,17 +182,12 @@ void admin_free(struct admin *a)
 {
     if (a == NULL)
         return;
-    networks_free(a->networks);
     config_release(a->config);
     free(a);
 }
 
 void admin_use_config(struct admin *a, struct config *config)
 {
-    const char *bad;
-    struct networks *networks = networks_new(config->server.trusted_networks, &bad);
-    networks_free(a->networks);
     config_release(a->config);
-    a->networks = networks;
     a->config = config_hold(config);
 }

@@ -5,9 +5,10 @@
 #include <stdbool.h>
 
 #include "auth/access.h"
-#include "base/config.h"
 #include "base/metrics.h"
-#include "net/http_server.h"
+#include "config/config.h"
+#include "net/http/answer.h"
+#include "state/snapshot.h"
 #include "state/state.h"
 
 struct loop;
@@ -30,7 +31,7 @@ struct admin *admin_new(const struct admin_options *options); /* yours */
 void admin_free(struct admin *admin);
 void admin_use_config(struct admin *admin, struct config *config); /* a reference of its own */
 
-void admin_handle(struct admin *admin, struct http_call *call, const struct http_message *message);
+void admin_handle(struct admin *admin, struct connection *call, const struct http_message *message);
 
 /* On the admin's loop, once per on_reload. error NULL: done, with so many subscriptions. Frees
  * reload. */

@@ -8,20 +8,19 @@
 struct admin {
     struct admin_options options;
     struct config *config;
-    struct networks *networks;
 };
 
 /* An answer that waits for something; the caller may leave meanwhile. */
 struct admin_wait {
     struct admin *admin;
-    struct http_call *call; /* NULL: the caller has gone */
+    struct connection *call; /* NULL: the caller has gone */
 };
-void admin_wait_init(struct admin_wait *wait, struct admin *admin, struct http_call *call);
+void admin_wait_init(struct admin_wait *wait, struct admin *admin, struct connection *call);
 
-void admin_answer_json(struct http_call *call, int status, json_t *json); /* takes json */
-void admin_answer_text(struct http_call *call, const char *content_type, struct slice text);
-void admin_answer_down(struct http_call *call, struct state *state); /* 503: Redis is away */
+void admin_answer_json(struct connection *call, int status, json_t *json); /* takes json */
+void admin_answer_text(struct connection *call, const char *content_type, struct slice text);
+void admin_answer_down(struct connection *call, struct state *state); /* 503: Redis is away */
 
 /* status.c, metrics_page.c */
-void admin_status(struct admin *admin, struct http_call *call);
-void admin_metrics(struct admin *admin, struct http_call *call);
+void admin_status(struct admin *admin, struct connection *call);
+void admin_metrics(struct admin *admin, struct connection *call);

@@ -92,7 +92,7 @@ static bool render_pool(struct buf *page, const struct pool_snapshot *snapshot)
 static void on_snapshot(enum err err, const struct pool_snapshot *snapshot, void *arg)
 {
     struct admin_wait *wait = arg;
-    struct http_call *call = wait->call;
+    struct connection *call = wait->call;
     struct admin *a = wait->admin;
     struct buf page;
     free(wait);
@@ -111,7 +111,7 @@ static void on_snapshot(enum err err, const struct pool_snapshot *snapshot, void
     buf_fini(&page);
 }
 
-void admin_metrics(struct admin *a, struct http_call *call)
+void admin_metrics(struct admin *a, struct connection *call)
 {
     struct admin_wait *wait = mem_new(sizeof(*wait));
     admin_wait_init(wait, a, call);

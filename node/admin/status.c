@@ -79,7 +79,7 @@ static json_t *status_json(const struct admin *a, const struct pool_snapshot *s)
 static void on_snapshot(enum err err, const struct pool_snapshot *snapshot, void *arg)
 {
     struct admin_wait *wait = arg;
-    struct http_call *call = wait->call;
+    struct connection *call = wait->call;
     struct admin *a = wait->admin;
     free(wait);
     if (call == NULL)
@@ -90,7 +90,7 @@ static void on_snapshot(enum err err, const struct pool_snapshot *snapshot, void
         admin_answer_json(call, 200, status_json(a, snapshot));
 }
 
-void admin_status(struct admin *a, struct http_call *call)
+void admin_status(struct admin *a, struct connection *call)
 {
     struct admin_wait *wait = mem_new(sizeof(*wait));
     admin_wait_init(wait, a, call);

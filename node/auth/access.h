@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 
 #include "base/attr.h"
-#include "base/config.h"
-#include "dialect/http1.h"
+#include "config/config.h"
+#include "format/http1.h"
 
 struct networks; /* parsed server.trusted_networks */
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "base/config.h"
+#include "config/config.h"
 
 static bool is_plain(char c)
 {

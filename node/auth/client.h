@@ -4,7 +4,7 @@
 #pragma once
 #include "base/arena.h"
 #include "base/slice.h"
-#include "dialect/http1.h"
+#include "format/http1.h"
 
 /* A name fit for a key: at most NAME_BYTES_MAX of [A-Za-z0-9._:@-], anything else becomes '_'. From
  * `arena`, or borrowed from `raw` if nothing had to change. */

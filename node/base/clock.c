@@ -1,3 +1,5 @@
+/* CLOCK_BOOTTIME, not CLOCK_MONOTONIC: a lease runs out while a machine is suspended, and the node
+ * that wakes up must see that the time has passed. */
 #include "base/clock.h"
 
 #include <stdio.h>

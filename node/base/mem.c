@@ -1,3 +1,5 @@
+/* The one place that meets an allocation that failed, and it ends the process: nothing above has a
+ * branch for it, so none can be wrong. */
 #include "base/mem.h"
 
 #include <stdio.h>

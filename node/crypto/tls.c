@@ -1,3 +1,6 @@
+/* All that is decided about TLS: versions, protocol, what is verified, and the words for what
+ * failed. OpenSSL keeps errors in a queue of the thread: whoever calls it clears the queue first,
+ * and tls_error_text() empties it. */
 #include "crypto/tls.h"
 
 #include <arpa/inet.h>

@@ -12,9 +12,9 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "dialect/json_scan.h"
-#include "dialect/sse.h"
-#include "dialect/unpack.h"
+#include "format/json_scan.h"
+#include "format/sse.h"
+#include "format/unpack.h"
 
 #define TOKENS_MAX (UINT64_C(1) << 53) /* more is nonsense, and sums must not overflow */
 

@@ -1,3 +1,12 @@
+/* libevent turns; around it each turn does three things of its own, in this order:
+ *   events     callbacks of sockets, timers and posts (on_posted) run
+ *   tasks      what was deferred in this turn, once; what they defer runs in the next
+ *   hooks      those who want to act once per turn, after everything (one write for many commands)
+ *
+ * Deadlines are thousands and nearly all are cleared before they expire, so they stand in a wheel:
+ * a slot a tick, setting and clearing are list operations, and the tick runs only while there are
+ * any. A post is the one thing that another thread may do: a list under a lock, and an eventfd
+ * that wakes. */
 #include "loop/loop.h"
 
 #include <assert.h>

@@ -63,7 +63,7 @@ void proxy_use_config(struct proxy *p, struct config *config)
     p->config = config_hold(config);
 }
 
-void proxy_handle(struct proxy *p, struct http_call *call, struct http_message *message)
+void proxy_handle(struct proxy *p, struct connection *call, struct http_message *message)
 {
     exchange_open(p, call, message);
 }
@@ -75,7 +75,7 @@ static void on_drained(void *arg)
 
 static void on_gone(void *arg);
 
-static const struct http_call_events call_events = {on_drained, on_gone};
+static const struct connection_events call_events = {on_drained, on_gone};
 
 static void on_collect_late(void *arg)
 {
@@ -86,21 +86,18 @@ static void on_collect_late(void *arg)
     exchange_attempt_over(x);
 }
 
-static struct exchange *exchange_new(struct proxy *p, struct http_call *call,
+static struct exchange *exchange_new(struct proxy *p, struct connection *call,
                                      struct http_message *message)
 {
     struct exchange *x = mem_new(sizeof(*x));
     x->proxy = p;
     x->config = config_hold(p->config);
     x->call = call;
-    x->message = message;
-    x->arena = message->arena;
-    arena_init(&message->arena);
-    x->request = message->request;
-    x->body = buf_slice(&message->body);
+    http_message_move(&x->message, message);
+    x->body = buf_slice(&x->message.body);
     x->body_bytes = x->body.len;
-    x->head_ns = message->head_ns;
-    x->complete_ns = message->complete_ns;
+    x->head_ns = x->message.head_ns;
+    x->complete_ns = x->message.complete_ns;
     buf_init(&x->error_body, ERROR_BODY_MAX);
     buf_init(&x->held, HELD_MAX);
     deadline_init(&x->collect_deadline, on_collect_late, x);
@@ -127,29 +124,28 @@ static struct slice make_id(struct proxy *p, struct arena *arena)
     return arena_copy(arena, (struct slice){id, len});
 }
 
-void exchange_open(struct proxy *p, struct http_call *call, struct http_message *message)
+void exchange_open(struct proxy *p, struct connection *call, struct http_message *message)
 {
     struct exchange *x = exchange_new(p, call, message);
     struct request_facts facts = {0};
-    http_call_bind(call, &call_events, x);
-    x->id = make_id(p, &x->arena);
-    x->client = client_name(&x->request, message->peer, &x->arena);
-    if (!access_to_proxy(x->config,
-                         access_is_local(p->networks, message->peer_address, &x->request))) {
+    connection_bind(call, &call_events, x);
+    x->id = make_id(p, &x->message.arena);
+    x->client = client_name(&x->message.request, x->message.peer, &x->message.arena);
+    if (!access_to_proxy(x->config, x->message.is_local)) {
         exchange_go(x, STEP_ANSWER);
         exchange_answer_error(x, 401, 0,
                               "this caller is not local to the node, and callers from elsewhere "
                               "are not admitted (\"auth\" in the node's configuration)");
         return;
     }
-    const char *refusal = forward_refusal(&x->request);
+    const char *refusal = forward_refusal(&x->message.request);
     if (refusal != NULL) {
         exchange_go(x, STEP_ANSWER);
         exchange_answer_error(x, 400, 0, refusal);
         return;
     }
     request_facts_read(x->body, &facts);
-    x->model = arena_copy(&x->arena, slice_of(facts.model));
+    x->model = arena_copy(&x->message.arena, slice_of(facts.model));
     exchange_go(x, STEP_ADMIT);
     exchange_admit(x);
 }
@@ -187,9 +183,9 @@ static void give_back(struct exchange *x, const struct grant *grant)
 
 static void remember_tried(struct exchange *x, struct slice name)
 {
-    x->tried = x->tried.len == 0
-                   ? arena_copy(&x->arena, name)
-                   : arena_printf(&x->arena, "%.*s %.*s", SLICE_ARG(x->tried), SLICE_ARG(name));
+    x->tried = x->tried.len == 0 ? arena_copy(&x->message.arena, name)
+                                 : arena_printf(&x->message.arena, "%.*s %.*s", SLICE_ARG(x->tried),
+                                                SLICE_ARG(name));
 }
 
 static void on_granted(struct exchange *x, const struct grant *grant)
@@ -207,7 +203,7 @@ static void on_granted(struct exchange *x, const struct grant *grant)
         return;
     }
     x->attempts++;
-    x->how = arena_copy(&x->arena, grant->how);
+    x->how = arena_copy(&x->message.arena, grant->how);
     x->slots_used = grant->active;
     x->slots = grant->max;
     log_route(x, grant);
@@ -259,7 +255,6 @@ static void on_gone(void *arg)
 {
     struct exchange *x = arg;
     x->call = NULL;
-    x->message = NULL;
     if (x->step == STEP_ADMIT)
         return; /* on_admitted finishes it */
     upstream_cancel(x->attempt.upstream);
@@ -273,7 +268,7 @@ static void on_gone(void *arg)
 static void break_now(struct exchange *x)
 {
     if (x->step == STEP_ADMIT) {
-        http_call_abandon(x->call);
+        answer_abandon(x->call);
         x->call = NULL;
         return; /* on_admitted finishes it */
     }
@@ -315,8 +310,8 @@ static void log_finished(const struct exchange *x, enum ending ending, uint64_t 
         return;
     log_text("id", x->id);
     log_text("client", x->client);
-    log_text("method", x->request.method);
-    log_text("path", x->request.path);
+    log_text("method", x->message.request.method);
+    log_text("path", x->message.request.path);
     if (x->model.len > 0)
         log_text("model", x->model);
     log_number("status", (uint64_t)x->status);
@@ -383,6 +378,6 @@ void exchange_finish(struct exchange *x, enum ending ending)
     x->proxy->exchange_count--;
     metrics_move(x->proxy->metrics, GAUGE_EXCHANGES_ACTIVE, -1);
     config_release(x->config);
-    arena_fini(&x->arena);
+    http_message_fini(&x->message);
     free(x);
 }

@@ -38,6 +38,7 @@
 #include "base/buf.h"
 #include "dialect/watch.h"
 #include "loop/loop.h"
+#include "net/http/answer.h"
 #include "proxy/proxy.h"
 #include "proxy/verdict.h"
 
@@ -90,15 +91,13 @@ struct kept_answer {
 struct exchange {
     struct list link; /* proxy->exchanges */
     struct proxy *proxy;
-    struct config *config;        /* a reference */
-    struct http_call *call;       /* NULL: the caller has gone */
-    struct http_message *message; /* valid as long as call */
-    struct arena arena;
+    struct config *config;   /* a reference */
+    struct connection *call; /* NULL: the caller has gone */
+    struct http_message message;
     enum step step;
 
     /* the request */
-    struct http1_request request; /* slices in arena */
-    struct slice body;            /* borrowed from the call until all of it has gone up */
+    struct slice body; /* of the message, until all of it has gone up */
     size_t body_bytes;
     struct slice id;
     struct slice client;
@@ -134,7 +133,7 @@ struct exchange {
 };
 
 /* exchange.c */
-void exchange_open(struct proxy *proxy, struct http_call *call, struct http_message *message);
+void exchange_open(struct proxy *proxy, struct connection *call, struct http_message *message);
 void exchange_go(struct exchange *x, enum step step); /* the only writer of x->step */
 void exchange_admit(struct exchange *x);
 void exchange_finish(struct exchange *x, enum ending ending); /* frees x */

@@ -9,9 +9,9 @@ enum { ANSWER_BYTES_MAX = 8192 };
 
 static void end(struct exchange *x, enum ending ending)
 {
-    struct http_call *call = x->call;
+    struct connection *call = x->call;
     x->call = NULL;
-    http_call_end(call);
+    answer_end(call);
     exchange_finish(x, ending);
 }
 
@@ -24,7 +24,7 @@ void exchange_answer_error(struct exchange *x, int status, uint64_t retry_ms, co
     headers[n++] = (struct http1_header){SLICE("x-weir-request-id"), x->id};
     if (retry_ms > 0) {
         struct slice seconds =
-            arena_printf(&x->arena, "%llu", (unsigned long long)((retry_ms + 999) / 1000));
+            arena_printf(&x->message.arena, "%llu", (unsigned long long)((retry_ms + 999) / 1000));
         headers[n++] = (struct http1_header){SLICE("retry-after"), seconds};
     }
     buf_init(&body, ANSWER_BYTES_MAX);
@@ -37,14 +37,14 @@ void exchange_answer_error(struct exchange *x, int status, uint64_t retry_ms, co
     struct slice piece = buf_slice(&body);
     exchange_begin(x, &answer);
     x->bytes_down += piece.len;
-    http_call_body(x->call, &piece, 1, true);
+    answer_body(x->call, &piece, 1, true);
     buf_fini(&body);
     end(x, status == 529 ? ENDING_REFUSED : ENDING_ERROR);
 }
 
 void exchange_answer_refused(struct exchange *x, const struct refusal *refusal)
 {
-    struct slice text = arena_printf(&x->arena,
+    struct slice text = arena_printf(&x->message.arena,
                                      "no subscription can take this request now (%.*s); try again "
                                      "after the time given in retry-after",
                                      SLICE_ARG(refusal->reason));
@@ -55,8 +55,8 @@ void exchange_answer_refused(struct exchange *x, const struct refusal *refusal)
 void exchange_answer_last_error(struct exchange *x)
 {
     if (x->error_answer.status == 0) {
-        struct slice text =
-            arena_printf(&x->arena, "no provider could be reached: %s", err_text(x->last_err));
+        struct slice text = arena_printf(&x->message.arena, "no provider could be reached: %s",
+                                         err_text(x->last_err));
         exchange_answer_error(x, err_status(x->last_err), 0, text.at);
         return;
     }
@@ -67,12 +67,12 @@ void exchange_answer_last_error(struct exchange *x)
     }
     struct kept_answer *kept = &x->error_answer;
     struct slice body = buf_slice(&x->error_body);
-    if (kept->framing != HTTP1_NO_BODY && !slice_eq(x->request.method, SLICE("HEAD"))) {
+    if (kept->framing != HTTP1_NO_BODY && !slice_eq(x->message.request.method, SLICE("HEAD"))) {
         kept->framing = HTTP1_SIZED;
         kept->length = body.len;
     }
     exchange_begin(x, kept);
     x->bytes_down += body.len;
-    http_call_body(x->call, &body, 1, true);
+    answer_body(x->call, &body, 1, true);
     end(x, ENDING_ERROR);
 }

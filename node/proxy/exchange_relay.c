@@ -26,25 +26,26 @@ void exchange_keep_answer(struct exchange *x, const struct http1_response *r,
 {
     *kept = (struct kept_answer){
         .status = r->status,
-        .reason = arena_copy(&x->arena, r->reason),
+        .reason = arena_copy(&x->message.arena, r->reason),
         .framing = r->framing,
         .length = r->length,
         .is_sse =
             slice_starts_nocase(header_value(r, SLICE("content-type")), SLICE("text/event-stream")),
         .is_coded = header_value(r, SLICE("content-encoding")).len > 0,
     };
-    kept->headers =
-        forward_response_headers(r, x->config->server.pass_limits, &x->arena, &kept->header_count);
+    kept->headers = forward_response_headers(r, x->config->server.pass_limits, &x->message.arena,
+                                             &kept->header_count);
     add_header(kept, SLICE("x-weir-request-id"), x->id);
     if (x->config->server.expose_subscription) {
         add_header(kept, SLICE("x-weir-subscription"), slice_of(x->attempt.subscription->name));
-        add_header(kept, SLICE("x-weir-attempts"), arena_printf(&x->arena, "%u", x->attempts));
+        add_header(kept, SLICE("x-weir-attempts"),
+                   arena_printf(&x->message.arena, "%u", x->attempts));
     }
 }
 
 void exchange_begin(struct exchange *x, const struct kept_answer *kept)
 {
-    struct http_answer answer = {
+    struct answer answer = {
         .status = kept->status,
         .reason = kept->reason,
         .headers = kept->headers,
@@ -55,7 +56,7 @@ void exchange_begin(struct exchange *x, const struct kept_answer *kept)
     x->has_begun = true;
     x->status = kept->status;
     x->out_ns = clock_ns();
-    http_call_begin(x->call, &answer);
+    answer_begin(x->call, &answer);
 }
 
 /* Usage stands in JSON and SSE answers that we can read. */
@@ -84,16 +85,16 @@ static void free_body_if_sent(struct exchange *x)
         (x->attempt.upstream != NULL && !upstream_is_sent(x->attempt.upstream)))
         return;
     x->body = SLICE_NONE;
-    http_call_drop_body(x->call);
+    http_message_drop_body(&x->message);
 }
 
 static void relay_end(struct exchange *x)
 {
-    struct http_call *call = x->call;
+    struct connection *call = x->call;
     metrics_add(x->proxy->metrics, COUNT_ATTEMPTS_OK, 1);
     exchange_settle(x, OUTCOME_OK);
     x->call = NULL;
-    http_call_end(call);
+    answer_end(call);
     exchange_finish(x, ENDING_OK);
 }
 
@@ -111,18 +112,18 @@ static void say_broken(struct exchange *x, const char *message)
     }
     anthropic_error_event(&event, 502, slice_of(message), x->id);
     struct slice piece = buf_slice(&event);
-    http_call_body(x->call, &piece, 1, false);
+    answer_body(x->call, &piece, 1, false);
     buf_fini(&event);
 }
 
 static void break_off(struct exchange *x, const char *message)
 {
-    struct http_call *call = x->call;
+    struct connection *call = x->call;
     metrics_add(x->proxy->metrics, COUNT_ATTEMPTS_BROKEN, 1);
     say_broken(x, message);
     exchange_settle(x, OUTCOME_ERROR);
     x->call = NULL;
-    http_call_break(call);
+    answer_break(call);
     exchange_finish(x, ENDING_BROKEN);
 }
 
@@ -146,14 +147,14 @@ static void pass_on(struct exchange *x, const struct slice *pieces, unsigned cou
             watch_feed(x->watch, pieces[i]);
     }
     bool is_cut = is_end && looks_cut(x);
-    http_call_body(x->call, pieces, count, is_end && !is_cut);
+    answer_body(x->call, pieces, count, is_end && !is_cut);
     if (is_cut) {
         log_message(LOG_WARN, "%.*s: the provider's stream ended without message_stop",
                     SLICE_ARG(x->id));
         break_off(x, "the provider ended its stream without finishing the message");
     } else if (is_end) {
         relay_end(x);
-    } else if (http_call_waiting(x->call) > RELAY_WAITING_MAX && !x->is_paused) {
+    } else if (answer_waiting(x->call) > RELAY_WAITING_MAX && !x->is_paused) {
         x->is_paused = true;
         upstream_pause(x->attempt.upstream);
     }
@@ -207,7 +208,7 @@ void exchange_relay(struct exchange *x, const struct slice *pieces, unsigned cou
 
 void exchange_relay_drained(struct exchange *x)
 {
-    if (!x->is_paused || x->attempt.upstream == NULL || http_call_waiting(x->call) > 0)
+    if (!x->is_paused || x->attempt.upstream == NULL || answer_waiting(x->call) > 0)
         return;
     x->is_paused = false;
     if (!list_is_linked(&x->renewal.link))

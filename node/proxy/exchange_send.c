@@ -123,10 +123,10 @@ void exchange_send(struct exchange *x)
     struct upstream_request request = {
         .origin = &s->origin,
         .ca_file = s->ca_file,
-        .head = forward_request_head(&x->request, s, x->body.len, &x->arena),
+        .head = forward_request_head(&x->message.request, s, x->body.len, &x->message.arena),
         .body = x->body,
-        .is_safe = is_safe(x->request.method),
-        .to_head = slice_eq(x->request.method, SLICE("HEAD")),
+        .is_safe = is_safe(x->message.request.method),
+        .to_head = slice_eq(x->message.request.method, SLICE("HEAD")),
         .connect_ms = x->config->timeouts.connect_ms,
         .first_byte_ms = x->config->timeouts.first_byte_ms,
         .idle_ms = x->config->timeouts.idle_ms,

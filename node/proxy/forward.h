@@ -4,9 +4,9 @@
  * credentials. */
 #pragma once
 #include "base/arena.h"
-#include "base/config.h"
 #include "base/slice.h"
-#include "dialect/http1.h"
+#include "config/config.h"
+#include "format/http1.h"
 
 /* May this go up at all? NULL, or why not: TRACE, which would show the caller the credential put
  * on; and dot segments, which would lead out of base_url's own path. */

@@ -4,11 +4,12 @@
 #include <stddef.h>
 
 #include "auth/access.h"
-#include "base/config.h"
 #include "base/list.h"
 #include "base/metrics.h"
-#include "net/http_server.h"
-#include "net/http_upstream.h"
+#include "config/config.h"
+#include "net/http/server.h"
+#include "net/http/upstream.h"
+#include "state/lease.h"
 #include "state/state.h"
 
 struct loop;
@@ -33,7 +34,7 @@ void proxy_use_config(struct proxy *proxy,
                       struct config *config); /* takes a reference of its own */
 
 /* A request for a provider; answered now or later. */
-void proxy_handle(struct proxy *proxy, struct http_call *call, struct http_message *message);
+void proxy_handle(struct proxy *proxy, struct connection *call, struct http_message *message);
 
 /* The time to drain is over: cut off what still runs. It is settled, partly booked. */
 void proxy_break_all(struct proxy *proxy);

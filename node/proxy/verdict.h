@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/config.h"
-#include "dialect/http1.h"
+#include "config/config.h"
+#include "format/http1.h"
 
 enum { COOLDOWN_MS_MAX = 8 * 24 * 3600 * 1000 }; /* a weekly window and a bit */
 

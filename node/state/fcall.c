@@ -1,3 +1,10 @@
+/* One call of one function, from its arguments to its answer. The arguments stand in the same
+ * allocation as the call, so it can be sent again as it was.
+ *
+ * A server that does not know the functions (it is new, was emptied, or took over from another)
+ * answers "Function not found". Then the library is loaded once for all who wait, and they are
+ * sent again in their order; a failed load answers all of them. A call that may not be sent at all
+ * is refused from the loop, because no callback fires before its call returns. */
 #include "state/fcall.h"
 
 #include <assert.h>
@@ -8,7 +15,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "net/redis.h"
+#include "net/redis/link.h"
 #include "state/functions.h"
 
 enum {

@@ -1,3 +1,8 @@
+/* Asking for a slot, and giving it back. Between the two the lease stands among those that
+ * renewal.c renews. What was asked is remembered by its time of asking: Redis cannot have given
+ * the slot away before that and a lease time, however late the answer comes. */
+#include "state/lease.h"
+
 #include <assert.h>
 #include <hiredis/hiredis.h>
 #include <inttypes.h>

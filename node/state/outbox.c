@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
-#include "net/redis.h"
+#include "net/redis/link.h"
 #include "state/state_priv.h"
 
 enum {

@@ -1,10 +1,14 @@
+/* Two calls that concern all subscriptions: declare, with everything the config says of them, and
+ * the second's sweep, which is also this node's heartbeat. */
+#include "state/pool.h"
+
 #include <hiredis/hiredis.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
-#include "base/config.h"
 #include "base/mem.h"
 #include "base/number.h"
+#include "config/config.h"
 #include "state/state_priv.h"
 
 /* Whom to tell; lives until the call is answered. */
@@ -59,7 +63,6 @@ static void on_swept(struct fcall *call, enum err err, const struct redisReply *
     struct pool_pulse pulse = {0};
     fcall_free(call);
     if (err == OK) {
-        pulse.nodes_alive = (unsigned)reply_number(reply_at(reply, 0));
         pulse.leases_expired = (unsigned)reply_number(reply_at(reply, 1));
         pulse.is_node_id_taken = reply_number(reply_at(reply, 2)) != 0;
         pulse.do_configs_differ = reply_number(reply_at(reply, 3)) != 0;

@@ -9,6 +9,7 @@
  * `renew`, in which Redis gives back only what is still free; so also after a reconnect, because
  * the connection may have broken only because of the standing still. If no renewal comes through
  * for a whole lease time more, everything held counts as lost. */
+#include <assert.h>
 #include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
-#include "net/redis.h"
+#include "net/redis/link.h"
 #include "state/state_priv.h"
 
 enum { STALE_TICKS_MAX = LEASE_MS / STATE_TICK_MS };
@@ -35,6 +36,26 @@ bool state_lease_is_fresh(const struct state *state)
 
 /* ---- what is held ---- */
 
+#ifdef WEIR_TINY
+static bool count_is_right(const struct leases *leases)
+{
+    size_t count = 0;
+    LIST_EACH (link, &leases->held)
+        count++;
+    return count == leases->held_count;
+}
+#endif
+
+/* Asserted where a lease comes or goes. Counting is for the build that looks for such mistakes. */
+static bool leases_sane(const struct leases *leases)
+{
+#ifdef WEIR_TINY
+    if (!count_is_right(leases))
+        return false;
+#endif
+    return (leases->held_count == 0) == list_is_empty(&leases->held);
+}
+
 /* A lease granted while a round is on its way is not in it; the round then vouches only as far as
  * that grant does. */
 void renewal_hold(struct state *state, struct lease *lease, uint64_t asked_ms)
@@ -47,6 +68,7 @@ void renewal_hold(struct state *state, struct lease *lease, uint64_t asked_ms)
         leases->renewal.covers_ms = asked_ms;
     list_push(&leases->held, &lease->link);
     leases->held_count++;
+    assert(leases_sane(leases));
 }
 
 void renewal_release(struct state *state, struct lease *lease)
@@ -54,6 +76,7 @@ void renewal_release(struct state *state, struct lease *lease)
     if (list_is_linked(&lease->link))
         state->leases.held_count--;
     list_remove(&lease->link);
+    assert(leases_sane(&state->leases));
 }
 
 static void tell_lost(struct list *lost)

@@ -1,3 +1,4 @@
+/* A reply of another shape than expected gives nothing: who reads it decides what that means. */
 #include <hiredis/hiredis.h>
 
 #include "state/state_priv.h"

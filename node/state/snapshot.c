@@ -1,5 +1,7 @@
-/* snapshot.c - the pool's snapshot (lua/snapshot.lua describes the reply) as plain structs. Kinds
- * and keys that are not known here are skipped, so a newer library may answer an older node. */
+/* The reply (lua/verb/snapshot.lua describes it) as plain structs. Kinds and keys that are not
+ * known here are skipped, so a newer library may answer an older node. */
+#include "state/snapshot.h"
+
 #include <hiredis/hiredis.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,10 +48,8 @@ static void read_subscription(const struct redisReply *from, struct pool_subscri
         .max = (uint32_t)number_of(from, "max"),
         .priority = (uint32_t)number_of(from, "priority"),
         .is_enabled = number_of(from, "enabled") != 0,
-        .is_leaving = slice_eq(text_of(from, "state"), SLICE("leaving")),
         .cooldown_ms = number_of(from, "cooldown_remaining_ms"),
         .cooldown_reason = text_of(from, "cooldown_reason"),
-        .last_used_ms = number_of(from, "last_used_ms"),
         .requests = number_of(from, "total_requests"),
         .errors = number_of(from, "total_errors"),
         .input = number_of(from, "total_input"),

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "net/redis.h"
+#include "net/redis/link.h"
 #include "state/state_priv.h"
 
 static void on_up(void *arg)

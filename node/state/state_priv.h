@@ -4,6 +4,7 @@
 #include "base/list.h"
 #include "loop/loop.h"
 #include "state/fcall.h"
+#include "state/lease.h"
 #include "state/state.h"
 
 enum {

@@ -1,7 +1,7 @@
 /* A chunked body: the same at any cut, and written down again in one chunk the same body. */
 #include <string.h>
 
-#include "dialect/http1.h"
+#include "format/http1.h"
 #include "fuzz.h"
 
 struct result {

@@ -1,7 +1,7 @@
 /* A config file: read, or refused with a message of one line. */
 #include <string.h>
 
-#include "base/config.h"
+#include "config/config.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

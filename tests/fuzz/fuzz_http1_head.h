@@ -1,6 +1,6 @@
 /* fuzz_http1_head.h - what the two targets for heads share. */
 #pragma once
-#include "dialect/http1.h"
+#include "format/http1.h"
 #include "fuzz.h"
 
 /* Finds the head's end, once in all of `in` and once while it arrives in pieces: the same. */

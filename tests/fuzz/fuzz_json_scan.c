@@ -1,7 +1,7 @@
 /* JSON: the same at any cut; and where Jansson, which validates, finds a value under a path, so
  * does the scan, and the same one. Left out are duplicate keys, where Jansson keeps one of two
  * objects and the scan reports from both, and NUL bytes, which Jansson overlooks in places. */
-#include "dialect/json_scan.h"
+#include "format/json_scan.h"
 
 #include <jansson.h>
 #include <string.h>

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "dialect/http1.h"
+#include "format/http1.h"
 
 enum { FRAME_MAX = 16 << 20 };
 

@@ -1,0 +1,95 @@
+/* server.h - HTTP/1.1 for callers: reads whole requests, strictly, and lets one answer at a
+ * time flow out on each connection.
+ *
+ * on_head decides, before a byte of body is read, who may go on. A request is handed over when it is
+ * complete, body included: a slow upload holds no slot, and a request can be sent again elsewhere.
+ * From then until its answer has ended (answer_end or answer_break, see answer.h) the connection is
+ * the receiver's; the message is whoever took it. Whatever follows on the connection waits, up to a
+ * ceiling, unread. A caller that leaves is noticed at once in every phase.
+ *
+ * What is malformed, ambiguous, too large or too slow is answered here (400, 408, 411, 413, 414,
+ * 417, 431, 501, 505, in words of write_error) and the connection closed. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/arena.h"
+#include "base/attr.h"
+#include "base/buf.h"
+#include "crypto/tls.h"
+#include "format/http1.h"
+
+struct connection;
+struct http_server;
+struct loop;
+struct metrics;
+
+/* The body of an error answer of ours, in the shape a caller expects. request_id may be empty. */
+typedef void (*http_write_error_fn)(struct buf *out, int status, struct slice message,
+                                    struct slice request_id);
+
+/* A request. From on_request on it is the receiver's, who may http_message_move() it to where it
+ * shall live: it can outlive the connection, not the server. What is not moved goes when on_request
+ * returns. */
+struct http_message {
+    struct http1_request request; /* slices of arena */
+    struct arena arena;
+    struct buf body;
+    struct http_server *server; /* which counts the body while it is held */
+    size_t held_bytes;          /* so many; private */
+    uint64_t head_ns;           /* clock_ns() when the head was complete */
+    uint64_t complete_ns;       /* and when the body was */
+    struct slice peer;          /* the caller's address in text, without the port */
+    /* What on_head leaves for later. */
+    http_write_error_fn write_error; /* the server's, unless on_head knows better */
+    const void *purpose;
+    bool is_local;
+};
+void http_message_init(struct http_message *message);
+void http_message_move(struct http_message *to,
+                       struct http_message *from);         /* from: as after init */
+void http_message_drop_body(struct http_message *message); /* not needed any more: memory back */
+void http_message_fini(struct http_message *message);      /* twice is fine */
+
+/* Why a request goes no further; status 0: it does. */
+struct http_refusal {
+    int status;
+    const char *why; /* a static string */
+};
+
+struct http_server_options {
+    const char *host;
+    uint16_t port;
+    SSL_CTX *tls;             /* NULL: plain; the server takes it */
+    uint64_t body_bytes_max;  /* of one request */
+    uint64_t held_bytes_max;  /* of all bodies this server holds together: 503 beyond */
+    unsigned connections_max; /* beyond, none is accepted until one ends */
+    uint32_t client_ms;       /* for a head, for every 64 KiB of a body, for taking an answer */
+    struct metrics *metrics;
+    http_write_error_fn write_error;
+    /* The head is understood, of the body nothing is read yet: may it be? Everything of `message`
+     * but body is there. May be NULL: everyone may. */
+    struct http_refusal (*on_head)(struct http_message *message, const struct sockaddr *peer,
+                                   void *arg);
+    /* Every request must be answered, now or later. Runs in the server's callback. */
+    void (*on_request)(struct connection *connection, struct http_message *message, void *arg);
+    void *arg;
+};
+
+/* A listening socket with SO_REUSEPORT, one per worker. -1: why says what failed. *port: the port
+ * taken. With `is_first` the address must not be in use by another process. */
+enum { HTTP_LISTEN_WHY_MAX = 256 };
+MUST_USE int http_listen(const char *host, uint16_t port, bool is_first, uint16_t *bound,
+                         char *why);
+
+struct http_server *http_server_new(struct loop *loop, int listener,
+                                    const struct http_server_options *options); /* takes listener */
+void http_server_free(struct http_server *server); /* closes what is open */
+/* Limits and time-outs for connections from now on; and the certificate, if options->tls is not
+ * NULL (taken then; only where there was one before). */
+void http_server_update(struct http_server *server, const struct http_server_options *options);
+/* Accept what has queued, then nothing more; connections end with their present request. */
+void http_server_drain(struct http_server *server);
+/* Connections with a request or an answer on its way. Walks them all: for the time of draining. */
+unsigned http_server_open(const struct http_server *server);

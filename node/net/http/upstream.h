@@ -1,0 +1,62 @@
+/* http_upstream.h - requests to providers: pooled keep-alive connections per origin, plain or TLS.
+ * One per worker. A request is given whole (head as bytes, body) and answered by callbacks. The
+ * provider's answer is read only as fast as the receiver wants it.
+ *
+ * A connection from the pool may have died unnoticed: then, and only if no byte of the request
+ * reached the wire or the method is safe (GET, HEAD, OPTIONS), the request is sent again on a new
+ * connection, once, without telling. Everything else is told. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/slice.h"
+#include "format/http1.h"
+#include "format/origin.h"
+
+struct loop;
+struct metrics;
+struct resolver;
+struct upstream;
+struct upstream_call;
+
+enum { UPSTREAM_IDLE_MAX = 512, UPSTREAM_IDLE_MS = 30000 }; /* per origin */
+
+struct upstream *upstream_new(struct loop *loop, struct resolver *resolver,
+                              struct metrics *metrics); /* yours */
+void upstream_free(struct upstream *upstream);          /* there must be no call any more */
+
+struct upstream_request {
+    const struct origin *origin; /* borrowed until the call ends */
+    const char *ca_file;         /* NULL: the system's; borrowed likewise */
+    struct slice head;           /* request line and headers with the empty line */
+    struct slice body;           /* both borrowed until upstream_is_sent() or the call ends */
+    bool is_safe;                /* GET, HEAD, OPTIONS */
+    bool to_head;                /* HEAD */
+    uint32_t connect_ms;         /* name, TCP and TLS together */
+    uint32_t first_byte_ms;      /* from the last byte that went up to the answer's head */
+    uint32_t idle_ms;            /* between two reads of the answer */
+};
+
+struct upstream_events {
+    /* A connection is ready, or more of a long body can go: may it still? False: it fails
+     * (ERR_LOST). Not asked for what upstream_send() itself can send at once. */
+    bool (*may_send)(void *arg);
+    /* The answer's head (1xx are skipped). Slices borrowed for the call only. */
+    void (*on_head)(const struct http1_response *response, void *arg);
+    /* Pieces of the body, framing taken off. With is_end the answer is whole, and the call is no
+     * more. */
+    void (*on_body)(const struct slice *pieces, unsigned count, bool is_end, void *arg);
+    /* It failed, before or after the head; the call is no more. detail: for the log, borrowed. */
+    void (*on_failed)(enum err err, const char *detail, void *arg);
+};
+
+struct upstream_call *upstream_send(struct upstream *upstream,
+                                    const struct upstream_request *request,
+                                    const struct upstream_events *events, void *arg);
+void upstream_cancel(struct upstream_call *call); /* closes the connection; no callback any more */
+void upstream_pause(struct upstream_call *call);  /* read no further: the receiver is full */
+void upstream_resume(struct upstream_call *call);
+bool upstream_is_sent(const struct upstream_call *call); /* head and body are out of our hands */
+/* clock_ns() when the request was handed to a connection that is ready; 0: not yet. */
+uint64_t upstream_sent_ns(const struct upstream_call *call);

@@ -1,0 +1,57 @@
+/* What the machine gives: how many descriptors, a name for the node. The limit of descriptors is
+ * raised to what we are allowed; half of it is for callers, because each may need one upwards. */
+#include "run/host.h"
+
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/identity.h"
+
+enum {
+    DESCRIPTORS_RESERVED = 128,
+    CONNECTIONS_MIN = 16,
+    CONNECTIONS_MAX = 30000 /* fewer than a Redis link takes calls at once */
+};
+
+unsigned host_connections(unsigned workers)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    getrlimit(RLIMIT_NOFILE, &limit);
+    rlim_t usable =
+        limit.rlim_cur > DESCRIPTORS_RESERVED ? limit.rlim_cur - DESCRIPTORS_RESERVED : 0;
+    rlim_t each = usable / 2 / workers;
+    if (each < CONNECTIONS_MIN)
+        each = CONNECTIONS_MIN;
+    return each > CONNECTIONS_MAX ? CONNECTIONS_MAX : (unsigned)each;
+}
+
+static void clean(char *name)
+{
+    for (char *c = name; *c != '\0'; c++)
+        if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
+              strchr("._:@-", *c) != NULL))
+            *c = '_';
+}
+
+void host_identity(const char *configured, uint16_t port, struct node_identity *identity)
+{
+    unsigned char random[4];
+    char host[64] = "node";
+    RAND_bytes(random, sizeof(random));
+    snprintf(identity->boot, sizeof(identity->boot), "%02x%02x%02x%02x", random[0], random[1],
+             random[2], random[3]);
+    if (configured != NULL) {
+        snprintf(identity->id, sizeof(identity->id), "%.64s", configured);
+        return;
+    }
+    gethostname(host, sizeof(host) - 1);
+    snprintf(identity->id, sizeof(identity->id), "%.56s-%u", host, port);
+    clean(identity->id);
+}

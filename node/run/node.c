@@ -1,0 +1,201 @@
+/* The composition: everything meets here, and only here. The control thread's story:
+ *   start   config, private Redis if none is named, listeners, workers, subscriptions declared
+ *   run     a heartbeat and sweep a second (pulse.c); the configuration read again (reload.c)
+ *   leave   on SIGTERM or SIGINT (leave.c) */
+#include "run/node.h"
+
+#include <assert.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "net/http/server.h"
+#include "run/host.h"
+#include "run/node_priv.h"
+#include "run/preflight.h"
+#include "run/private_redis.h"
+#include "state/state.h"
+
+#define PHASE(name) (1U << PHASE_##name)
+static const struct {
+    const char *word;
+    unsigned to;
+} phases[] = {
+#define X(name, to) [PHASE_##name] = {#name, to},
+    PHASE_TABLE(X)
+#undef X
+};
+
+void node_go(struct node *n, enum phase phase, uint64_t at_most_ms)
+{
+    assert(phases[n->phase].to & (1U << phase));
+    if (log_begin(LOG_DEBUG, "phase")) {
+        log_string("from", phases[n->phase].word);
+        log_string("to", phases[phase].word);
+        log_end();
+    }
+    n->phase = phase;
+    deadline_clear(&n->phase_deadline);
+    if (at_most_ms > 0)
+        deadline_set(n->loop, &n->phase_deadline, at_most_ms);
+}
+
+static void on_end_signal(evutil_socket_t signal, short what, void *arg)
+{
+    (void)what;
+    leave_asked(arg, (int)signal);
+}
+
+static void on_hangup(evutil_socket_t signal, short what, void *arg)
+{
+    (void)signal;
+    (void)what;
+    reload_on_signal(arg);
+}
+
+static void on_worker_ready(void *arg)
+{
+    struct node *n = arg;
+    char address[300];
+    if (++n->ready_count < n->shared.worker_count || n->phase != PHASE_STARTING)
+        return;
+    node_go(n, PHASE_RUNNING, 0);
+    bool is_v6 = strchr(n->config->server.host, ':') != NULL;
+    snprintf(address, sizeof(address), is_v6 ? "[%.255s]:%u" : "%.255s:%u", n->config->server.host,
+             n->port);
+    if (log_begin(LOG_INFO, "listening")) {
+        log_string("address", address);
+        log_number("port", n->port);
+        log_string("tls", n->config->server.tls_cert != NULL ? "on" : "off");
+        log_number("workers", n->shared.worker_count);
+        log_number("subscriptions", n->config->subscription_count);
+        log_string("redis", n->private_redis != NULL ? "private" : "shared");
+        log_end();
+    }
+}
+
+static bool listen_all(struct node *n, int *listeners, unsigned count)
+{
+    char why[HTTP_LISTEN_WHY_MAX];
+    n->port = n->config->server.port;
+    for (unsigned i = 0; i < count; i++) {
+        listeners[i] = http_listen(n->config->server.host, n->port, i == 0, &n->port, why);
+        if (listeners[i] < 0) {
+            log_message(LOG_ERROR, "cannot listen on %s port %u: %s", n->config->server.host,
+                        n->port, why);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool start_private_redis(struct node *n)
+{
+    char *why;
+    if (n->config->redis.url != NULL)
+        return true;
+    n->private_redis = private_redis_start(n->loop, n->config->node.state_dir, &why);
+    if (n->private_redis == NULL) {
+        log_message(LOG_ERROR, "%s", why);
+        free(why);
+    }
+    return n->private_redis != NULL;
+}
+
+static void watch_signals(struct node *n)
+{
+    struct event_base *base = loop_base(n->loop);
+    signal(SIGPIPE, SIG_IGN);
+    n->signals[0] = evsignal_new(base, SIGTERM, on_end_signal, n);
+    n->signals[1] = evsignal_new(base, SIGINT, on_end_signal, n);
+    n->signals[2] = evsignal_new(base, SIGHUP, on_hangup, n);
+    for (int i = 0; i < 3; i++)
+        event_add(n->signals[i], NULL);
+}
+
+static void on_turn_end(void *arg)
+{
+    (void)arg;
+    log_flush();
+}
+
+static void run(struct node *n, const int *listeners)
+{
+    struct node_shared *s = &n->shared;
+    *s = (struct node_shared){
+        .node = n,
+        .control = n->loop,
+        .identity = &n->identity,
+        .worker_count = n->config->server.workers,
+        .redis_url = n->private_redis != NULL ? private_redis_url(n->private_redis).at
+                                              : n->config->redis.url,
+        .on_worker_ready = on_worker_ready,
+    };
+    s->metrics = mem_new((s->worker_count + 1) * sizeof(s->metrics[0]));
+    s->connections_max = host_connections(s->worker_count);
+    deadline_init(&n->phase_deadline, leave_phase_over, n);
+    log_gather(); /* a reader of the log that stands still must not stop the heartbeat */
+    loop_hook_add(n->loop, &n->log_hook, on_turn_end, n);
+    pulse_start(n);
+    for (unsigned i = 0; i < s->worker_count; i++)
+        n->workers[i] = worker_start(s, i, listeners[i], n->config);
+    loop_run(n->loop);
+    for (unsigned i = 0; i < s->worker_count; i++)
+        worker_stop(n->workers[i]);
+    state_free(n->state);
+    loop_hook_remove(&n->log_hook);
+    free(s->metrics);
+}
+
+static int serve(struct node *n)
+{
+    int listeners[WORKERS_MAX];
+    if (!listen_all(n, listeners, n->config->server.workers) || !start_private_redis(n))
+        return EXIT_FAILURE;
+    host_identity(n->config->node.id, n->port, &n->identity);
+    if (log_begin(LOG_INFO, "weir starts")) {
+        log_string("version", WEIR_VERSION);
+        log_string("node", n->identity.id);
+        log_string("config", n->config->source);
+        log_end();
+    }
+    config_log_warnings(n->config);
+    watch_signals(n);
+    run(n, listeners);
+    private_redis_stop(n->private_redis);
+    for (int i = 0; i < 3; i++)
+        event_free(n->signals[i]);
+    loop_timer_free(n->pulse_timer);
+    loop_timer_free(n->drain_timer);
+    deadline_clear(&n->phase_deadline);
+    log_message(LOG_INFO, "weir has left");
+    return EXIT_SUCCESS;
+}
+
+int node_serve(const char *config_path)
+{
+    struct node n = {.config_path = config_path};
+    struct config_error error;
+    char why[1024] = "";
+    if (!config_load(config_path, &n.config, &error)) {
+        fprintf(stderr, "weir: %s\n", error.text);
+        return 2;
+    }
+    if (!preflight(n.config, why, sizeof(why))) {
+        fprintf(stderr, "weir: %s\n", why);
+        config_release(n.config);
+        return 2;
+    }
+    reload_remember_file(&n);
+    log_setup(n.config->log_level, n.config->log_format);
+    n.loop = loop_new();
+    int status = serve(&n);
+    loop_free(n.loop);
+    config_release(n.config);
+    return status;
+}

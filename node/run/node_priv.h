@@ -1,0 +1,76 @@
+/* node_priv.h - the control thread: one struct, and the files that share it.
+ *
+ *     node.c     start and end; the signals; the phases
+ *     pulse.c    once a second: heartbeat, sweep; the pool's subscriptions declared
+ *     reload.c   the configuration read again
+ *     leave.c    from the order to leave to the last word
+ *
+ * The control thread has signals, the heartbeat, reloads and the private Redis; workers have the
+ * traffic. They speak through loop_post() and a few atomics, nothing else. */
+#pragma once
+#include <stdint.h>
+#include <time.h>
+
+#include "base/identity.h"
+#include "config/config.h"
+#include "loop/loop.h"
+#include "run/worker.h"
+
+struct control_call;
+struct event;
+struct private_redis;
+struct state;
+
+/* A node's life. X(phase, the phases that may follow) */
+#define PHASE_TABLE(X)                                            \
+    X(STARTING, PHASE(RUNNING) | PHASE(NOTICE) | PHASE(DRAINING)) \
+    X(RUNNING, PHASE(NOTICE) | PHASE(DRAINING))                   \
+    X(NOTICE, PHASE(DRAINING))                                    \
+    X(DRAINING, PHASE(BREAKING))                                  \
+    X(BREAKING, 0)
+
+enum phase {
+#define X(name, to) PHASE_##name,
+    PHASE_TABLE(X)
+#undef X
+};
+
+struct node {
+    struct node_shared shared;
+    struct node_identity identity;
+    struct config *config;
+    const char *config_path; /* as given on the command line, or NULL */
+    struct timespec config_seen;
+    struct timespec config_changed; /* seen once: it must stand still for a second */
+    struct loop *loop;
+    struct state *state;
+    struct private_redis *private_redis;
+    struct worker *workers[WORKERS_MAX];
+    unsigned ready_count;
+    uint16_t port;
+    enum phase phase;
+    struct deadline phase_deadline;
+    struct loop_timer *pulse_timer, *drain_timer;
+    struct event *signals[3];
+    struct loop_hook log_hook;
+    bool is_declared; /* Redis knows the subscriptions of n->config */
+    bool was_id_conflict_logged;
+    bool was_digest_difference_logged;
+};
+
+/* node.c: the only writer of n->phase. at_most_ms: when leave_phase_over() shall be called; 0: never */
+void node_go(struct node *node, enum phase phase, uint64_t at_most_ms);
+
+/* pulse.c */
+void pulse_start(struct node *node);   /* the state, and the first second */
+void pulse_declare(struct node *node); /* tell Redis which subscriptions this configuration has */
+
+/* reload.c */
+void reload_remember_file(struct node *node);
+void reload_if_changed(struct node *node); /* a file that changed and stands still again */
+void reload_on_signal(struct node *node);
+void reload_run(struct node *node, struct control_call *call); /* POST /admin/reload */
+
+/* leave.c */
+void leave_asked(struct node *node, int signal); /* SIGTERM, SIGINT; again: faster */
+void leave_phase_over(void *node);

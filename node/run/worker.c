@@ -1,0 +1,354 @@
+/* A worker: one thread, one loop, one listener, one Redis connection, one upstream pool. */
+#include "run/worker.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/admin.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "dialect/anthropic.h"
+#include "loop/loop.h"
+#include "net/http/server.h"
+#include "net/http/upstream.h"
+#include "net/resolve.h"
+#include "proxy/proxy.h"
+#include "run/control.h"
+#include "run/node_priv.h"
+
+enum {
+    READY_WAIT_MS = 3000, /* for Redis, before serving without it */
+    DRAIN_LOOK_MS = 50,
+    QUIET_LOOKS = 2, /* what came in between is seen by the second */
+    HELD_BYTES_MIN =
+        256 << 20 /* request bodies in memory: room for a few of the largest at least */
+};
+
+struct worker {
+    pthread_t thread;
+    struct node_shared *shared;
+    unsigned number;
+    int listener;          /* until the server has it */
+    struct config *config; /* a reference */
+    struct loop *loop;
+    struct loop_hook log_hook;
+    struct state *state;
+    struct resolver *resolver;
+    struct upstream *upstream;
+    struct http_server *server; /* NULL until ready */
+    struct admin *admin;
+    struct proxy proxy;
+    struct deadline ready_deadline;
+    bool is_tls;
+    bool is_pool_declared; /* Redis knows the subscriptions */
+    struct loop_timer *drain_timer;
+    unsigned quiet_looks; /* in a row, while draining, at which nothing was open */
+    _Atomic unsigned open;
+};
+
+static bool needs_length(const struct http1_request *r)
+{
+    return slice_starts(r->path, SLICE("/v1/")) &&
+           (slice_eq(r->method, SLICE("POST")) || slice_eq(r->method, SLICE("PUT")) ||
+            slice_eq(r->method, SLICE("PATCH")));
+}
+
+static struct http_refusal on_head(struct http_message *m, const struct sockaddr *peer, void *arg)
+{
+    struct worker *w = arg;
+    m->is_local = access_is_local(w->proxy.networks, peer, &m->request);
+    if (m->request.framing == HTTP1_NO_BODY && needs_length(&m->request))
+        return (struct http_refusal){
+            411, "a request body needs a Content-Length or chunked transfer coding"};
+    return (struct http_refusal){0};
+}
+
+static void on_request(struct connection *call, struct http_message *message, void *arg)
+{
+    struct worker *w = arg;
+    if (slice_starts(message->request.path, SLICE("/v1/")))
+        proxy_handle(&w->proxy, call, message);
+    else
+        admin_handle(w->admin, call, message);
+}
+
+static struct http_server_options server_options(struct worker *w)
+{
+    const struct config *c = w->config;
+    uint64_t held = 4 * c->server.max_body_bytes;
+    struct http_server_options options = {
+        .body_bytes_max = c->server.max_body_bytes,
+        .held_bytes_max = held > HELD_BYTES_MIN ? held : HELD_BYTES_MIN,
+        .connections_max = w->shared->connections_max,
+        .client_ms = c->timeouts.client_ms,
+        .metrics = w->proxy.metrics,
+        .write_error = anthropic_error_json,
+        .on_head = on_head,
+        .on_request = on_request,
+        .arg = w,
+    };
+    return options;
+}
+
+/* The control thread has checked it a moment ago; the file may be another one by now. */
+static bool make_tls(const struct config *c, SSL_CTX **tls)
+{
+    char why[TLS_WHY_MAX];
+    *tls = c->server.tls_cert != NULL
+               ? tls_server_context(c->server.tls_cert, c->server.tls_key, why)
+               : NULL;
+    if (*tls != NULL || c->server.tls_cert == NULL)
+        return true;
+    log_message(LOG_ERROR, "the TLS certificate cannot be used: %s", why);
+    return false;
+}
+
+static void serve(struct worker *w)
+{
+    if (w->server != NULL || atomic_load(&w->shared->is_draining))
+        return;
+    deadline_clear(&w->ready_deadline);
+    struct http_server_options options = server_options(w);
+    if (!make_tls(w->config, &options.tls))
+        return; /* rather nobody than plain text where TLS was meant */
+    w->is_tls = options.tls != NULL;
+    w->server = http_server_new(w->loop, w->listener, &options);
+    w->listener = -1;
+    loop_post(w->shared->control, w->shared->on_worker_ready, w->shared->node);
+}
+
+static void on_ready_late(void *arg)
+{
+    serve(arg);
+}
+
+static void serve_if_ready(struct worker *w)
+{
+    if (w->is_pool_declared && state_is_up(w->state))
+        serve(w);
+}
+
+static void on_state_change(bool is_up, void *arg)
+{
+    (void)is_up;
+    serve_if_ready(arg);
+}
+
+static bool is_draining(void *arg)
+{
+    const struct worker *w = arg;
+    return atomic_load(&w->shared->is_draining);
+}
+
+static void on_turn_end(void *arg)
+{
+    (void)arg;
+    log_flush();
+}
+
+/* ---- what an operator asks of the node ---- */
+
+static void on_reloaded(struct control_call *call)
+{
+    admin_reload_done(call->arg, call->subscriptions, call->is_done ? NULL : call->error);
+    free(call);
+}
+
+static void on_reload(struct admin_reload *reload, void *arg)
+{
+    struct worker *w = arg;
+    struct control_call *call = mem_new(sizeof(*call));
+    *call = (struct control_call){.run = reload_run, .on_done = on_reloaded, .arg = reload};
+    control_send(call, w->shared->node, w->shared->control, w->loop);
+}
+
+/* ---- orders of the control thread ---- */
+
+struct order {
+    struct worker *worker;
+    struct config *config;
+};
+
+static void take_config(void *arg)
+{
+    struct order *order = arg;
+    struct worker *w = order->worker;
+    config_release(w->config);
+    w->config = order->config;
+    free(order);
+    proxy_use_config(&w->proxy, w->config);
+    admin_use_config(w->admin, w->config);
+    if (w->server != NULL) {
+        struct http_server_options options = server_options(w);
+        if (w->is_tls) /* plain stays plain until a restart; a bad certificate leaves the old one */
+            (void)make_tls(w->config, &options.tls);
+        http_server_update(w->server, &options);
+    }
+}
+
+void worker_use_config(struct worker *w, struct config *config)
+{
+    struct order *order = mem_new(sizeof(*order));
+    *order = (struct order){w, config_hold(config)};
+    loop_post(w->loop, take_config, order);
+}
+
+static void pool_declared(void *arg)
+{
+    struct worker *w = arg;
+    w->is_pool_declared = true;
+    serve_if_ready(w);
+}
+
+void worker_pool_declared(struct worker *w)
+{
+    loop_post(w->loop, pool_declared, w);
+}
+
+static void count_open(void *arg)
+{
+    struct worker *w = arg;
+    unsigned open = w->server != NULL ? http_server_open(w->server) : 0;
+    open += (unsigned)(w->proxy.exchange_count + state_outbox_count(w->state));
+    w->quiet_looks = open == 0 ? w->quiet_looks + 1 : 0;
+    atomic_store(&w->open, w->quiet_looks >= QUIET_LOOKS ? 0 : open + 1);
+}
+
+static void drain(void *arg)
+{
+    struct worker *w = arg;
+    if (w->server != NULL)
+        http_server_drain(w->server);
+    count_open(w);
+    if (w->drain_timer == NULL)
+        w->drain_timer = loop_every(w->loop, DRAIN_LOOK_MS, count_open, w);
+}
+
+void worker_drain(struct worker *w)
+{
+    atomic_store(&w->open, 1); /* until it has looked itself */
+    loop_post(w->loop, drain, w);
+}
+
+static void break_all(void *arg)
+{
+    struct worker *w = arg;
+    proxy_break_all(&w->proxy);
+    count_open(w);
+}
+
+void worker_break(struct worker *w)
+{
+    loop_post(w->loop, break_all, w);
+}
+
+unsigned worker_open(const struct worker *w)
+{
+    return atomic_load(&w->open);
+}
+
+static void stop(void *arg)
+{
+    struct worker *w = arg;
+    loop_stop(w->loop);
+}
+
+/* ---- the thread ---- */
+
+static void build(struct worker *w)
+{
+    struct node_shared *s = w->shared;
+    struct metrics *metrics = &s->metrics[w->number];
+    struct state_options state = {
+        .redis_url = slice_of(s->redis_url),
+        .prefix = slice_of(w->config->redis.prefix),
+        .pool = slice_of(w->config->redis.pool),
+        .node = s->identity,
+        .worker = w->number,
+        .metrics = metrics,
+        .on_change = on_state_change,
+        .arg = w,
+    };
+    struct admin_options admin = {
+        .loop = w->loop,
+        .metrics = s->metrics,
+        .metrics_count = s->worker_count + 1,
+        .node = s->identity,
+        .on_reload = on_reload,
+        .is_draining = is_draining,
+        .arg = w,
+    };
+    deadline_init(&w->ready_deadline, on_ready_late, w);
+    deadline_set(w->loop, &w->ready_deadline, READY_WAIT_MS);
+    w->proxy.metrics = metrics;
+    w->resolver = resolver_new(w->loop);
+    w->upstream = upstream_new(w->loop, w->resolver, metrics);
+    w->state = state_new(w->loop, &state);
+    admin.state = w->state;
+    w->admin = admin_new(&admin);
+    w->proxy.loop = w->loop;
+    w->proxy.state = w->state;
+    w->proxy.upstream = w->upstream;
+    w->proxy.node = s->identity;
+    w->proxy.worker = w->number;
+    proxy_init(&w->proxy);
+    proxy_use_config(&w->proxy, w->config);
+    admin_use_config(w->admin, w->config);
+}
+
+/* Connections end first, then Redis, which answers what still asks it. What runs until now was
+ * given its time, and cut off and settled by worker_break(): this comes after the last words. */
+static void tear_down(struct worker *w)
+{
+    loop_timer_free(w->drain_timer);
+    deadline_clear(&w->ready_deadline);
+    http_server_free(w->server);
+    state_free(w->state);
+    upstream_free(w->upstream);
+    resolver_free(w->resolver);
+    admin_free(w->admin);
+    proxy_fini(&w->proxy);
+    config_release(w->config);
+    loop_hook_remove(&w->log_hook);
+    log_thread_end();
+}
+
+static void *run(void *arg)
+{
+    struct worker *w = arg;
+    char name[32];
+    snprintf(name, sizeof(name), "worker-%u", w->number);
+    log_set_thread_name(name);
+    log_gather();
+    build(w);
+    loop_hook_add(w->loop, &w->log_hook, on_turn_end, w);
+    loop_run(w->loop);
+    tear_down(w);
+    return NULL;
+}
+
+struct worker *worker_start(struct node_shared *shared, unsigned number, int listener,
+                            struct config *config)
+{
+    struct worker *w = mem_new(sizeof(*w));
+    w->shared = shared;
+    w->number = number;
+    w->listener = listener;
+    w->config = config_hold(config);
+    w->loop = loop_new();
+    if (pthread_create(&w->thread, NULL, run, w) != 0) {
+        log_message(LOG_ERROR, "a worker thread could not be started");
+        abort();
+    }
+    return w;
+}
+
+void worker_stop(struct worker *w)
+{
+    loop_post(w->loop, stop, w);
+    pthread_join(w->thread, NULL);
+    loop_free(w->loop);
+    free(w);
+}

@@ -1,0 +1,197 @@
+#include "state/fixture.h"
+
+static void first_call_loads(void)
+{
+    CHECK(state_is_up(state) && ups == 1 && downs == 0);
+    declare(2, 2);
+    redisReply *reply = SERVER_ASK(&server, "FCALL_RO", "weir_status", "1", BASE);
+    CHECK(reply->type == REDIS_REPLY_ARRAY && reply->elements > 0);
+    freeReplyObject(reply);
+    CHECK(SERVER_NUMBER(&server, "HLEN", BASE ":subs") == 2);
+}
+
+static void slots(void)
+{
+    struct holder holders[5];
+    for (int i = 0; i < 4; i++)
+        admit(&holders[i], OK);
+    CHECK(strncmp(holders[0].lease.id, "n1.00000001.3-", 14) == 0);
+    CHECK(strcmp(holders[0].lease.subscription, holders[0].subscription) == 0);
+    CHECK(strcmp(holders[0].subscription, holders[1].subscription) != 0);
+    admit(&holders[4], ERR_REFUSED);
+    CHECK(strcmp(holders[4].reason, "full") == 0 && holders[4].retry_ms > 0);
+    settle(&holders[4]); /* never held: nothing happens */
+    CHECK(state_outbox_count(state) == 0);
+    CHECK(leases_in_redis() == 4);
+    settle_all(holders, 4);
+    CHECK(leases_in_redis() == 0);
+    CHECK(booked_requests() == 4);
+    settle(&holders[0]); /* settled before: nothing happens */
+    CHECK(state_outbox_count(state) == 0);
+    CHECK(metrics_gauge(&metrics, 1, GAUGE_OUTBOX) == 0);
+}
+
+static void excluded(void)
+{
+    struct holder holder = {0};
+    struct admit_request request = {
+        .client = SLICE("bot"), .model = SLICE("claude"), .excluded = SLICE("s0")};
+    state_admit(state, &holder.lease, &request, on_admitted, &holder);
+    RUN_UNTIL(loop, holder.fired > 0);
+    CHECK(holder.err == OK && strcmp(holder.subscription, "s1") == 0);
+    settle_all(&holder, 1);
+    request.excluded = SLICE("s0 s1");
+    holder = (struct holder){0};
+    state_admit(state, &holder.lease, &request, on_admitted, &holder);
+    RUN_UNTIL(loop, holder.fired > 0);
+    CHECK(holder.err == ERR_REFUSED && strcmp(holder.reason, "excluded") == 0);
+}
+
+static void strange_names(void)
+{
+    struct holder holder = {0};
+    char model[400];
+    memset(model, '{', sizeof(model));
+    struct admit_request request = {.client = SLICE("a bot\n"), .model = {model, sizeof(model)}};
+    state_admit(state, &holder.lease, &request, on_admitted, &holder);
+    RUN_UNTIL(loop, holder.fired > 0);
+    CHECK(holder.err == OK && strcmp(holder.lease.client, "a_bot_") == 0);
+    struct settlement settlement = {.outcome = OUTCOME_ERROR, .model = SLICE("x y/z")};
+    state_settle(state, &holder.lease, &settlement);
+    RUN_UNTIL(loop, state_outbox_count(state) == 0);
+    holder = (struct holder){0};
+    request = (struct admit_request){.client = SLICE_NONE, .model = SLICE_NONE};
+    state_admit(state, &holder.lease, &request, on_admitted, &holder);
+    RUN_UNTIL(loop, holder.fired > 0);
+    CHECK(holder.err == OK);
+    settle_all(&holder, 1);
+    CHECK(metrics_counter(&metrics, 1, COUNT_BOOKINGS_DROPPED) == 0);
+}
+
+/* ---- a look at everything ---- */
+
+static struct {
+    unsigned fired;
+    size_t subscriptions, nodes;
+    uint64_t requests, errors, input, cooldown_ms, leases;
+    uint32_t max;
+    char name[16], reason[32], node[16];
+} seen;
+
+static void on_snapshot(enum err err, const struct pool_snapshot *snapshot, void *arg)
+{
+    (void)arg;
+    seen.fired++;
+    CHECK(err == OK && snapshot != NULL);
+    if (snapshot == NULL)
+        return;
+    seen.subscriptions = snapshot->subscription_count;
+    seen.nodes = snapshot->node_count;
+    seen.leases = snapshot->leases;
+    for (size_t i = 0; i < snapshot->subscription_count; i++) {
+        const struct pool_subscription *s = &snapshot->subscriptions[i];
+        seen.requests += s->requests;
+        seen.errors += s->errors;
+        seen.input += s->input;
+        seen.max += s->max;
+        CHECK(s->is_enabled && s->priority == 1);
+        if (s->cooldown_ms > 0) {
+            seen.cooldown_ms = s->cooldown_ms;
+            snprintf(seen.name, sizeof(seen.name), "%.*s", SLICE_ARG(s->name));
+            snprintf(seen.reason, sizeof(seen.reason), "%.*s", SLICE_ARG(s->cooldown_reason));
+        }
+    }
+    if (snapshot->node_count > 0)
+        snprintf(seen.node, sizeof(seen.node), "%.*s", SLICE_ARG(snapshot->nodes[0].id));
+}
+
+static unsigned pulses;
+static struct pool_pulse pulse;
+
+static void on_pulse(enum err err, const struct pool_pulse *found, void *arg)
+{
+    (void)arg;
+    pulses++;
+    CHECK(err == OK && found != NULL);
+    if (found != NULL)
+        pulse = *found;
+}
+
+static void beat(void)
+{
+    unsigned before = pulses;
+    struct node_report report = {
+        .version = SLICE("0.1.0"), .config_digest = SLICE("0011aabb"), .active = 1};
+    state_sweep(state, &report, on_pulse, NULL);
+    RUN_UNTIL(loop, pulses > before);
+}
+
+static void snapshot(void)
+{
+    struct holder holder;
+    admit(&holder, OK);
+    struct settlement settlement = {.status = 429,
+                                    .outcome = OUTCOME_ERROR,
+                                    .cooldown_ms = 30000,
+                                    .cooldown_reason = SLICE("429 retry-after"),
+                                    .input = 1000};
+    state_settle(state, &holder.lease, &settlement);
+    beat();
+    RUN_UNTIL(loop, state_outbox_count(state) == 0);
+    state_snapshot(state, on_snapshot, NULL);
+    RUN_UNTIL(loop, seen.fired > 0);
+    CHECK(seen.subscriptions == 2 && seen.max == 4 && seen.leases == 0);
+    CHECK(seen.input >= 1000 && seen.errors >= 1 && seen.requests >= 1);
+    CHECK(seen.cooldown_ms > 0 && seen.cooldown_ms <= 30000);
+    CHECK(strcmp(seen.name, holder.subscription) == 0);
+    CHECK(strcmp(seen.reason, "429 retry-after") == 0);
+    CHECK(seen.nodes == 1 && strcmp(seen.node, "n1") == 0);
+    CHECK(!pulse.is_node_id_taken && !pulse.do_configs_differ);
+}
+
+static void former_boot(void)
+{
+    struct holder holder;
+    admit(&holder, OK);
+    state_free(state);
+    CHECK(leases_in_redis() > 0);
+    snprintf(node.boot, sizeof(node.boot), "00000002");
+    open_state();
+    declare(2, 2);
+    CHECK(leases_in_redis() == 0);
+}
+
+static void declare_fails(void)
+{
+    struct subscription bad = {.name = (char[]){"a b"}, .max_concurrent = 1};
+    struct config config = {.subscriptions = &bad, .subscription_count = 1};
+    struct done done = {0};
+    state_declare(state, &config, on_done, &done);
+    RUN_UNTIL(loop, done.fired > 0);
+    CHECK(done.err == ERR_REPLY && strstr(done.message, "name") != NULL);
+}
+
+static void freed_while_asking(void)
+{
+    struct holder asking, held;
+    admit(&held, OK);
+    ask(&asking);
+    state_free(state);
+    CHECK(asking.fired == 1 && asking.err == ERR_STATE_DOWN && held.lost == 0);
+    open_state();
+}
+
+int main(void)
+{
+    begin(NULL);
+    PROMISE("a server that knows nothing of us is given the functions") first_call_loads();
+    PROMISE("a slot is taken, refused when there is none, and given back once") slots();
+    PROMISE("a subscription already tried is left out") excluded();
+    PROMISE("names of any bytes do no harm") strange_names();
+    PROMISE("a snapshot shows what was booked, what cools and who is there") snapshot();
+    PROMISE("a declaration that is refused says why") declare_fails();
+    PROMISE("freeing the state answers who asks") freed_while_asking();
+    PROMISE("a node that starts again drops the leases of its former life") former_boot();
+    end();
+    return check_done();
+}
