@@ -85,7 +85,7 @@ job_log() { echo "$reports/${1//\//-}.log"; }
 start_job() {
     local name=$1
     printf '%s\n' "${dim}.. $name${plain}"
-    eval "timeout --kill-after=15 ${job_seconds[$name]} ${job_command[$name]}" \
+    eval "exec timeout --kill-after=15 ${job_seconds[$name]} ${job_command[$name]}" \
         </dev/null >"$(job_log "$name")" 2>&1 &
     job_pid[$name]=$! job_began[$name]=$SECONDS job_state[$name]=running
     running+=("$name")
