@@ -53,6 +53,7 @@ static SSL_CTX *new_context(const SSL_METHOD *method)
     return context;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the parameters are OpenSSL's */
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
                            const unsigned char *in, unsigned in_len, void *arg)
 {

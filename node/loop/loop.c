@@ -117,8 +117,7 @@ static void run_slot(struct loop *loop, struct list *slot, uint64_t now_ms)
         list_push(slot, link);
 }
 
-/* A tick is worked off only when it is over, so no deadline in its slot can still lie ahead in it.
- */
+/* A tick is worked off only when it is over: no deadline in its slot can then still lie ahead. */
 static void on_tick_event(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -148,7 +147,7 @@ void deadline_set(struct loop *loop, struct deadline *d, uint64_t in_ms)
     deadline_clear(d);
     uint64_t now_ms = loop_now_ms(loop);
     if (loop->deadline_count == 0) {
-        struct timeval tick = {.tv_usec = LOOP_TICK_MS * 1000};
+        struct timeval tick = {.tv_usec = LOOP_TICK_MS * 1000L};
         loop->wheel_tick = tick_of(now_ms) - 1;
         event_add(loop->tick, &tick);
     }

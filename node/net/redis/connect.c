@@ -3,7 +3,6 @@
  * events. */
 #include <assert.h>
 #include <errno.h>
-#include <event2/util.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
@@ -148,8 +147,7 @@ void redis_connect_next(struct redis *redis)
             redis->is_wired = true;
             return;
         }
-        evutil_snprintf(redis->why, sizeof(redis->why), "cannot connect: %s",
-                        evutil_socket_error_to_string(errno));
+        snprintf(redis->why, sizeof(redis->why), "cannot connect: %s", strerrordesc_np(errno));
     }
     char why[REDIS_WHY_MAX];
     memcpy(why, redis->why, sizeof(why));
