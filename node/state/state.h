@@ -17,7 +17,7 @@
 struct config;
 struct loop;
 struct metrics;
-struct redisReply;
+struct redis_value;
 struct state;
 
 enum {

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "net/redis/link_priv.h"
+#include "net/redis/value.h"
 
 enum { GREETING_ARGS_MAX = 3 };
 
@@ -19,7 +20,7 @@ enum { GREETING_ARGS_MAX = 3 };
 
 /* The words of an error reply to AUTH are not repeated: what does not know AUTH quotes its
  * arguments. */
-static void on_auth(enum err err, const struct redisReply *reply, void *arg)
+static void on_auth(enum err err, const struct redis_value *reply, void *arg)
 {
     char why[REDIS_WHY_MAX];
     if (err != ERR_REPLY)
@@ -29,19 +30,20 @@ static void on_auth(enum err err, const struct redisReply *reply, void *arg)
     redis_lose(arg, why);
 }
 
-static void on_select(enum err err, const struct redisReply *reply, void *arg)
+static void on_select(enum err err, const struct redis_value *reply, void *arg)
 {
     struct redis *redis = arg;
     char why[REDIS_WHY_MAX];
+    struct slice words = redis_value_slice(reply);
     if (err != ERR_REPLY)
         return;
     if (!redis_reply_is_away(reply, why))
-        snprintf(why, sizeof(why), "database %u cannot be used: %.160s", redis->url.database,
-                 reply->str);
+        snprintf(why, sizeof(why), "database %u cannot be used: %.*s", redis->url.database,
+                 (int)(words.len < 160 ? words.len : 160), words.at);
     redis_lose(redis, why);
 }
 
-static void on_info(enum err err, const struct redisReply *reply, void *arg)
+static void on_info(enum err err, const struct redis_value *reply, void *arg)
 {
     struct redis *redis = arg;
     char why[REDIS_WHY_MAX];

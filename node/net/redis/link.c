@@ -26,6 +26,7 @@
 #include "base/metrics.h"
 #include "net/redis/command.h"
 #include "net/redis/link_priv.h"
+#include "net/redis/value.h"
 
 enum {
     TICK_MS = 250,
@@ -42,7 +43,7 @@ enum {
 /* ---- the end of calls ---- */
 
 static void call_back(struct redis *redis, const struct redis_waiting *waiting, enum err err,
-                      const struct redisReply *reply)
+                      const struct redis_value *reply)
 {
     bool was_calling_back = redis->is_calling_back;
     if (redis->metrics != NULL && err != OK)
@@ -207,7 +208,7 @@ void redis_call(struct redis *redis, const struct slice *args, size_t count, red
 
 /* ---- receiving ---- */
 
-static void take_reply(struct redis *redis, const struct redisReply *reply)
+static void take_reply(struct redis *redis, const struct redis_value *reply)
 {
     struct redis_waiting waiting;
     char why[REDIS_WHY_MAX];
@@ -222,7 +223,7 @@ static void take_reply(struct redis *redis, const struct redisReply *reply)
         call_back(redis, &waiting, ERR_STATE_DOWN, NULL);
         return;
     }
-    call_back(redis, &waiting, reply->type == REDIS_REPLY_ERROR ? ERR_REPLY : OK, reply);
+    call_back(redis, &waiting, redis_value_is_error(reply) ? ERR_REPLY : OK, reply);
 }
 
 /* False: the connection is gone. A callback may lose it, so that is looked at after each. */
@@ -240,7 +241,7 @@ static bool take_replies(struct redis *redis)
             redis_lose(redis, "Redis sent a reply larger than 64 MiB");
             return false;
         }
-        take_reply(redis, reply);
+        take_reply(redis, redis_value_of(reply));
         freeReplyObject(reply);
     }
     return false;
