@@ -126,8 +126,8 @@ static void load(struct fcalls *calls)
 
 static bool is_function_missing(enum err err, const struct redis_value *reply)
 {
-    return err == ERR_REPLY && slice_starts_nocase(redis_value_slice(reply),
-                                                   SLICE("ERR Function not found"));
+    return err == ERR_REPLY &&
+           slice_starts_nocase(redis_value_slice(reply), SLICE("ERR Function not found"));
 }
 
 static void on_answer(enum err err, const struct redis_value *reply, void *arg)

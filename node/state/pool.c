@@ -1,9 +1,9 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
-#include "config/config.h"
 #include "base/mem.h"
 #include "base/number.h"
+#include "config/config.h"
 #include "state/state_priv.h"
 
 /* Whom to tell; lives until the call is answered. */

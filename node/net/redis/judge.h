@@ -1,4 +1,4 @@
-/* redis_reply.h - what a reply means for the connection: pure judgement, no I/O. */
+/* judge.h - what a reply means for the connection: pure judgement, no I/O. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,14 +1,12 @@
-/* redis.c - the life of one connection.
+/* The life of one link.
  *
- *     AWAY --retry--> RESOLVE -> CONNECT -> SECURE -> GREET -> UP
- *      ^                 |          |          |        |      |
- *      +-----------------+----------+----------+--------+------+   redis_lose(why): from anywhere
+ *     AWAY --retry--> DIAL --> GREET --> UP
+ *      ^               |         |        |
+ *      +---------------+---------+--------+    redis_lose(why): from anywhere
  *
- *     RESOLVE  host name to addresses (skipped for a socket path)       redis_connect
- *     CONNECT  TCP or Unix socket; one address after the other          redis_connect_next
- *     SECURE   TLS handshake, for rediss://                             secure
- *     GREET    AUTH, SELECT, INFO: is this a server to work with        greet, on_info
- *     UP       calls are taken
+ *     DIAL     name, address, TCP or Unix socket, TLS                    redis_connect
+ *     GREET    AUTH, SELECT, INFO: is this a server to work with         greet, on_info
+ *     UP       calls are taken                                           redis_come_up
  *
  * redis_lose() moves every call on its way to `failed`; those callbacks run later in the turn,
  * because redis_lose() may itself be called from one. Nothing else ends a call but its answer. */
@@ -39,6 +37,27 @@ enum {
     BACKOFF_FIRST_MS = 100,
     BACKOFF_MAX_MS = 2000
 };
+
+static const struct {
+    const char *word;
+    unsigned to;
+} steps[] = {
+#define X(step, word, to) [REDIS_##step] = {word, to},
+    REDIS_STEP_TABLE(X)
+#undef X
+};
+
+void redis_go(struct redis *redis, enum redis_step step)
+{
+    assert((steps[redis->step].to & (1U << step)) != 0);
+    if (log_begin(LOG_DEBUG, "redis link")) {
+        log_string("redis", redis->place);
+        log_string("from", steps[redis->step].word);
+        log_string("to", steps[step].word);
+        log_end();
+    }
+    redis->step = step;
+}
 
 /* ---- the end of calls ---- */
 
@@ -73,11 +92,12 @@ static void give_up(void *arg)
 
 /* ---- losing the connection ---- */
 
-void redis_close_wire(struct redis *redis)
+static void drop_connection(struct redis *redis)
 {
-    if (redis->is_wired)
-        wire_close(&redis->wire);
-    redis->is_wired = false;
+    dial_cancel(redis->dial);
+    redis->dial = NULL;
+    deadline_clear(&redis->greeting);
+    wire_close(&redis->wire);
     if (redis->reader != NULL)
         redisReaderFree(redis->reader);
     redis->reader = NULL;
@@ -117,10 +137,10 @@ static uint64_t next_backoff_ms(struct redis *redis)
 
 void redis_come_up(struct redis *redis)
 {
-    redis->step = REDIS_UP;
+    redis_go(redis, REDIS_UP);
     redis->up_ms = clock_ms();
     redis->why[0] = '\0';
-    deadline_clear(&redis->attempt);
+    deadline_clear(&redis->greeting);
     if (redis->metrics != NULL)
         metrics_set(redis->metrics, GAUGE_REDIS_UP, 1);
     if (redis->is_known_away && log_begin(LOG_INFO, "redis is back")) {
@@ -137,11 +157,7 @@ void redis_lose(struct redis *redis, const char *why)
 {
     struct redis_waiting waiting;
     snprintf(redis->why, sizeof(redis->why), "%s", why);
-    redis_close_wire(redis);
-    deadline_clear(&redis->attempt);
-    if (redis->lookup != NULL)
-        resolve_cancel(redis->lookup);
-    redis->lookup = NULL;
+    drop_connection(redis);
     while (redis_queue_pop(&redis->sent, &waiting))
         if (!redis_queue_push(&redis->failed, waiting))
             call_back(redis, &waiting, ERR_STATE_DOWN, NULL);
@@ -150,24 +166,17 @@ void redis_lose(struct redis *redis, const char *why)
 
     if (redis->step == REDIS_UP && clock_ms() - redis->up_ms >= STEADY_MS)
         redis->backoff_ms = BACKOFF_FIRST_MS;
-    redis->step = REDIS_AWAY;
+    redis_go(redis, REDIS_AWAY);
     note_away(redis);
     deadline_set(redis->loop, &redis->retry, next_backoff_ms(redis));
 }
 
-static void on_attempt_late(void *arg)
+static void on_greeting_late(void *arg)
 {
-    struct redis *redis = arg;
     char why[REDIS_WHY_MAX];
-    static const char *const doing[] = {"",
-                                        "resolving the host name",
-                                        "connecting",
-                                        "the TLS handshake",
-                                        "waiting for Redis to answer",
-                                        ""};
-    snprintf(why, sizeof(why), "%s took longer than %d ms", doing[redis->step],
+    snprintf(why, sizeof(why), "Redis did not answer its greeting within %d ms",
              REDIS_CONNECT_TIMEOUT_MS);
-    redis_lose(redis, why);
+    redis_lose(arg, why);
 }
 
 /* ---- sending ---- */
@@ -176,9 +185,9 @@ static void flush(void *arg)
 {
     struct redis *redis = arg;
     struct slice bytes = buf_slice(&redis->out);
-    if (!redis->is_wired || bytes.len == 0)
+    if (bytes.len == 0)
         return;
-    struct iovec piece = {redis->out.at + redis->out.start, bytes.len};
+    struct iovec piece = wire_vector(bytes);
     wire_write(&redis->wire, &piece, 1); /* a failure shows as on_closed, from the loop */
     buf_clear(&redis->out);
 }
@@ -249,24 +258,7 @@ static bool take_replies(struct redis *redis)
 
 static void on_closed(void *arg)
 {
-    struct redis *redis = arg;
-    char why[TLS_WHY_MAX];
-    switch (redis->step) {
-    case REDIS_CONNECT:
-        snprintf(redis->why, sizeof(redis->why), "the connection was refused");
-        redis_connect_next(redis);
-        return;
-    case REDIS_SECURE:
-        tls_error_text(redis->wire.ssl, why);
-        redis_lose(redis, why);
-        return;
-    case REDIS_AWAY:
-    case REDIS_RESOLVE:
-    case REDIS_GREET:
-    case REDIS_UP:
-        redis_lose(redis, "Redis closed the connection");
-        return;
-    }
+    redis_lose(arg, "Redis closed the connection");
 }
 
 static void on_readable(void *arg)
@@ -282,13 +274,19 @@ static void on_readable(void *arg)
             if (!take_replies(redis))
                 return;
         }
-    } while (result == WIRE_DATA && (got == sizeof(bytes) || redis->wire.ssl != NULL));
+    } while (result == WIRE_DATA && wire_may_have_more(&redis->wire, sizeof(bytes), got));
     if (result == WIRE_END || result == WIRE_FAILED)
         on_closed(redis);
 }
 
+/* What waited has gone: nobody waits for that. */
+static void on_drained(void *arg)
+{
+    (void)arg;
+}
+
 const struct wire_events redis_wire_events = {
-    .on_readable = on_readable, .on_drained = redis_on_drained, .on_closed = on_closed};
+    .on_readable = on_readable, .on_drained = on_drained, .on_closed = on_closed};
 
 /* ---- deadlines of calls ---- */
 
@@ -349,7 +347,9 @@ struct redis *redis_new(struct loop *loop, struct slice url, const struct redis_
     buf_init(&redis->out, OUT_BYTES_MAX);
     loop_task_init(&redis->flush, flush, redis);
     loop_task_init(&redis->give_up, give_up, redis);
-    deadline_init(&redis->attempt, on_attempt_late, redis);
+    if (redis->url.is_tls)
+        redis->trust = tls_trust_new(redis->url.ca_file[0] != '\0' ? redis->url.ca_file : NULL);
+    deadline_init(&redis->greeting, on_greeting_late, redis);
     deadline_init(&redis->retry, redis_connect, redis);
     redis->ticker = loop_every(loop, TICK_MS, on_tick, redis);
     redis_connect(redis);
@@ -372,7 +372,7 @@ void redis_free(struct redis *redis)
     resolver_free(redis->resolver);
     redis_queue_fini(&redis->sent);
     redis_queue_fini(&redis->failed);
-    tls_context_free(redis->tls);
+    tls_trust_free(redis->trust);
     buf_fini(&redis->out);
     redis_url_fini(&redis->url);
     if (redis->metrics != NULL)

@@ -1,4 +1,4 @@
-/* redis.h - one connection to Redis on one loop, that mends itself.
+/* link.h - one connection to Redis on one loop, that mends itself.
  * hiredis reads the protocol; the socket is ours (net/wire.h), so that nothing in it ever blocks,
  * TLS is there with every hiredis, and no callback meets a half-freed context. The read event stays
  * registered, and all commands of a loop turn leave in one write. Commands are answered in order.

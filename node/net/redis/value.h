@@ -11,11 +11,12 @@
 
 struct redis_value;
 
-struct slice redis_value_slice(const struct redis_value *value);    /* text, also of an error */
-uint64_t redis_value_number(const struct redis_value *value);       /* or decimal text; else 0 */
-size_t redis_value_count(const struct redis_value *value);          /* of a list; else 0 */
+struct slice redis_value_slice(const struct redis_value *value); /* text, also of an error */
+uint64_t redis_value_number(const struct redis_value *value);    /* or decimal text; else 0 */
+size_t redis_value_count(const struct redis_value *value);       /* of a list; else 0 */
 bool redis_value_is_error(const struct redis_value *value);
-const struct redis_value *redis_value_at(const struct redis_value *list, size_t index); /* or NULL */
+const struct redis_value *redis_value_at(const struct redis_value *list,
+                                         size_t index); /* or NULL */
 
 struct redisReply; /* hiredis' */
 const struct redis_value *redis_value_of(const struct redisReply *reply);

@@ -11,7 +11,7 @@ static char large[LARGE], scratch[LARGE];
 struct end {
     struct wire wire;
     int other; /* the bare socket */
-    unsigned readable, drained, closed;
+    unsigned readable, drained, closed, connected;
     size_t got;
     enum wire_read last;
     bool closes_itself; /* in the next callback */
@@ -52,7 +52,17 @@ static void on_closed(void *arg)
     wire_stop_watching(&e->wire);
 }
 
-static const struct wire_events events = {on_readable, on_drained, on_closed};
+static void on_connected(void *arg)
+{
+    struct end *e = arg;
+    e->connected++;
+    take(e);
+}
+
+static const struct wire_events events = {.on_readable = on_readable,
+                                          .on_drained = on_drained,
+                                          .on_closed = on_closed,
+                                          .on_connected = on_connected};
 
 static void open_end(struct end *e)
 {
@@ -358,7 +368,7 @@ static void test_failed_write(void)
     open_end(&e);
     PROMISE("a write beyond the ceiling breaks the connection, and this is told")
     {
-        for (int i = 0; i < 20 && !e.wire.has_failed; i++)
+        for (int i = 0; i < 20 && !wire_is_broken(&e.wire); i++)
             write_text(&e, (struct slice){large, LARGE});
         CHECK(wire_waiting(&e.wire) == 0);
         RUN_UNTIL(loop, e.closed == 1);
@@ -445,7 +455,7 @@ static void dial(struct end *e, uint16_t port)
     wire_init(&e->wire, loop, fd, NULL, &events, e);
     CHECK(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 || errno == EINPROGRESS);
     wire_await_connect(&e->wire);
-    CHECK(e->drained == 0 && e->closed == 0);
+    CHECK(e->connected == 0 && e->closed == 0);
 }
 
 static void test_connect(void)
@@ -456,8 +466,8 @@ static void test_connect(void)
     PROMISE("that a connection stands is told once, and it can be written to")
     {
         dial(&e, port);
-        RUN_UNTIL(loop, e.drained > 0);
-        CHECK(e.drained == 1 && e.closed == 0);
+        RUN_UNTIL(loop, e.connected > 0);
+        CHECK(e.connected == 1 && e.drained == 0 && e.closed == 0);
         e.other = accept(listener, NULL, NULL);
         write_text(&e, SLICE("hello"));
         CHECK(other_gets(&e, "hello"));
@@ -468,7 +478,7 @@ static void test_connect(void)
         close(listener);
         dial(&e, port);
         RUN_UNTIL(loop, e.closed > 0);
-        CHECK(e.drained == 0 && e.closed == 1);
+        CHECK(e.connected == 0 && e.closed == 1 && e.wire.error == ECONNREFUSED);
         close_end(&e);
     }
 }
