@@ -217,6 +217,51 @@ static void test_partial_writes(void)
     close_end(&e);
 }
 
+/* Offers the rest whenever there was word that it could go. */
+static bool offer_rest(struct end *e, size_t *taken, unsigned *told)
+{
+    struct iovec piece = {large + *taken, LARGE - *taken};
+    if (*taken < LARGE && e->drained > *told) {
+        *told = e->drained;
+        *taken += wire_offer(&e->wire, &piece, 1);
+    }
+    CHECK(wire_waiting(&e->wire) == 0);
+    return *taken == LARGE;
+}
+
+static void test_offer(void)
+{
+    struct end e;
+    size_t total = 0, taken = 0;
+    unsigned told = 0;
+    struct iovec all = {large, LARGE};
+    open_end(&e);
+    PROMISE("what is offered and not taken stays with the caller, who is told when to offer again")
+    {
+        take_little(&e);
+        taken = wire_offer(&e.wire, &all, 1);
+        CHECK(taken > 0 && taken < LARGE && e.wire.sent == taken && e.wire.out.at == NULL);
+        RUN_UNTIL(loop, offer_rest(&e, &taken, &told) | drain_other(&e, &total));
+        RUN_UNTIL(loop, drain_other(&e, &total));
+        CHECK(taken == LARGE && e.wire.sent == LARGE);
+    }
+    PROMISE("what waits goes first")
+    {
+        struct iovec piece = {large, 5};
+        wire_hold(&e.wire, SLICE("held "));
+        CHECK(wire_offer(&e.wire, &piece, 1) == 5 && wire_waiting(&e.wire) == 0);
+        char got[16];
+        CHECK(recv(e.other, got, sizeof(got), 0) == 10 && memcmp(got, "held ", 5) == 0);
+    }
+    PROMISE("nothing can be offered to a closed wire")
+    {
+        struct iovec piece = {large, 5};
+        wire_close(&e.wire);
+        CHECK(wire_offer(&e.wire, &piece, 1) == 0);
+    }
+    close_end(&e);
+}
+
 static void test_read(void)
 {
     struct end e;
@@ -490,6 +535,7 @@ int main(void)
     test_write();
     test_drained_by_a_later_write();
     test_partial_writes();
+    test_offer();
     test_read();
     test_closed_while_not_reading();
     test_not_watching();

@@ -15,7 +15,7 @@ static char large[LARGE];
 struct client {
     struct wire wire;
     struct buf in;
-    unsigned secured, closed;
+    unsigned secured, drained, closed;
     bool is_inside, reads_little;
     enum wire_read last;
 };
@@ -42,6 +42,7 @@ static void on_drained(void *arg)
 {
     struct client *c = arg;
     CHECK(!c->is_inside);
+    c->drained++;
 }
 
 static void on_secured(void *arg)
@@ -120,6 +121,29 @@ static void test_bytes(void)
         struct iovec piece = {large, 1};
         wire_write(&c.wire, &piece, 1);
         RUN_UNTIL(loop, peer_has(&server, "first "));
+    }
+    close_client(&c);
+    peer_close(&server);
+}
+
+static void test_offer(void)
+{
+    struct client c;
+    struct peer server;
+    size_t taken = 0;
+    open_both(&c, &server);
+    PROMISE("a large offer passes a record at a time, and no more of it is ever kept here")
+    {
+        while (taken < LARGE && check_failures == 0) {
+            struct iovec rest = {large + taken, LARGE - taken};
+            unsigned before = c.drained;
+            taken += wire_offer(&c.wire, &rest, 1);
+            CHECK(wire_waiting(&c.wire) <= 16384);
+            if (taken < LARGE)
+                RUN_UNTIL(loop, c.drained > before);
+        }
+        RUN_UNTIL(loop, is_large(&server.in));
+        CHECK(c.wire.sent == LARGE && wire_waiting(&c.wire) == 0);
     }
     close_client(&c);
     peer_close(&server);
@@ -251,6 +275,7 @@ int main(void)
     for (size_t i = 0; i < LARGE; i++)
         large[i] = (char)(i * 7 + i / 251);
     test_bytes();
+    test_offer();
     test_reading_off();
     test_ends();
     test_handshakes();
