@@ -2,10 +2,10 @@
  * closed then and it goes on to TLS. Read from the end to the beginning, it is in the order of events.
  *
  *     RESOLVE  addresses are looked for                     dial
- *     CONNECT  one or more attempts are open                on_resolved, start
+ *     CONNECT  one or more attempts are open                on_resolved, start_at_path
  *     SECURE   the winner shakes hands                      secure
  *
- * Whatever ends it goes through finish(), once; the memory goes later in the turn, because a wire of
+ * Whatever ends it goes through finish_dial(), once; the memory goes later in the turn, because a wire of
  * it may be on the stack. */
 #include "net/dial.h"
 
@@ -58,7 +58,7 @@ struct dial {
 
 /* ---- the end ---- */
 
-static void free_now(void *arg)
+static void free_dial(void *arg)
 {
     free(arg);
 }
@@ -82,7 +82,7 @@ void dial_cancel(struct dial *d)
         let_go(d);
 }
 
-static void finish(struct dial *d, enum err err)
+static void finish_dial(struct dial *d, enum err err)
 {
     struct dialed result = {.fd = -1, .why = d->why};
     if (err == OK)
@@ -111,7 +111,7 @@ static void address_text(const struct address *address, char *text)
     }
 }
 
-static void note_failure(struct dial *d, const struct attempt *a, int error)
+static void note_failed_attempt(struct dial *d, const struct attempt *a, int error)
 {
     char text[ADDRESS_TEXT_MAX];
     address_text(&a->address, text);
@@ -120,7 +120,7 @@ static void note_failure(struct dial *d, const struct attempt *a, int error)
         d->has_shortage = true;
 }
 
-static void on_late(void *arg)
+static void on_dial_late(void *arg)
 {
     struct dial *d = arg;
     char text[ADDRESS_TEXT_MAX];
@@ -140,7 +140,7 @@ static void on_late(void *arg)
                  d->target.deadline_ms);
         break;
     }
-    finish(d, ERR_TIMEOUT);
+    finish_dial(d, ERR_TIMEOUT);
 }
 
 /* ---- SECURE ---- */
@@ -157,14 +157,14 @@ static void secure(struct dial *d)
         return;
     }
     snprintf(d->why, sizeof(d->why), "%s", why);
-    finish(d, err);
+    finish_dial(d, err);
 }
 
 /* ---- CONNECT ---- */
 
 static void try_next(struct dial *d);
 
-static void on_connected(void *arg)
+static void on_attempt_connected(void *arg)
 {
     struct attempt *winner = arg;
     struct dial *d = winner->dial;
@@ -178,15 +178,15 @@ static void on_connected(void *arg)
     if (d->target.trust != NULL)
         secure(d);
     else
-        finish(d, OK);
+        finish_dial(d, OK);
 }
 
-static void on_secured(void *arg)
+static void on_attempt_secured(void *arg)
 {
-    finish(((struct attempt *)arg)->dial, OK);
+    finish_dial(((struct attempt *)arg)->dial, OK);
 }
 
-static void on_closed(void *arg)
+static void on_attempt_closed(void *arg)
 {
     struct attempt *a = arg;
     struct dial *d = a->dial;
@@ -195,10 +195,10 @@ static void on_closed(void *arg)
         tls_error_text(a->wire.ssl, why);
         address_text(&a->address, text);
         snprintf(d->why, sizeof(d->why), "%.200s (%s)", why, text);
-        finish(d, ERR_TLS);
+        finish_dial(d, ERR_TLS);
         return;
     }
-    note_failure(d, a, a->wire.error);
+    note_failed_attempt(d, a, a->wire.error);
     wire_close(&a->wire);
     d->open--;
     try_next(d);
@@ -212,12 +212,12 @@ static void never(void *arg)
 
 static const struct wire_events attempt_events = {.on_readable = never,
                                                   .on_drained = never,
-                                                  .on_closed = on_closed,
-                                                  .on_connected = on_connected,
-                                                  .on_secured = on_secured};
+                                                  .on_closed = on_attempt_closed,
+                                                  .on_connected = on_attempt_connected,
+                                                  .on_secured = on_attempt_secured};
 
 /* 0, or why this address cannot even be tried. */
-static int begin(struct attempt *a)
+static int begin_attempt(struct attempt *a)
 {
     int family = a->address.storage.ss_family, on = 1;
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -243,18 +243,18 @@ static void try_next(struct dial *d)
 {
     while (d->next < d->count) {
         struct attempt *a = &d->attempts[d->next++];
-        int error = begin(a);
+        int error = begin_attempt(a);
         if (error == 0) {
             d->open++;
             if (d->next < d->count)
                 deadline_set(d->loop, &d->share, d->share_ms);
             return;
         }
-        note_failure(d, a, error);
+        note_failed_attempt(d, a, error);
     }
     deadline_clear(&d->share);
     if (d->open == 0)
-        finish(d, d->has_shortage ? ERR_SHORTAGE : ERR_CONNECT);
+        finish_dial(d, d->has_shortage ? ERR_SHORTAGE : ERR_CONNECT);
 }
 
 static void on_share_over(void *arg)
@@ -298,14 +298,14 @@ static void on_resolved(enum err err, const struct address *addresses, size_t co
     d->lookup = NULL;
     if (err != OK) {
         snprintf(d->why, sizeof(d->why), "the name %.200s has no address", d->target.host);
-        finish(d, err);
+        finish_dial(d, err);
         return;
     }
     alternate(d, addresses, count);
     connect_all(d);
 }
 
-static void start(void *arg)
+static void start_at_path(void *arg)
 {
     struct dial *d = arg;
     struct address *address = &d->attempts[0].address;
@@ -327,9 +327,9 @@ struct dial *dial(struct loop *loop, struct resolver *resolver, const struct dia
     d->target = *target;
     d->on_done = on_done;
     d->arg = arg;
-    loop_task_init(&d->start, start, d);
-    loop_task_init(&d->free_task, free_now, d);
-    deadline_init(&d->deadline, on_late, d);
+    loop_task_init(&d->start, start_at_path, d);
+    loop_task_init(&d->free_task, free_dial, d);
+    deadline_init(&d->deadline, on_dial_late, d);
     deadline_init(&d->share, on_share_over, d);
     deadline_set(loop, &d->deadline, target->deadline_ms);
     if (target->path != NULL)

@@ -204,7 +204,7 @@ static void set_port(struct address *address, uint16_t port)
         ((struct sockaddr_in *)&address->storage)->sin_port = htons(port);
 }
 
-static void answer(struct resolve *lookup, const struct address *addresses, size_t count)
+static void answer_lookup(struct resolve *lookup, const struct address *addresses, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         lookup->addresses[i] = addresses[i];
@@ -222,15 +222,16 @@ static void answer(struct resolve *lookup, const struct address *addresses, size
 static void answer_waiting(struct host *host)
 {
     while (!list_is_empty(&host->waiting))
-        answer(LIST_OWNER(host->waiting.next, struct resolve, link), host->addresses, host->count);
+        answer_lookup(LIST_OWNER(host->waiting.next, struct resolve, link), host->addresses,
+                      host->count);
 }
 
-static void on_late(void *arg)
+static void on_lookup_late(void *arg)
 {
     struct resolve *lookup = arg;
     log_message(LOG_WARN, "no answer from the DNS for %s within %d ms", lookup->host->name,
                 RESOLVE_TIMEOUT_MS);
-    answer(lookup, lookup->host->addresses, lookup->host->count);
+    answer_lookup(lookup, lookup->host->addresses, lookup->host->count);
 }
 
 /* ---- asking ---- */
@@ -271,7 +272,7 @@ static void take_answer(struct host *host, int result, const struct evutil_addri
     }
 }
 
-static void on_answer(int result, struct evutil_addrinfo *found, void *arg)
+static void on_dns_answer(int result, struct evutil_addrinfo *found, void *arg)
 {
     struct question *question = arg;
     struct host *host = question->host;
@@ -285,7 +286,7 @@ static void on_answer(int result, struct evutil_addrinfo *found, void *arg)
     free(question);
 }
 
-static void ask(struct host *host)
+static void ask_dns(struct host *host)
 {
     struct evutil_addrinfo hints = {.ai_family = AF_UNSPEC,
                                     .ai_socktype = SOCK_STREAM,
@@ -296,12 +297,12 @@ static void ask(struct host *host)
     question->host = host;
     host->question = question;
     if (dns == NULL) {
-        on_answer(EVUTIL_EAI_SYSTEM, NULL, question);
+        on_dns_answer(EVUTIL_EAI_SYSTEM, NULL, question);
         return;
     }
     struct evdns_getaddrinfo_request *request =
-        evdns_getaddrinfo(dns, host->name, NULL, &hints, on_answer, question);
-    if (request != NULL) /* else on_answer has been called already and `question` is gone */
+        evdns_getaddrinfo(dns, host->name, NULL, &hints, on_dns_answer, question);
+    if (request != NULL) /* else on_dns_answer has been called already and `question` is gone */
         question->request = request;
 }
 
@@ -392,14 +393,14 @@ static void wait_for(struct resolve *lookup, struct host *host)
     list_remove(&host->link);
     list_push(&resolver->hosts, &host->link);
     if (host->count > 0 && loop_now_ms(resolver->loop) < host->good_until_ms) {
-        answer(lookup, host->addresses, host->count);
+        answer_lookup(lookup, host->addresses, host->count);
         return;
     }
     lookup->host = host;
     list_push(&host->waiting, &lookup->link);
     deadline_set(resolver->loop, &lookup->deadline, RESOLVE_TIMEOUT_MS);
     if (host->question == NULL)
-        ask(host);
+        ask_dns(host);
 }
 
 struct resolve *resolver_lookup(struct resolver *resolver, struct slice host, uint16_t port,
@@ -412,12 +413,12 @@ struct resolve *resolver_lookup(struct resolver *resolver, struct slice host, ui
     lookup->on_resolved = on_resolved;
     lookup->arg = arg;
     list_init(&lookup->link);
-    deadline_init(&lookup->deadline, on_late, lookup);
+    deadline_init(&lookup->deadline, on_lookup_late, lookup);
     loop_task_init(&lookup->task, deliver, lookup);
 
     size_t nul;
     if (host.len == 0 || host.len > HOST_BYTES_MAX || slice_find(host, '\0', &nul)) {
-        answer(lookup, NULL, 0);
+        answer_lookup(lookup, NULL, 0);
         return lookup;
     }
     memcpy(lookup->name, host.at, host.len); /* zeroed: the NUL is there */
@@ -430,6 +431,6 @@ struct resolve *resolver_lookup(struct resolver *resolver, struct slice host, ui
     if (known != NULL)
         wait_for(lookup, known);
     else
-        answer(lookup, here, count);
+        answer_lookup(lookup, here, count);
     return lookup;
 }

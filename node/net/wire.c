@@ -15,9 +15,9 @@
 
 enum { RECORD_BYTES = 16384 }; /* the largest record of TLS */
 
-static void on_readable(evutil_socket_t fd, short what, void *arg);
-static void on_writable(evutil_socket_t fd, short what, void *arg);
-static void on_closed(evutil_socket_t fd, short what, void *arg);
+static void on_fd_readable(evutil_socket_t fd, short what, void *arg);
+static void on_fd_writable(evutil_socket_t fd, short what, void *arg);
+static void on_fd_closed(evutil_socket_t fd, short what, void *arg);
 static void look_for_reset(void *arg);
 
 bool wire_is_sane(const struct wire *w)
@@ -44,9 +44,9 @@ void wire_init(struct wire *w, struct loop *loop, int fd, SSL *ssl,
     *w = (struct wire){.loop = loop, .fd = fd, .ssl = ssl, .events = events, .arg = arg};
     w->state = WIRE_OPEN;
     buf_init(&w->out, WIRE_OUT_MAX);
-    event_assign(&w->readable, loop_base(loop), fd, EV_READ | EV_PERSIST, on_readable, w);
-    event_assign(&w->writable, loop_base(loop), fd, EV_WRITE, on_writable, w);
-    event_assign(&w->closed, loop_base(loop), fd, EV_CLOSED | EV_PERSIST, on_closed, w);
+    event_assign(&w->readable, loop_base(loop), fd, EV_READ | EV_PERSIST, on_fd_readable, w);
+    event_assign(&w->writable, loop_base(loop), fd, EV_WRITE, on_fd_writable, w);
+    event_assign(&w->closed, loop_base(loop), fd, EV_CLOSED | EV_PERSIST, on_fd_closed, w);
     deadline_init(&w->look, look_for_reset, w);
 }
 
@@ -178,7 +178,7 @@ void wire_stop_watching(struct wire *w)
     event_del(&w->closed);
 }
 
-static enum wire_read read_plain(struct wire *w, char *to, size_t cap, size_t *got)
+static enum wire_read receive_plain(struct wire *w, char *to, size_t cap, size_t *got)
 {
     ssize_t n;
     do {
@@ -193,7 +193,7 @@ static enum wire_read read_plain(struct wire *w, char *to, size_t cap, size_t *g
     return errno == EAGAIN || errno == EWOULDBLOCK ? WIRE_AGAIN : WIRE_FAILED;
 }
 
-static enum wire_read read_tls(struct wire *w, char *to, size_t cap, size_t *got)
+static enum wire_read receive_tls(struct wire *w, char *to, size_t cap, size_t *got)
 {
     ERR_clear_error();
     if (SSL_read_ex(w->ssl, to, cap, got) == 1)
@@ -219,7 +219,7 @@ enum wire_read wire_read(struct wire *w, char *to, size_t cap, size_t *got)
     *got = 0;
     if (w->state == WIRE_CLOSED)
         return WIRE_FAILED;
-    return w->ssl != NULL ? read_tls(w, to, cap, got) : read_plain(w, to, cap, got);
+    return w->ssl != NULL ? receive_tls(w, to, cap, got) : receive_plain(w, to, cap, got);
 }
 
 /* TLS takes what there is from the socket and gives it out record by record. */
@@ -261,7 +261,7 @@ bool wire_is_broken(const struct wire *w)
 }
 
 /* A write that cannot succeed any more shows as the peer having closed, from the loop. */
-static void fail(struct wire *w)
+static void fail_wire(struct wire *w)
 {
     break_wire(w);
     event_active(&w->closed, EV_CLOSED, 0);
@@ -277,7 +277,7 @@ static bool may_write(const struct wire *w)
 void wire_hold(struct wire *w, struct slice bytes)
 {
     if (may_write(w) && !buf_append(&w->out, bytes))
-        fail(w); /* the owner let far too much pile up: better broken than endless */
+        fail_wire(w); /* the owner let far too much pile up: better broken than endless */
 }
 
 /* At most `len` bytes of the pieces, from `skip` on. */
@@ -350,7 +350,7 @@ static bool send_tls(struct wire *w)
 static void settle_write(struct wire *w, bool is_fine, bool has_more)
 {
     if (!is_fine && w->state == WIRE_OPEN)
-        fail(w);
+        fail_wire(w);
     if (w->state != WIRE_OPEN)
         return;
     if (wire_waiting(w) == 0)
@@ -453,7 +453,7 @@ static void write_on(struct wire *w)
         w->events->on_readable(w->arg);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+static void on_fd_readable(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
@@ -464,7 +464,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         w->events->on_readable(w->arg);
 }
 
-static void on_writable(evutil_socket_t fd, short what, void *arg)
+static void on_fd_writable(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
@@ -476,7 +476,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     else
         write_on(w);
 }
-static void on_closed(evutil_socket_t fd, short what, void *arg)
+static void on_fd_closed(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;

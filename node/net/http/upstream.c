@@ -39,12 +39,12 @@ void upstream_go(struct upstream_connection *c, enum upstream_state state)
     c->state = state;
 }
 
-static void on_idle_too_long(void *arg)
+static void on_pooled_too_long(void *arg)
 {
     upstream_connection_free(arg);
 }
 
-static void on_late(void *arg)
+static void on_connection_late(void *arg)
 {
     struct upstream_connection *c = arg;
     switch (c->state) {
@@ -61,7 +61,8 @@ static void on_late(void *arg)
     }
 }
 
-static void set_deadline(struct upstream_connection *c, loop_fn on_expired, uint64_t in_ms)
+static void set_connection_deadline(struct upstream_connection *c, loop_fn on_expired,
+                                    uint64_t in_ms)
 {
     deadline_clear(&c->deadline);
     c->deadline.on_expired = on_expired;
@@ -91,7 +92,7 @@ static struct origin_pool *origin_pool_of(struct upstream *u, const struct upstr
     return p;
 }
 
-static void free_now(void *arg)
+static void free_connection(void *arg)
 {
     free(arg);
 }
@@ -102,8 +103,8 @@ static struct upstream_connection *connection_new(struct origin_pool *p)
     c->pool = p;
     c->state = UPSTREAM_CONNECTING;
     buf_init(&c->in, HTTP1_HEAD_MAX + UPSTREAM_SCRATCH_BYTES);
-    deadline_init(&c->deadline, on_late, c);
-    loop_task_init(&c->free_task, free_now, c);
+    deadline_init(&c->deadline, on_connection_late, c);
+    loop_task_init(&c->free_task, free_connection, c);
     list_init(&c->link);
     return c;
 }
@@ -194,10 +195,10 @@ static void write_request(struct upstream_connection *c)
     call->written = 0;
     write_more(c);
     wire_set_reading(&c->wire, true);
-    set_deadline(c, on_late, call->request.first_byte_ms);
+    set_connection_deadline(c, on_connection_late, call->request.first_byte_ms);
 }
 
-static bool may_send(struct upstream_connection *c)
+static bool may_still_send(struct upstream_connection *c)
 {
     if (c->call->events->may_send(c->call->arg))
         return true;
@@ -207,7 +208,7 @@ static bool may_send(struct upstream_connection *c)
 
 void upstream_connected(struct upstream_connection *c)
 {
-    if (may_send(c))
+    if (may_still_send(c))
         write_request(c);
 }
 
@@ -300,7 +301,7 @@ void upstream_answered(struct upstream_connection *c)
     c->pool->idle_count++;
     buf_release(&c->in);
     wire_set_reading(&c->wire, true);
-    set_deadline(c, on_idle_too_long, UPSTREAM_IDLE_MS);
+    set_connection_deadline(c, on_pooled_too_long, UPSTREAM_IDLE_MS);
     metrics_move(u->metrics, GAUGE_UPSTREAM_BUSY, -1);
     metrics_move(u->metrics, GAUGE_UPSTREAM_IDLE, 1);
 }
@@ -319,7 +320,7 @@ void upstream_resume(struct upstream_call *call)
         return;
     call->is_paused = false;
     wire_set_reading(&c->wire, true);
-    set_deadline(c, on_late, call->request.idle_ms);
+    set_connection_deadline(c, on_connection_late, call->request.idle_ms);
 }
 
 bool upstream_is_sent(const struct upstream_call *call)
@@ -342,13 +343,13 @@ static void on_wire_drained(void *arg)
 {
     struct upstream_connection *c = arg;
     if (c->call != NULL && left_to_write(c->call) > 0) {
-        if (!may_send(c))
+        if (!may_still_send(c))
             return;
         write_more(c);
     }
     if (c->state ==
         UPSTREAM_SENT) /* its body is still on its way: the provider's time starts after it */
-        set_deadline(c, on_late, c->call->request.first_byte_ms);
+        set_connection_deadline(c, on_connection_late, c->call->request.first_byte_ms);
 }
 
 static void on_wire_closed(void *arg)

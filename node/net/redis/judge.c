@@ -1,3 +1,5 @@
+/* Two judgements: of an error reply, by its first word, from a table; and of what INFO says when a
+ * connection is greeted. In doubt a server is good: what it cannot do shows at the first call. */
 #include "net/redis/judge.h"
 
 #include <stdio.h>

@@ -74,7 +74,7 @@ static void call_back(struct redis *redis, const struct redis_waiting *waiting, 
     redis->is_calling_back = was_calling_back;
 }
 
-static void give_up(void *arg)
+static void fail_calls(void *arg)
 {
     struct redis *redis = arg;
     struct redis_waiting waiting;
@@ -256,12 +256,12 @@ static bool take_replies(struct redis *redis)
     return false;
 }
 
-static void on_closed(void *arg)
+static void on_link_closed(void *arg)
 {
     redis_lose(arg, "Redis closed the connection");
 }
 
-static void on_readable(void *arg)
+static void on_link_readable(void *arg)
 {
     struct redis *redis = arg;
     char bytes[READ_BYTES];
@@ -276,17 +276,17 @@ static void on_readable(void *arg)
         }
     } while (result == WIRE_DATA && wire_may_have_more(&redis->wire, sizeof(bytes), got));
     if (result == WIRE_END || result == WIRE_FAILED)
-        on_closed(redis);
+        on_link_closed(redis);
 }
 
 /* What waited has gone: nobody waits for that. */
-static void on_drained(void *arg)
+static void on_link_drained(void *arg)
 {
     (void)arg;
 }
 
 const struct wire_events redis_wire_events = {
-    .on_readable = on_readable, .on_drained = on_drained, .on_closed = on_closed};
+    .on_readable = on_link_readable, .on_drained = on_link_drained, .on_closed = on_link_closed};
 
 /* ---- deadlines of calls ---- */
 
@@ -310,7 +310,7 @@ static void ask_if_quiet(struct redis *redis)
 
 /* A process that stood still finds its calls late although the answers have long been there: they
  * are read first, and the first tick after standing still judges nobody. */
-static void on_tick(void *arg)
+static void on_link_tick(void *arg)
 {
     struct redis *redis = arg;
     uint64_t now_ms = clock_ms();
@@ -319,7 +319,7 @@ static void on_tick(void *arg)
     ask_if_quiet(redis);
     if (stood_still || !is_late(redis, now_ms))
         return;
-    on_readable(redis);
+    on_link_readable(redis);
     if (is_late(redis, now_ms)) {
         char why[REDIS_WHY_MAX];
         snprintf(why, sizeof(why), "no answer within %d ms", REDIS_CALL_TIMEOUT_MS);
@@ -346,12 +346,12 @@ struct redis *redis_new(struct loop *loop, struct slice url, const struct redis_
     redis_url_place(&redis->url, redis->place);
     buf_init(&redis->out, OUT_BYTES_MAX);
     loop_task_init(&redis->flush, flush, redis);
-    loop_task_init(&redis->give_up, give_up, redis);
+    loop_task_init(&redis->give_up, fail_calls, redis);
     if (redis->url.is_tls)
         redis->trust = tls_trust_new(redis->url.ca_file[0] != '\0' ? redis->url.ca_file : NULL);
     deadline_init(&redis->greeting, on_greeting_late, redis);
     deadline_init(&redis->retry, redis_connect, redis);
-    redis->ticker = loop_every(loop, TICK_MS, on_tick, redis);
+    redis->ticker = loop_every(loop, TICK_MS, on_link_tick, redis);
     redis_connect(redis);
     return redis;
 }
@@ -365,7 +365,7 @@ void redis_free(struct redis *redis)
     redis_lose(redis, "this node is leaving");
     redis->owes_on_down = false;
     while (redis->failed.count > 0)
-        give_up(redis);
+        fail_calls(redis);
     deadline_clear(&redis->retry);
     loop_task_cancel(&redis->give_up);
     loop_timer_free(redis->ticker);
