@@ -1,5 +1,5 @@
-/* A file is known by device, inode, size and the time of its last change: each of replacing, writing
- * and linking moves at least one of them. */
+/* A file is known by device, inode, size and the time of its last change: each of replacing,
+ * writing and linking moves at least one of them. */
 #include "base/file_watch.h"
 
 #include <sys/stat.h>

@@ -1,6 +1,6 @@
-/* file_watch.h - notices that a file was replaced or written to, by looking at it when it is about to
- * be used, at most once in FILE_WATCH_MS. What cannot be looked at counts as unchanged: a file that
- * is being replaced is away for a moment, and what was read of it before still holds. */
+/* file_watch.h - notices that a file was replaced or written to, by looking at it when it is about
+ * to be used, at most once in FILE_WATCH_MS. What cannot be looked at counts as unchanged: a file
+ * that is being replaced is away for a moment, and what was read of it before still holds. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
-/* The context is made at first use and again when the file has changed. Connections that were secured
- * under an older one keep it (OpenSSL counts references), but their tickets, which come after the
- * handshake, are no longer taken. */
+/* The context is made at first use and again when the file has changed. Connections that were
+ * secured under an older one keep it (OpenSSL counts references), but their tickets, which come
+ * after the handshake, are no longer taken. */
 #include "crypto/tls_trust.h"
 
 #include <errno.h>

@@ -1,12 +1,13 @@
 /* One attempt an address, each a wire of its own, until one of them is connected; the others are
- * closed then and it goes on to TLS. Read from the end to the beginning, it is in the order of events.
+ * closed then and it goes on to TLS. Read from the end to the beginning, it is in the order of
+ * events.
  *
  *     RESOLVE  addresses are looked for                     dial
  *     CONNECT  one or more attempts are open                on_resolved, start_at_path
  *     SECURE   the winner shakes hands                      secure
  *
- * Whatever ends it goes through finish_dial(), once; the memory goes later in the turn, because a wire of
- * it may be on the stack. */
+ * Whatever ends it goes through finish_dial(), once; the memory goes later in the turn, because a
+ * wire of it may be on the stack. */
 #include "net/dial.h"
 
 #include <arpa/inet.h>

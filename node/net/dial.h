@@ -1,15 +1,15 @@
-/* dial.h - from a name to a connection that bytes can be sent over, for all that goes out: providers,
- * Redis.
+/* dial.h - from a name to a connection that bytes can be sent over, for all that goes out:
+ * providers, Redis.
  *
  *     name -> addresses, in turn -> TCP -> TLS            all of it before one deadline
  *
  * Addresses alternate between IPv6 and IPv4; the next one is tried as soon as one fails, or when it
- * has had its share of time (DIAL_SHARE_MS), while those before stay in the race: whichever connects
- * first has won. What won is asked for first the next time (the resolver remembers it). So an address
- * that swallows everything costs a moment, once.
+ * has had its share of time (DIAL_SHARE_MS), while those before stay in the race: whichever
+ * connects first has won. What won is asked for first the next time (the resolver remembers it). So
+ * an address that swallows everything costs a moment, once.
  *
  * A proxy that is asked with CONNECT has its place between TCP and TLS: dial_target names it, its
- * addresses are dialled, and the words with it are exchanged in on_connected(), before secure(). */
+ * addresses are dialled, and the words with it are exchanged once it is connected, before secure(). */
 #pragma once
 #include <stdint.h>
 
@@ -40,8 +40,8 @@ struct dialed {
     const char *why;
 };
 
-/* OK, ERR_RESOLVE, ERR_CONNECT, ERR_TLS, ERR_TIMEOUT; ERR_SHORTAGE: not their fault, this node has no
- * descriptors or memory left. */
+/* OK, ERR_RESOLVE, ERR_CONNECT, ERR_TLS, ERR_TIMEOUT; ERR_SHORTAGE: not their fault, this node has
+ * no descriptors or memory left. */
 typedef void (*dial_fn)(enum err err, const struct dialed *dialed, void *arg);
 
 /* on_done fires exactly once, never before this call returns, unless cancelled; the dial is no more

@@ -1,10 +1,10 @@
 /* A lookup waits at its host; a host has one question open at a time, and its answer serves all who
  * wait. Whatever the answer is, it is given later in the turn, from the list `answered`, so that no
- * callback comes before resolver_lookup() has returned. Hosts are kept in the order of their last use,
- * as preferences are; at the ceiling the one not used for longest goes.
+ * callback comes before resolver_lookup() has returned. Hosts are kept in the order of their last
+ * use, as preferences are; at the ceiling the one not used for longest goes.
  *
- * libevent reads resolv.conf and hosts once, when its part for names is made; follow_files() makes it
- * read them again. Questions that are open then are asked again of the new servers. */
+ * libevent reads resolv.conf and hosts once, when its part for names is made; follow_files() makes
+ * it read them again. Questions that are open then are asked again of the new servers. */
 #include "net/resolve.h"
 
 #include <arpa/inet.h>

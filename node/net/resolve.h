@@ -1,8 +1,8 @@
 /* resolve.h - host names to addresses, without ever blocking a loop.
  * Literal addresses need no lookup. Answers are remembered for RESOLVE_KEEP_MS per loop's resolver;
- * when a fresh lookup fails, the last known addresses are used and the failure is logged. A change of
- * /etc/resolv.conf or /etc/hosts is noticed within a second, at the next lookup: what was remembered
- * is asked anew then. */
+ * when a fresh lookup fails, the last known addresses are used and the failure is logged. A change
+ * of /etc/resolv.conf or /etc/hosts is noticed within a second, at the next lookup: what was
+ * remembered is asked anew then. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

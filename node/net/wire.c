@@ -1,7 +1,7 @@
-/* Reading and writing go to the socket at once; events are only for what must wait. Three of them: one
- * while reading is on, one while something waits to be written (also: to be connected), and one that
- * watches for the peer's end while reading is off. A write that fails does not tell its caller: the
- * wire is broken from then on, and on_closed comes from the loop. */
+/* Reading and writing go to the socket at once; events are only for what must wait. Three of them:
+ * one while reading is on, one while something waits to be written (also: to be connected), and one
+ * that watches for the peer's end while reading is off. A write that fails does not tell its
+ * caller: the wire is broken from then on, and on_closed comes from the loop. */
 #include "net/wire.h"
 
 #include <assert.h>
@@ -267,7 +267,8 @@ static void fail_wire(struct wire *w)
     event_active(&w->closed, EV_CLOSED, 0);
 }
 
-/* On a broken or closed wire what is written goes nowhere; before it is open there is nobody yet. */
+/* On a broken or closed wire what is written goes nowhere; before it is open there is nobody
+ * yet. */
 static bool may_write(const struct wire *w)
 {
     assert(wire_is_sane(w) && w->state != WIRE_CONNECTING && w->state != WIRE_SECURING);

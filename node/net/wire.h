@@ -3,11 +3,11 @@
  * waits here. The owner keeps the amount waiting below a ceiling by asking wire_waiting() before it
  * writes more, or offers its bytes and keeps what is not taken (wire_offer).
  *
- *     CLOSED     no socket; a wire of zeroes is closed                     wire_close
- *     CONNECTING TCP is on its way                                         wire_await_connect
- *     SECURING   a client's TLS handshake is                               wire_start_tls
- *     OPEN       bytes pass                                                wire_init, finish_connect
- *     BROKEN     nothing can be written any more; what came may be read    break_wire
+ *     CLOSED     no socket; a wire of zeroes is closed                    wire_close
+ *     CONNECTING TCP is on its way                                        wire_await_connect
+ *     SECURING   a client's TLS handshake is                              wire_start_tls
+ *     OPEN       bytes pass                                               wire_init, finish_connect
+ *     BROKEN     nothing can be written any more; what came may be read   break_wire
  *
  * Callbacks come from the loop only, never from inside a call. After wire_close() none comes. */
 #pragma once

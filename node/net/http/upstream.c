@@ -1,11 +1,12 @@
 /* Calls and pools. A call has a connection from the moment it is sent, perhaps one that is still
- * being made (upstream_connect.c); the answer is read in upstream_read.c, which gives the connection
- * back here with upstream_answered(). The states of a connection stand in upstream_priv.h.
+ * being made (upstream_connect.c); the answer is read in upstream_read.c, which gives the
+ * connection back here with upstream_answered(). The states of a connection stand in
+ * upstream_priv.h.
  *
- * A request is sent from where it lies: head and body are offered to the socket as one, what it does
- * not take is offered again when there is room. A connection and its call end together, except that
- * an answered connection goes on to the pool; memory of a connection goes later in the turn, because
- * its own callbacks may be on the stack. */
+ * A request is sent from where it lies: head and body are offered to the socket as one, what it
+ * does not take is offered again when there is room. A connection and its call end together, except
+ * that an answered connection goes on to the pool; memory of a connection goes later in the turn,
+ * because its own callbacks may be on the stack. */
 #include "net/http/upstream.h"
 
 #include <assert.h>

@@ -1,6 +1,6 @@
 /* Reading answers. All connections read into one scratch buffer of the worker: a head that arrives
- * whole is parsed where it lies, one that does not is gathered in c->in; bodies are handed on as slices
- * of the scratch, framing taken off, so nothing of an answer is copied here.
+ * whole is parsed where it lies, one that does not is gathered in c->in; bodies are handed on as
+ * slices of the scratch, framing taken off, so nothing of an answer is copied here.
  *
  * Every function that may hand something on says whether the call goes on, because the receiver may
  * have cancelled it; the end of an answer gives the connection back first and tells then. */

@@ -1,6 +1,6 @@
 /* The way from nowhere to a Redis that can be worked with: DIAL, then GREET (link.c draws it). Read
- * from the end to the beginning, it is in the order of events. The greeting leaves at once as a whole;
- * INFO is its last command, so its answer is the last word. */
+ * from the end to the beginning, it is in the order of events. The greeting leaves at once as a
+ * whole; INFO is its last command, so its answer is the last word. */
 #include <assert.h>
 #include <stdio.h>
 

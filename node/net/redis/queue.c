@@ -1,5 +1,5 @@
-/* A ring: `first` is the oldest, the others follow it and wrap around at `cap`, which is a power of two
- * so that wrapping is a mask. Growing lays the ring out from its beginning again. */
+/* A ring: `first` is the oldest, the others follow it and wrap around at `cap`, which is a power of
+ * two so that wrapping is a mask. Growing lays the ring out from its beginning again. */
 #include "net/redis/queue.h"
 
 #include <stdlib.h>

@@ -1,7 +1,8 @@
-/* value.h - a reply of Redis as the floors above see it: text, number, list. What reads the protocol
- * (hiredis) is known inside net/redis alone.
- * A value of another shape than the one asked for gives nothing, never a crash; NULL is a value that
- * gives nothing. Values and what they hold are borrowed, as long as the callback that got them runs. */
+/* value.h - a reply of Redis as the floors above see it: text, number, list. What reads the
+ * protocol (hiredis) is known inside net/redis alone.
+ * A value of another shape than the one asked for gives nothing, never a crash; NULL is a value
+ * that gives nothing. Values and what they hold are borrowed, as long as the callback that got them
+ * runs. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

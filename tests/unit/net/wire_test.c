@@ -109,27 +109,6 @@ static bool other_gets(struct end *e, const char *text)
     return n == (ssize_t)strlen(text) && memcmp(got, text, strlen(text)) == 0;
 }
 
-static void test_drained_by_a_later_write(void)
-{
-    struct end e;
-    struct iovec much = {large, 100000};
-    open_end(&e);
-    PROMISE("what waited and went out with a later write is told all the same")
-    {
-        wire_set_reading(&e.wire, true);
-        while (wire_waiting(&e.wire) == 0)
-            wire_write(&e.wire, &much, 1);
-        while (wire_waiting(&e.wire) > 0) { /* the peer takes it, before the loop has turned once */
-            while (recv(e.other, scratch, LARGE, MSG_DONTWAIT) > 0)
-                continue;
-            write_text(&e, SLICE("x"));
-        }
-        RUN_UNTIL(loop, e.drained == 1);
-        CHECK(e.readable == 0);
-    }
-    close_end(&e);
-}
-
 static void test_write(void)
 {
     struct end e;
@@ -213,51 +192,6 @@ static void test_partial_writes(void)
         run_turn(loop);
         run_turn(loop);
         CHECK(e.drained == before);
-    }
-    close_end(&e);
-}
-
-/* Offers the rest whenever there was word that it could go. */
-static bool offer_rest(struct end *e, size_t *taken, unsigned *told)
-{
-    struct iovec piece = {large + *taken, LARGE - *taken};
-    if (*taken < LARGE && e->drained > *told) {
-        *told = e->drained;
-        *taken += wire_offer(&e->wire, &piece, 1);
-    }
-    CHECK(wire_waiting(&e->wire) == 0);
-    return *taken == LARGE;
-}
-
-static void test_offer(void)
-{
-    struct end e;
-    size_t total = 0, taken = 0;
-    unsigned told = 0;
-    struct iovec all = {large, LARGE};
-    open_end(&e);
-    PROMISE("what is offered and not taken stays with the caller, who is told when to offer again")
-    {
-        take_little(&e);
-        taken = wire_offer(&e.wire, &all, 1);
-        CHECK(taken > 0 && taken < LARGE && e.wire.sent == taken && e.wire.out.at == NULL);
-        RUN_UNTIL(loop, offer_rest(&e, &taken, &told) | drain_other(&e, &total));
-        RUN_UNTIL(loop, drain_other(&e, &total));
-        CHECK(taken == LARGE && e.wire.sent == LARGE);
-    }
-    PROMISE("what waits goes first")
-    {
-        struct iovec piece = {large, 5};
-        wire_hold(&e.wire, SLICE("held "));
-        CHECK(wire_offer(&e.wire, &piece, 1) == 5 && wire_waiting(&e.wire) == 0);
-        char got[16];
-        CHECK(recv(e.other, got, sizeof(got), 0) == 10 && memcmp(got, "held ", 5) == 0);
-    }
-    PROMISE("nothing can be offered to a closed wire")
-    {
-        struct iovec piece = {large, 5};
-        wire_close(&e.wire);
-        CHECK(wire_offer(&e.wire, &piece, 1) == 0);
     }
     close_end(&e);
 }
@@ -533,9 +467,7 @@ int main(void)
     loop = loop_new();
     fill_large();
     test_write();
-    test_drained_by_a_later_write();
     test_partial_writes();
-    test_offer();
     test_read();
     test_closed_while_not_reading();
     test_not_watching();
