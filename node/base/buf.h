@@ -19,6 +19,10 @@ struct buf {
 void buf_init(struct buf *b, size_t max);
 void buf_fini(struct buf *b);
 
+bool buf_is_sane(
+    const struct buf *b); /* the invariant holds; asserted wherever the content grows or
+                                        * shrinks */
+
 struct slice buf_slice(const struct buf *b); /* borrowed until the next change */
 size_t buf_len(const struct buf *b);
 

@@ -91,7 +91,7 @@ static void test_growth(void)
         }
         CHECK(is_same);
         CHECK(buf_len(&b) == next_in - next_out);
-        CHECK(b.start <= b.end && b.end <= b.cap && b.cap <= b.max);
+        CHECK(buf_is_sane(&b));
     }
     buf_fini(&b);
 }
