@@ -8,9 +8,9 @@
 #include "state/state_priv.h"
 
 enum {
-    SENT_MAX =
-        TINY(512, 1), /* on their way at once: after an outage others want to get a word in too */
-    TRIES_MAX = 10,   /* for one that Redis refuses for its own sake */
+    /* On their way at once: after an outage others want to get a word in too. */
+    SENT_MAX = TINY(512, 1),
+    TRIES_MAX = 10, /* for one that Redis refuses for its own sake */
     /* Admissions stop at OUTBOX_MAX; what runs then still wants to be booked. Never reached, for
      * what runs is bounded by the pool's slots, but a growing thing needs an end. */
     DROP_MAX = 8 * OUTBOX_MAX
