@@ -1,3 +1,5 @@
+/* One strict decoder, utf8_next(); the rest asks it character by character. Where it says "none", a
+ * byte counts alone, so that all of them get on with any bytes. */
 #include "base/utf8.h"
 
 #include <stdbool.h>

@@ -332,6 +332,7 @@ struct worker *worker_start(struct node_shared *shared, unsigned number, int lis
     w->loop = loop_new();
     if (pthread_create(&w->thread, NULL, run, w) != 0) {
         log_message(LOG_ERROR, "a worker thread could not be started");
+        log_stop(); /* or it would not be heard */
         abort();
     }
     return w;

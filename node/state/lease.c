@@ -4,7 +4,6 @@
 #include "state/lease.h"
 
 #include <assert.h>
-#include <hiredis/hiredis.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,13 +41,13 @@ static void end_admission(struct admission *a, enum err err, const struct grant 
 
 /* A grant that took longer to arrive than a lease lives may be someone else's by now: this node
  * stood still. It is left to expire. */
-static void take_grant(struct admission *a, const struct redisReply *reply)
+static void take_grant(struct admission *a, const struct redis_value *reply)
 {
     struct lease *lease = a->lease;
-    struct grant grant = {.subscription = reply_slice(reply_at(reply, 1)),
-                          .active = (uint32_t)reply_number(reply_at(reply, 2)),
-                          .max = (uint32_t)reply_number(reply_at(reply, 3)),
-                          .how = reply_slice(reply_at(reply, 4))};
+    struct grant grant = {.subscription = redis_value_slice(redis_value_at(reply, 1)),
+                          .active = (uint32_t)redis_value_number(redis_value_at(reply, 2)),
+                          .max = (uint32_t)redis_value_number(redis_value_at(reply, 3)),
+                          .how = redis_value_slice(redis_value_at(reply, 4))};
     if (clock_ms() > a->asked_ms + LEASE_MS) {
         end_admission(a, ERR_STATE_DOWN, NULL, NULL);
         return;
@@ -64,12 +63,12 @@ static void take_grant(struct admission *a, const struct redisReply *reply)
 }
 
 /* Whoever asked has left: what was granted goes back. */
-static void give_back(struct admission *a, const struct redisReply *reply, bool is_granted)
+static void give_back(struct admission *a, const struct redis_value *reply, bool is_granted)
 {
     const struct settlement nothing = {.outcome = OUTCOME_CANCELLED};
     a->state->leases.cancelled_count--;
     if (is_granted) {
-        state_clean_name(reply_slice(reply_at(reply, 1)), a->asked.subscription,
+        state_clean_name(redis_value_slice(redis_value_at(reply, 1)), a->asked.subscription,
                          sizeof(a->asked.subscription));
         a->asked.is_held = true;
         state_settle(a->state, &a->asked, &nothing);
@@ -78,37 +77,37 @@ static void give_back(struct admission *a, const struct redisReply *reply, bool 
 }
 
 /* Once per change: a Redis that is full refuses every admission. */
-static void note_failure(struct state *state, const struct redisReply *reply)
+static void note_failure(struct state *state, const struct redis_value *reply)
 {
     if (!state->leases.is_admission_failing &&
         log_begin(LOG_ERROR, "redis cannot answer admissions")) {
-        log_text("reply", reply_slice(reply));
+        log_text("reply", redis_value_slice(reply));
         log_end();
     }
     state->leases.is_admission_failing = true;
 }
 
-static void on_admit_answer(struct fcall *call, enum err err, const struct redisReply *reply)
+static void on_admit_answer(struct fcall *call, enum err err, const struct redis_value *reply)
 {
     struct admission *a = call->arg;
     struct state *state = a->state;
-    struct slice word = reply_slice(reply_at(reply, 0));
+    struct slice word = redis_value_slice(redis_value_at(reply, 0));
     bool is_granted =
-        err == OK && slice_eq(word, SLICE("granted")) && reply_count(reply) >= GRANT_PARTS;
+        err == OK && slice_eq(word, SLICE("granted")) && redis_value_count(reply) >= GRANT_PARTS;
     bool is_refused =
-        err == OK && slice_eq(word, SLICE("refused")) && reply_count(reply) >= REFUSAL_PARTS;
+        err == OK && slice_eq(word, SLICE("refused")) && redis_value_count(reply) >= REFUSAL_PARTS;
     fcall_free(call);
     if (is_granted || is_refused)
         state->leases.is_admission_failing = false;
     else if (err != ERR_STATE_DOWN)
-        note_failure(state, err == OK ? reply_at(reply, 0) : reply);
+        note_failure(state, err == OK ? redis_value_at(reply, 0) : reply);
     if (a->lease == NULL) {
         give_back(a, reply, is_granted);
     } else if (is_granted) {
         take_grant(a, reply);
     } else if (is_refused) {
-        struct refusal refusal = {.reason = reply_slice(reply_at(reply, 1)),
-                                  .retry_ms = reply_number(reply_at(reply, 2))};
+        struct refusal refusal = {.reason = redis_value_slice(redis_value_at(reply, 1)),
+                                  .retry_ms = redis_value_number(redis_value_at(reply, 2))};
         end_admission(a, ERR_REFUSED, NULL, &refusal);
     } else {
         end_admission(a, err == OK ? ERR_REPLY : err, NULL, NULL);

@@ -1,4 +1,4 @@
-/* pool.h - the verbs that concern a pool as a whole: which subscriptions there are, who is alive. */
+/* pool.h - the verbs that concern a pool as a whole: which subscriptions, who is alive. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

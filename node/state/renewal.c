@@ -10,7 +10,6 @@
  * the connection may have broken only because of the standing still. If no renewal comes through
  * for a whole lease time more, everything held counts as lost. */
 #include <assert.h>
-#include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,9 +153,9 @@ void state_wait_cancel(struct renewal_wait *wait)
 
 /* ---- a round ---- */
 
-static void note_refusal(struct state *state, const struct redisReply *reply)
+static void note_refusal(struct state *state, const struct redis_value *reply)
 {
-    struct slice text = reply_slice(reply);
+    struct slice text = redis_value_slice(reply);
     bool is_news = state->why[0] == '\0';
     snprintf(state->why, sizeof(state->why), "Redis refuses to renew leases: %.*s",
              (int)(text.len < 200 ? text.len : 200), text.at != NULL ? text.at : "");
@@ -193,19 +192,19 @@ static struct lease *find_held(struct state *state, struct slice id, struct list
 }
 
 /* The ids come back in the order they were sent in, which is that of `held`: one walk finds all. */
-static void take_lost(struct state *state, const struct redisReply *reply)
+static void take_lost(struct state *state, const struct redis_value *reply)
 {
     struct list lost, *from = state->leases.held.next;
     list_init(&lost);
-    for (size_t i = 0; i < reply_count(reply); i++) {
-        struct lease *lease = find_held(state, reply_slice(reply_at(reply, i)), &from);
+    for (size_t i = 0; i < redis_value_count(reply); i++) {
+        struct lease *lease = find_held(state, redis_value_slice(redis_value_at(reply, i)), &from);
         if (lease != NULL)
             lose(state, lease, &lost);
     }
     tell_lost(&lost);
 }
 
-static void on_answer(struct fcall *call, enum err err, const struct redisReply *reply)
+static void on_answer(struct fcall *call, enum err err, const struct redis_value *reply)
 {
     struct state *state = call->arg;
     fcall_free(call);

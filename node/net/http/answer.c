@@ -103,8 +103,8 @@ static void on_wire_drained(void *arg)
         connection_answer_taken(c);
 }
 
-const struct wire_events connection_wire_events = {on_wire_readable, on_wire_drained,
-                                                   on_wire_closed};
+const struct wire_events connection_wire_events = {
+    .on_readable = on_wire_readable, .on_drained = on_wire_drained, .on_closed = on_wire_closed};
 
 void connection_end(struct connection *c)
 {
