@@ -23,7 +23,6 @@
 #include "proxy/verdict.h"
 #include "state/lease.h"
 
-/* clang-format off: a row a step */
 #define TO(NAME) (1U << STEP_##NAME)
 #define STEP_TABLE(X)                                                                        \
     /* ask Redis for a slot; again, if it lends a subscription we do not have */             \
@@ -38,7 +37,6 @@
     X(ANSWER, answer, TO(FINISH))                                                            \
     /* one log line, metrics, memory */                                                      \
     X(FINISH, finish, 0)
-/* clang-format on */
 
 enum step_name {
 #define X(NAME, word, to) STEP_##NAME,
