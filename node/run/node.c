@@ -154,7 +154,7 @@ static void run(struct node *n, const int *listeners)
 
 static int serve(struct node *n)
 {
-    int listeners[WORKERS_MAX];
+    int listeners[WORKERS_MAX] = {0};
     if (!listen_all(n, listeners, n->config->server.workers) || !start_private_redis(n))
         return EXIT_FAILURE;
     host_identity(n->config->node.id, n->port, &n->identity);

@@ -74,4 +74,4 @@ void reload_run(struct node *node, struct control_call *call); /* POST /admin/re
 
 /* leave.c */
 void leave_asked(struct node *node, int signal); /* SIGTERM, SIGINT; again: faster */
-void leave_phase_over(void *node);
+void leave_phase_over(void *arg);                /* of a deadline: arg is the node */

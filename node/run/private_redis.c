@@ -259,8 +259,7 @@ static bool await_answer(struct private_redis *server, char **why)
     return false;
 }
 
-/* A node that was killed takes its server with it, but the two do not vanish in the same instant.
- */
+/* A node that was killed takes its server with it, but the two do not vanish at once. */
 static bool await_leftover(struct private_redis *server, char **why)
 {
     uint64_t until_ms = clock_ms() + LEFTOVER_MS;

@@ -298,8 +298,7 @@ static bool is_late(const struct redis *redis, uint64_t now_ms)
            now_ms >= oldest->since_ns / 1000000 + REDIS_CALL_TIMEOUT_MS;
 }
 
-/* A connection nobody uses is asked now and then, or its death would show only to the next caller.
- */
+/* A connection nobody uses is asked now and then, or the next caller would find it dead. */
 static void ask_if_quiet(struct redis *redis)
 {
     const struct slice ping = SLICE("PING");
