@@ -17,17 +17,18 @@ struct cli_options {
     const char *url;
     const char *topic; /* of `help` */
     bool is_json;
+    bool is_markdown;
     bool wants_help;
 };
 
 int cli_check(const struct cli_options *options);
 int cli_status(const struct cli_options *options);
 int cli_health(const struct cli_options *options);
-int cli_help_config(void);
+int cli_help_config(bool is_markdown);
 
 /* ---- cli_options.c: what stands on the command line ---- */
 
-enum { CLI_CONFIG = 1, CLI_URL = 2, CLI_JSON = 4, CLI_TOPIC = 8 };
+enum { CLI_CONFIG = 1, CLI_URL = 2, CLI_JSON = 4, CLI_TOPIC = 8, CLI_MARKDOWN = 16 };
 
 struct cli_command {
     const char *name;
