@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "config/config_priv.h"
+#include "config/env.h"
 #include "crypto/tls.h"
 
 /* ---- one subscription ---- */

@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "config/config_priv.h"
+#include "config/env.h"
 
 /* ---- ownership ---- */
 

@@ -5,7 +5,7 @@
  *     fields.c    the walk over the JSON with that table
  *     values.c    one kind of value after the other: read, compare, free
  *     places.c    the same of hosts, URLs and networks
- *     env.c       variables; subscriptions made from keys found there
+ *     env.c       variables; subscriptions made from keys found there (env.h)
  *     dotenv.c    ./.env
  *     check.c     what no single field shows: names, keys, files, who can reach us
  *     compare.c   the digest, and what differs between two configs
@@ -26,8 +26,6 @@
 
 enum {
     CONFIG_FILE_MAX = 1024 * 1024,
-    CONFIG_DOTENV_MAX = 64 * 1024,
-    CONFIG_VARIABLES_MAX = 256,
     CONFIG_KEY_MAX = 4096,
     CONFIG_URL_MAX = 2048,
     CONFIG_NETWORKS_MAX = 64,
@@ -35,17 +33,7 @@ enum {
     CONFIG_FOUND_MAX = 64
 };
 
-/* One line of ./.env. */
-struct config_variable {
-    char *name;
-    char *value;
-    unsigned line;
-};
-
-struct config_environment {
-    struct config_variable *variables;
-    size_t count;
-};
+struct config_environment;
 
 struct config_reader {
     struct config *config;                  /* being made */
@@ -79,22 +67,6 @@ bool config_is_text(const struct config_knob *knob, const json_t *value);
 void config_put(struct buf *out, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Printable ASCII without blanks: what can stand in a header. Says what is wrong, never the key. */
 MUST_USE bool config_set_key(struct config_reader *r, struct secret *key, struct slice value);
-
-/* ---- env.c and dotenv.c ---- */
-
-/* The process' own, else that of ./.env if it was read. Without quotes around all of it, as some
- * programs pass them on. Empty: not set, or empty. *line: of ./.env, else 0. */
-struct slice config_variable_get(const struct config_environment *e, const char *name,
-                                 unsigned *line);
-bool config_variable_is_ours(struct slice name); /* a line of ./.env may set it */
-MUST_USE bool config_read_dotenv(struct config_reader *r);
-MUST_USE bool config_read_keys(struct config_reader *r); /* subscriptions key-1, key-2, ... */
-MUST_USE bool config_read_overrides(struct config_reader *r);
-void config_environment_fini(struct config_environment *e);
-/* yours: where a node keeps its state if nobody says; e NULL: a relative one */
-char *config_state_dir(const struct config_environment *e);
-/* Messages are about this setting now, wherever its value has come from. */
-void config_at(struct config_reader *r, const char *path);
 
 /* ---- check.c, compare.c ---- */
 

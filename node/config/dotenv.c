@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "config/config_priv.h"
+#include "config/env.h"
 
 static const char dotenv_path[] = ".env";
 

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "config/config_priv.h"
+#include "config/env.h"
 
 /* NULL if unset or empty: docker-compose hands on an unset variable as an empty one. Nothing in
  * this program changes its environment, so other threads do not disturb. */
