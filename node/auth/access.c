@@ -5,9 +5,9 @@
 
 bool access_is_proxy_sign(struct slice header_name)
 {
-    static const struct slice signs[] = {
-        {"cf-*", 4},      {"x-forwarded-*", 13},  {"forwarded", 9}, {"via", 3},
-        {"x-real-ip", 9}, {"true-client-ip", 14}, {"cdn-loop", 8},
+    const struct slice signs[] = {
+        SLICE("cf-*"),      SLICE("x-forwarded-*"),  SLICE("forwarded"), SLICE("via"),
+        SLICE("x-real-ip"), SLICE("true-client-ip"), SLICE("cdn-loop"),
     };
     return slice_matches(header_name, signs, sizeof(signs) / sizeof(signs[0]));
 }

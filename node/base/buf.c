@@ -21,6 +21,12 @@ void buf_fini(struct buf *b)
     *b = (struct buf){.max = b->max};
 }
 
+bool buf_is_sane(const struct buf *b)
+{
+    return b->start <= b->end && b->end <= b->cap && b->cap <= b->max &&
+           (b->at != NULL) == (b->cap > 0);
+}
+
 struct slice buf_slice(const struct buf *b)
 {
     if (b->at == NULL)
@@ -56,6 +62,7 @@ static void grow(struct buf *b, size_t need)
 bool buf_reserve(struct buf *b, size_t len, char **to)
 {
     size_t have = buf_len(b);
+    assert(buf_is_sane(b));
     if (len > b->max || have > b->max - len)
         return false;
     if (b->cap - b->end < len) {
@@ -69,7 +76,7 @@ bool buf_reserve(struct buf *b, size_t len, char **to)
 
 void buf_commit(struct buf *b, size_t len)
 {
-    assert(len <= b->cap - b->end);
+    assert(buf_is_sane(b) && len <= b->cap - b->end);
     b->end += len;
 }
 
@@ -104,10 +111,16 @@ bool buf_printf(struct buf *b, const char *format, ...)
 
 void buf_consume(struct buf *b, size_t len)
 {
-    assert(len <= buf_len(b));
+    assert(buf_is_sane(b) && len <= buf_len(b));
     b->start += len;
     if (b->start == b->end)
         b->start = b->end = 0;
+}
+
+void buf_truncate(struct buf *b, size_t len)
+{
+    assert(len <= buf_len(b));
+    b->end = b->start + len;
 }
 
 void buf_clear(struct buf *b)

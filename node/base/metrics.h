@@ -37,7 +37,9 @@
     X(REDIS_FAILURES, "weir_redis_failures_total", "", "Calls to Redis that failed.")            \
     X(LEASES_LOST, "weir_leases_lost_total", "", "Slots lost while the node stood still.")       \
     X(BOOKINGS_DROPPED, "weir_bookings_dropped_total", "",                                       \
-      "Settlements given up because the outbox was full.")
+      "Settlements given up because the outbox was full.")                                       \
+    X(LOG_LINES_LOST, "weir_log_lines_lost_total", "",                                           \
+      "Log lines that nobody read in time, or that were too long.")
 
 #define GAUGE_TABLE(X)                                                                           \
     X(EXCHANGES_ACTIVE, "weir_exchanges_active", "", "Requests in progress on this node.")       \

@@ -1,3 +1,6 @@
+/* Who to ask is decided first (--url, WEIR_URL, the config, the default port), then one GET by
+ * libcurl, bounded in time and bytes. A node's own certificate is trusted if the config names it:
+ * this is how one asks a node on this machine. */
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>

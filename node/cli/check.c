@@ -1,3 +1,4 @@
+/* `weir check`: loads the config as `weir serve` does, and says what a node would do with it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -274,7 +274,11 @@ char *config_state_dir(const struct config_environment *e)
         const char *variable;
         const char *below;
     } places[] = {
-        {"STATE_DIRECTORY", ""}, {"XDG_STATE_HOME", "/weir"}, {"HOME", "/.local/state/weir"}};
+
+        {"STATE_DIRECTORY", ""},
+        {"XDG_STATE_HOME", "/weir"},
+        {"HOME", "/.local/state/weir"},
+    };
     char path[CONFIG_KEY_MAX];
     for (size_t i = 0; e != NULL && i < sizeof(places) / sizeof(places[0]); i++) {
         const char *base = own_variable(places[i].variable);

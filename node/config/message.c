@@ -59,10 +59,10 @@ static bool is_quoted_number(const struct config_knob *knob, const json_t *value
 
 bool config_fail_value(struct config_reader *r, const struct config_knob *knob, const json_t *value)
 {
-    char found[CONFIG_FOUND_MAX], expected[300];
-    config_expected(knob, expected, sizeof(expected));
-    if (is_quoted_number(knob, value))
-        strncat(expected, ", without quotes", sizeof(expected) - strlen(expected) - 1);
+    char found[CONFIG_FOUND_MAX], words[256], expected[sizeof(words) + 32];
+    config_expected(knob, words, sizeof(words));
+    snprintf(expected, sizeof(expected), "%s%s", words,
+             is_quoted_number(knob, value) ? ", without quotes" : "");
     return config_fail(r, expected, "found %s", config_found(value, knob->kind->is_secret, found));
 }
 

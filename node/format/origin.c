@@ -40,8 +40,8 @@ static char *lower_case(struct slice s)
     return copy;
 }
 
-/* authority = host [":" port] | "[" IPv6 "]" [":" port]. Leaves host and port text, may be empty.
- */
+/* authority = host [":" port] | "[" IPv6 "]" [":" port]. Leaves host and port as text; they
+ * may be empty. */
 static bool split_authority(struct slice authority, struct slice *host, struct slice *port)
 {
     struct ip ip;
@@ -104,8 +104,7 @@ static bool read_path(struct origin *origin, struct slice path, const char **why
     return true;
 }
 
-/* As the Host header wants it: brackets around IPv6, the port only if it is not the scheme's own.
- */
+/* As the Host header wants it: brackets around IPv6, the port only if not the scheme's own. */
 static char *make_authority(const struct origin *origin)
 {
     char text[HOST_MAX + 16];

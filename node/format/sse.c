@@ -1,3 +1,6 @@
+/* Whole stretches of a line are handed on as they come, in pieces; of a value nothing is kept but
+ * the event's name. CR, LF and CRLF end a line, and a CR at the end of a piece may be half of a
+ * CRLF. */
 #include "format/sse.h"
 
 #include <string.h>

@@ -1,3 +1,6 @@
+/* zlib, a piece of PIECE_BYTES at a time on the stack. "deflate" is said of two things (with a
+ * zlib header and without), so the first byte decides. What comes out is bounded, for a few bytes
+ * can unpack to gigabytes. */
 #include "format/unpack.h"
 
 #include <stdlib.h>

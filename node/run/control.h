@@ -1,6 +1,7 @@
 /* control.h - an operator's wish on its way from a worker to the control thread and back.
- * What concerns the whole node is done by one thread only. The worker that was asked makes a call and
- * sends it; the control thread fills in what came of it; the call returns to the worker's loop. */
+ * What concerns the whole node is done by one thread only. The worker that was asked makes a call
+ * and sends it; the control thread fills in what came of it; the call returns to the worker's
+ * loop. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

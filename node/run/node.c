@@ -136,7 +136,7 @@ static void run(struct node *n, const int *listeners)
     s->metrics = mem_new((s->worker_count + 1) * sizeof(s->metrics[0]));
     s->connections_max = host_connections(s->worker_count);
     deadline_init(&n->phase_deadline, leave_phase_over, n);
-    log_gather(); /* a reader of the log that stands still must not stop the heartbeat */
+    log_gather();
     loop_hook_add(n->loop, &n->log_hook, on_turn_end, n);
     pulse_start(n);
     for (unsigned i = 0; i < s->worker_count; i++)
@@ -185,10 +185,17 @@ int node_serve(const char *config_path)
     n.config_at_start = config_hold(n.config);
     reload_remember_file(&n);
     log_setup(n.config->log_level, n.config->log_format);
+    if (!log_start()) {
+        log_message(LOG_ERROR, "the log's thread could not be started");
+        config_release(n.config);
+        config_release(n.config_at_start);
+        return EXIT_FAILURE;
+    }
     n.loop = loop_new();
     int status = serve(&n);
     loop_free(n.loop);
     config_release(n.config);
     config_release(n.config_at_start);
+    log_stop();
     return status;
 }

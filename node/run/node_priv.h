@@ -53,12 +53,13 @@ struct node {
     struct loop_timer *pulse_timer, *drain_timer;
     struct event *signals[3];
     struct loop_hook log_hook;
-    bool is_declared; /* Redis knows the subscriptions of n->config */
+    uint64_t log_lines_lost; /* so many are in the metrics */
+    bool is_declared;        /* Redis knows the subscriptions of n->config */
     bool was_id_conflict_logged;
     bool was_digest_difference_logged;
 };
 
-/* node.c: the only writer of n->phase. at_most_ms: when leave_phase_over() shall be called; 0: never */
+/* node.c: the only writer of node->phase. at_most_ms: until leave_phase_over(); 0: for ever */
 void node_go(struct node *node, enum phase phase, uint64_t at_most_ms);
 
 /* pulse.c */

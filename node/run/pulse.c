@@ -1,5 +1,6 @@
-/* Once a second: this node is seen by the others, and whatever nobody renews is given back. Here the
- * pool's subscriptions are declared too: at the start, after a reload, and whenever Redis has lost them. */
+/* Once a second: this node is seen by the others, and whatever nobody renews is given back. Here
+ * the pool's subscriptions are declared too: at the start, after a reload, and whenever Redis has
+ * lost them. */
 #include "base/log.h"
 #include "base/metrics.h"
 #include "run/node_priv.h"
@@ -60,9 +61,18 @@ static void on_pulse(enum err err, const struct pool_pulse *pulse, void *arg)
     n->was_digest_difference_logged = pulse->do_configs_differ;
 }
 
+static void count_lost_lines(struct node *n)
+{
+    uint64_t lost = log_lines_lost();
+    metrics_add(&n->shared.metrics[n->shared.worker_count], COUNT_LOG_LINES_LOST,
+                lost - n->log_lines_lost);
+    n->log_lines_lost = lost;
+}
+
 static void on_second(void *arg)
 {
     struct node *n = arg;
+    count_lost_lines(n);
     uint64_t active =
         (uint64_t)metrics_gauge(n->shared.metrics, n->shared.worker_count, GAUGE_EXCHANGES_ACTIVE);
     reload_if_changed(n);

@@ -1,6 +1,7 @@
 /* A worker: one thread, one loop, one listener, one Redis connection, one upstream pool. */
 #include "run/worker.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +74,9 @@ static void on_request(struct connection *call, struct http_message *message, vo
     else
         admin_handle(w->admin, call, message);
 }
+
+static_assert((int)ANTHROPIC_ERROR_BYTES_MAX <= (int)HTTP_ERROR_BYTES_MAX,
+              "write_error has no more room");
 
 static struct http_server_options server_options(struct worker *w)
 {
@@ -340,6 +344,7 @@ struct worker *worker_start(struct node_shared *shared, unsigned number, int lis
     w->loop = loop_new();
     if (pthread_create(&w->thread, NULL, run, w) != 0) {
         log_message(LOG_ERROR, "a worker thread could not be started");
+        log_stop(); /* or it would not be heard */
         abort();
     }
     return w;

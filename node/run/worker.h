@@ -1,6 +1,6 @@
-/* worker.h - one thread with the traffic: a loop, a listener, a Redis connection, an upstream pool.
- * Workers know the node only by what stands in struct node_shared; the control thread speaks to them
- * through the calls below, which post to the worker's loop, and they to it through control.h. */
+/* worker.h - one thread with the traffic: a loop, a listener, a Redis link, an upstream pool.
+ * Workers know the node only by what stands in struct node_shared; the control thread speaks to
+ * them through the calls below, which post to the worker's loop, and they to it by control.h. */
 #pragma once
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -16,8 +16,8 @@ struct worker;
 
 enum { WORKERS_MAX = 64 };
 
-/* What workers need of the node: set before they start, constant but for is_draining, and there until
- * the last has stopped. */
+/* What workers need of the node: set before they start, constant but for is_draining, and there
+ * until the last has stopped. */
 struct node_shared {
     struct node *node;
     struct loop *control;

@@ -1,6 +1,5 @@
 /* outbox.c - settlements until Redis has confirmed them. Settling is idempotent by lease id, so
  * what may have arrived is simply sent again. */
-#include <hiredis/hiredis.h>
 
 #include "base/log.h"
 #include "base/metrics.h"
@@ -64,7 +63,7 @@ static void keep_refused(struct state *state, struct fcall *settlement, struct s
     state->outbox.is_holding_off = true;
 }
 
-static void on_answer(struct fcall *settlement, enum err err, const struct redisReply *reply)
+static void on_answer(struct fcall *settlement, enum err err, const struct redis_value *reply)
 {
     struct state *state = settlement->arg;
     list_remove(&settlement->owner_link);
@@ -72,7 +71,7 @@ static void on_answer(struct fcall *settlement, enum err err, const struct redis
     if (err == OK)
         forget(state, settlement);
     else if (err == ERR_REPLY)
-        keep_refused(state, settlement, reply_slice(reply));
+        keep_refused(state, settlement, redis_value_slice(reply));
     else
         list_push(&state->outbox.waiting, &settlement->owner_link);
     outbox_send(state);

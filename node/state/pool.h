@@ -1,4 +1,4 @@
-/* pool.h - the verbs that concern a pool as a whole: which subscriptions there are, who is alive. */
+/* pool.h - the verbs that concern a pool as a whole: which subscriptions, who is alive. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,7 +18,6 @@ void state_declare(struct state *state, const struct config *config, state_done_
                    void *arg);
 
 struct pool_pulse { /* what the second's call found */
-    unsigned nodes_alive;
     unsigned leases_expired;
     bool is_node_id_taken; /* another running process uses our node id */
     bool do_configs_differ;

@@ -13,10 +13,8 @@ struct pool_subscription {
     struct slice name;
     uint32_t active, max, priority;
     bool is_enabled;
-    bool is_leaving;      /* in no configuration any more: goes when idle */
     uint64_t cooldown_ms; /* left; 0: not cooling */
     struct slice cooldown_reason;
-    uint64_t last_used_ms; /* Redis' clock; 0: never */
     uint64_t requests, errors;
     uint64_t input, output, cache_read, cache_write_5m, cache_write_1h; /* totals */
 };

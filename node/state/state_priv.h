@@ -3,6 +3,7 @@
 #pragma once
 #include "base/list.h"
 #include "loop/loop.h"
+#include "net/redis/value.h"
 #include "state/fcall.h"
 #include "state/lease.h"
 #include "state/state.h"
@@ -85,9 +86,3 @@ void outbox_fini(struct state *state);
 void outbox_add(struct state *state, struct fcall *settlement); /* takes it */
 void outbox_send(struct state *state);                          /* what may be sent now */
 void outbox_tick(struct state *state);
-
-/* reply.c: redisReply as our own types. A reply of another shape gives nothing, never a crash. */
-struct slice reply_slice(const struct redisReply *reply);
-uint64_t reply_number(const struct redisReply *reply); /* integer or decimal string; else 0 */
-const struct redisReply *reply_at(const struct redisReply *reply, size_t index); /* or NULL */
-size_t reply_count(const struct redisReply *reply);

@@ -7,8 +7,6 @@
 #include "base/number.h"
 #include "net/http/server_priv.h"
 
-enum { ERROR_BODY_MAX = 4096 };
-
 static const struct {
     int status;
     const char *reason;
@@ -105,8 +103,8 @@ static void on_wire_drained(void *arg)
         connection_answer_taken(c);
 }
 
-const struct wire_events connection_wire_events = {on_wire_readable, on_wire_drained,
-                                                   on_wire_closed};
+const struct wire_events connection_wire_events = {
+    .on_readable = on_wire_readable, .on_drained = on_wire_drained, .on_closed = on_wire_closed};
 
 void connection_end(struct connection *c)
 {
@@ -313,7 +311,7 @@ void answer_error(struct connection *c, http_write_error_fn write_error, int sta
     static const struct http1_header json = {{"content-type", 12}, {"application/json", 16}};
     struct answer answer = {.status = status, .headers = &json, .header_count = 1};
     struct buf body;
-    buf_init(&body, ERROR_BODY_MAX);
+    buf_init(&body, HTTP_ERROR_BYTES_MAX);
     write_error(&body, status, message, request_id);
     answer_whole(c, &answer, buf_slice(&body));
     buf_fini(&body);
