@@ -61,7 +61,7 @@ MUST_USE bool config_add_subscription(struct config_reader *r, struct subscripti
 
 /* ---- values.c and places.c ---- */
 
-struct slice config_text_of(const json_t *string);
+struct slice config_text_of(const json_t *value);
 /* A string within the knob's range, without control characters. */
 bool config_is_text(const struct config_knob *knob, const json_t *value);
 void config_put(struct buf *out, const char *format, ...) PRINTF_LIKE(2, 3);

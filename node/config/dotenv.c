@@ -149,7 +149,9 @@ static bool find_closing(struct slice rest, char quote, size_t *end)
 /* Someone else's quoted value may go on over several lines: what is behind it. */
 static struct slice skip_quoted(const struct assignment *a, struct slice rest, unsigned *lines)
 {
-    char quote = a->has_text && a->text.len > 0 ? a->text.at[0] : '\0';
+    if (!a->has_text || a->text.len == 0)
+        return rest;
+    char quote = a->text.at[0];
     size_t end;
     if ((quote != '"' && quote != '\'') || slice_find(slice_from(a->text, 1), quote, &end) ||
         !find_closing(rest, quote, &end))

@@ -21,7 +21,9 @@ static const char *own_variable(const char *name)
 static struct slice without_quotes(struct slice value)
 {
     size_t next;
-    char quote = value.len >= 2 ? value.at[0] : '\0';
+    if (value.len < 2)
+        return value;
+    char quote = value.at[0];
     if ((quote != '"' && quote != '\'') || value.at[value.len - 1] != quote)
         return value;
     struct slice inner = {value.at + 1, value.len - 2};

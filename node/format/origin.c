@@ -117,10 +117,10 @@ static char *make_authority(const struct origin *origin)
 
 bool origin_parse(struct origin *origin, struct slice url, const char **why)
 {
+    struct origin made = {0};
     struct slice rest, authority;
-    origin_fini(origin);
     *why = "does not begin with https:// or http://";
-    if (!read_scheme(url, &origin->is_tls, &rest))
+    if (!read_scheme(url, &made.is_tls, &rest))
         return false;
     authority = rest;
     for (size_t i = 0; i < rest.len; i++)
@@ -128,12 +128,14 @@ bool origin_parse(struct origin *origin, struct slice url, const char **why)
             authority.len = i;
             break;
         }
-    if (!read_authority(origin, authority, why) ||
-        !read_path(origin, slice_from(rest, authority.len), why)) {
-        origin_fini(origin);
+    if (!read_authority(&made, authority, why) ||
+        !read_path(&made, slice_from(rest, authority.len), why)) {
+        origin_fini(&made);
         return false;
     }
-    origin->authority = make_authority(origin);
+    made.authority = make_authority(&made);
+    origin_fini(origin);
+    *origin = made;
     return true;
 }
 

@@ -16,7 +16,7 @@ struct origin {
     char *path_prefix; /* "" or "/something", without a slash at its end */
 };
 
-/* `origin` is zeroed or holds a former value. False: *why, and nothing is held. */
+/* `origin` is zeroed or holds a former value, which stays if this gives false: *why. */
 MUST_USE bool origin_parse(struct origin *origin, struct slice url, const char **why);
 void origin_fini(struct origin *origin);
 bool origin_is_local(const struct origin *origin); /* never leaves this machine */
