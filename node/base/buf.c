@@ -7,8 +7,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/tiny.h"
 
-enum { CAP_FIRST = 512 };
+enum { CAP_FIRST = TINY(512, 7) };
 
 void buf_init(struct buf *b, size_t max)
 {

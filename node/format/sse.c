@@ -5,7 +5,9 @@
 
 #include <string.h>
 
-enum { STRETCH_BYTES = 1024 };
+#include "base/tiny.h"
+
+enum { STRETCH_BYTES = TINY(1024, 7) };
 
 enum state {
     FIELD,       /* a line's beginning, up to its colon */

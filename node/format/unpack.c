@@ -9,13 +9,14 @@
 #include <zlib.h>
 
 #include "base/mem.h"
+#include "base/tiny.h"
 
 enum {
-    PIECE_BYTES = 4096,    /* unpacked at a time, on the stack */
-    WINDOW_GZIP = 15 + 16, /* as zlib wants it told: the largest window, and which header */
+    PIECE_BYTES = TINY(4096, 7), /* unpacked at a time, on the stack */
+    WINDOW_GZIP = 15 + 16,       /* as zlib wants it told: the largest window, and which header */
     WINDOW_ZLIB = 15,
     WINDOW_RAW = -15,
-    INPUT_BYTES_MAX = 1 << 20 /* zlib counts in unsigned int */
+    INPUT_BYTES_MAX = TINY(1 << 20, 7) /* zlib counts in unsigned int */
 };
 
 struct unpack {

@@ -21,8 +21,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tiny.h"
 
-enum { WHEEL_SLOTS = 1024 }; /* with LOOP_TICK_MS: one turn of the wheel is 51 s */
+enum { WHEEL_SLOTS = TINY(1024, 4) }; /* with LOOP_TICK_MS: one turn of the wheel is 51 s */
 
 struct post {
     struct list link;
@@ -179,8 +180,7 @@ static void on_libevent_log(int severity, const char *text)
 }
 
 /* Not a bug of ours but a process without what it needs, above all descriptors: it says so and
- * ends.
- */
+ * ends. */
 NORETURN static void give_up(int code)
 {
     (void)code;

@@ -41,7 +41,7 @@ struct dialed {
 };
 
 /* OK, ERR_RESOLVE, ERR_CONNECT, ERR_TLS, ERR_TIMEOUT; ERR_SHORTAGE: not their fault, this node has
- * no descriptors or memory left. */
+ * no descriptors, ports or memory left. */
 typedef void (*dial_fn)(enum err err, const struct dialed *dialed, void *arg);
 
 /* on_done fires exactly once, never before this call returns, unless cancelled; the dial is no more

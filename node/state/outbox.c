@@ -3,11 +3,13 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/tiny.h"
 #include "net/redis/link.h"
 #include "state/state_priv.h"
 
 enum {
-    SENT_MAX = 512, /* on their way at once: after an outage others want to get a word in too */
+    /* On their way at once: after an outage others want to get a word in too. */
+    SENT_MAX = TINY(512, 1),
     TRIES_MAX = 10, /* for one that Redis refuses for its own sake */
     /* Admissions stop at OUTBOX_MAX; what runs then still wants to be booked. Never reached, for
      * what runs is bounded by the pool's slots, but a growing thing needs an end. */

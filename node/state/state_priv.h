@@ -2,6 +2,7 @@
  */
 #pragma once
 #include "base/list.h"
+#include "base/tiny.h"
 #include "loop/loop.h"
 #include "net/redis/value.h"
 #include "state/fcall.h"
@@ -10,7 +11,7 @@
 
 enum {
     STATE_TICK_MS = 1000,
-    RENEW_BATCH_MAX = 256, /* leases in one call of renew */
+    RENEW_BATCH_MAX = TINY(256, 1), /* leases in one call of renew */
     POOL_KEY_MAX = 160,
     NAME_MAX_BYTES = 128 /* of what lua/ takes as a name */
 };

@@ -1,6 +1,7 @@
 /* upstream_priv.h - what the parts of the upstream client share: calls and pools
  * (upstream.c), making connections (upstream_connect.c), reading answers (upstream_read.c). */
 #pragma once
+#include "base/tiny.h"
 #include "crypto/tls_trust.h"
 #include "loop/loop.h"
 #include "net/dial.h"
@@ -8,8 +9,8 @@
 #include "net/wire.h"
 
 enum {
-    UPSTREAM_SCRATCH_BYTES = 64 * 1024,
-    PIECES_MAX = 64 /* of a body handed on at once */
+    UPSTREAM_SCRATCH_BYTES = TINY(64 * 1024, 7),
+    PIECES_MAX = TINY(64, 1) /* of a body handed on at once */
 };
 
 /* Where connections go: they are interchangeable within an origin. */

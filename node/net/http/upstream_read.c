@@ -6,9 +6,11 @@
  * have cancelled it; the end of an answer gives the connection back first and tells then. */
 #include <string.h>
 
+#include "base/tiny.h"
+
 #include "net/http/upstream_priv.h"
 
-enum { READS_PER_TURN = 8 };
+enum { READS_PER_TURN = TINY(8, 2) };
 
 static void restart_idle_deadline(struct upstream_connection *c)
 {

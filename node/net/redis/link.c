@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "base/tiny.h"
 #include "net/redis/command.h"
 #include "net/redis/link_priv.h"
 #include "net/redis/value.h"
@@ -31,7 +32,7 @@ enum {
     STOOD_STILL_MS = 1000, /* between two ticks: then lateness says nothing about Redis */
     QUIET_TICKS_MAX = 4,
     STEADY_MS = 2000, /* up for so long: the next loss starts with the first backoff again */
-    READ_BYTES = 16384,
+    READ_BYTES = TINY(16384, 7),
     REPLY_BYTES_MAX = 64 << 20,
     OUT_BYTES_MAX = 4 << 20,
     BACKOFF_FIRST_MS = 100,

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/tiny.h"
 
-enum { CAP_FIRST = 64 };
+enum { CAP_FIRST = TINY(64, 1) };
 
 void redis_queue_fini(struct redis_queue *queue)
 {
