@@ -104,9 +104,9 @@ struct config_error {
     unsigned line;      /* of source, from 1; 0: not known */
     unsigned column;    /* the same */
     char path[256];     /* "subscriptions[1].max_concurrent"; "": the whole */
-    char found[256];    /* "found 0", "unknown field" */
+    char found[1024];   /* "found 0", "unknown field" */
     char expected[512]; /* "a whole number from 1 to 1000" */
-    char text[1024];    /* all of that: "SOURCE:LINE:COLUMN: PATH: FOUND, expected EXPECTED" */
+    char text[2048];    /* all of that: "SOURCE:LINE:COLUMN: PATH: FOUND, expected EXPECTED" */
 };
 
 /* Read `path`, or without one (NULL): WEIR_CONFIG, ./config.json,
