@@ -59,7 +59,7 @@ static bool needs_length(const struct http1_request *r)
 static struct http_refusal on_head(struct http_message *m, const struct sockaddr *peer, void *arg)
 {
     struct worker *w = arg;
-    m->is_local = access_is_local(w->proxy.networks, peer, &m->request);
+    m->is_local = access_is_local(w->config, peer, &m->request);
     if (m->request.framing == HTTP1_NO_BODY && needs_length(&m->request))
         return (struct http_refusal){
             411, "a request body needs a Content-Length or chunked transfer coding"};
@@ -266,7 +266,7 @@ static void build(struct worker *w)
     struct node_shared *s = w->shared;
     struct metrics *metrics = &s->metrics[w->number];
     struct state_options state = {
-        .redis_url = slice_of(s->redis_url),
+        .redis_url = s->redis_url,
         .prefix = slice_of(w->config->redis.prefix),
         .pool = slice_of(w->config->redis.pool),
         .node = s->identity,
