@@ -10,15 +10,15 @@
     }
 
 static const struct slice caller_headers[] = {
-    {"authorization", 13},
-    {"x-api-key", 9},
+    SLICE_ROW("authorization"),
+    SLICE_ROW("x-api-key"),
 };
 
 static const struct slice limit_headers[] = {
-    {"anthropic-ratelimit-*", 21},
-    {"anthropic-priority-*", 20},
-    {"anthropic-fast-*", 16},
-    {"x-ratelimit-*", 13},
+    SLICE_ROW("anthropic-ratelimit-*"),
+    SLICE_ROW("anthropic-priority-*"),
+    SLICE_ROW("anthropic-fast-*"),
+    SLICE_ROW("x-ratelimit-*"),
 };
 
 static void put(struct buf *out, struct slice bytes)
@@ -62,7 +62,7 @@ static enum answer_class classify(const struct http1_response *r)
 
 const struct dialect dialect_anthropic = {
     .name = "anthropic",
-    .path_prefix = {"/v1/", 4},
+    .path_prefix = SLICE_ROW("/v1/"),
     .read_facts = anthropic_read_facts,
     .caller_headers = NAMES(caller_headers),
     .limit_headers = NAMES(limit_headers),

@@ -21,8 +21,11 @@ bool watch_coding_parse(struct slice content_encoding, enum watch_coding *coding
         struct slice name;
         enum watch_coding coding;
     } names[] = {
-        {{"", 0}, WATCH_IDENTITY},   {{"identity", 8}, WATCH_IDENTITY}, {{"gzip", 4}, WATCH_GZIP},
-        {{"x-gzip", 6}, WATCH_GZIP}, {{"deflate", 7}, WATCH_DEFLATE},
+        {.name = SLICE_ROW(""), .coding = WATCH_IDENTITY},
+        {.name = SLICE_ROW("identity"), .coding = WATCH_IDENTITY},
+        {.name = SLICE_ROW("gzip"), .coding = WATCH_GZIP},
+        {.name = SLICE_ROW("x-gzip"), .coding = WATCH_GZIP},
+        {.name = SLICE_ROW("deflate"), .coding = WATCH_DEFLATE},
     };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (slice_eq_nocase(content_encoding, names[i].name)) {

@@ -12,16 +12,23 @@
 #include "base/number.h"
 
 static const struct slice hop_by_hop[] = {
-    {"connection", 10},       {"keep-alive", 10},          {"proxy-authenticate", 18},
-    {"proxy-connection", 16}, {"proxy-authorization", 19}, {"te", 2},
-    {"trailer", 7},           {"transfer-encoding", 17},   {"upgrade", 7},
-    {"content-length", 14}, /* framing is each side's own */
+    SLICE_ROW("connection"),
+    SLICE_ROW("keep-alive"),
+    SLICE_ROW("proxy-authenticate"),
+    SLICE_ROW("proxy-connection"),
+    SLICE_ROW("proxy-authorization"),
+    SLICE_ROW("te"),
+    SLICE_ROW("trailer"),
+    SLICE_ROW("transfer-encoding"),
+    SLICE_ROW("upgrade"),
+    SLICE_ROW("content-length"), /* framing is each side's own */
 };
 
 /* Meant for us, or for whoever stands where we do. */
 static const struct slice not_upward[] = {
-    {"host", 4},     {"expect", 6},       {"cookie", 6},         {"x-client-id", 11},
-    {"x-bot-id", 8}, {"x-api-token", 11}, {"x-admin-token", 13}, {"x-weir-*", 8},
+    SLICE_ROW("host"),          SLICE_ROW("expect"),   SLICE_ROW("cookie"),
+    SLICE_ROW("x-client-id"),   SLICE_ROW("x-bot-id"), SLICE_ROW("x-api-token"),
+    SLICE_ROW("x-admin-token"), SLICE_ROW("x-weir-*"),
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -30,8 +37,8 @@ static const struct slice not_upward[] = {
 struct upward {
     const struct dialect *dialect;
     const struct http1_request *request;
-    struct http1_header
-        item; /* the credential's, to be merged into a list; name empty: none, or done */
+    /* The credential's, to be merged into a list; its name is empty: none, or done. */
+    struct http1_header item;
     struct buf out;
 };
 
@@ -70,10 +77,10 @@ static void put_header(struct buf *out, struct slice name, struct slice value)
 static void put_accept_encoding(struct buf *out, struct slice name, struct slice value)
 {
     static const struct slice readable[] = {
-        {"gzip", 4},
-        {"deflate", 7},
-        {"identity", 8},
-        {"x-gzip", 6},
+        SLICE_ROW("gzip"),
+        SLICE_ROW("deflate"),
+        SLICE_ROW("identity"),
+        SLICE_ROW("x-gzip"),
     };
     bool is_first = true;
     put(out, name);

@@ -1,5 +1,5 @@
-/* proxy.h - a worker's desk for requests to providers: what every exchange of this worker shares.
- */
+/* proxy.h - a worker's desk for requests to providers: which of them may go on, and what every
+ * exchange of this worker shares. */
 #pragma once
 #include <stddef.h>
 
@@ -22,9 +22,8 @@ struct proxy {
     struct metrics *metrics;
     const struct node_identity *node;
     unsigned worker;
-    struct config *config;     /* one reference; exchanges hold their own */
-    struct networks *networks; /* of that config */
-    struct list exchanges;     /* in progress */
+    struct config *config; /* one reference; exchanges hold their own */
+    struct list exchanges; /* in progress */
     size_t exchange_count;
     uint64_t sequence; /* for request ids */
 };

@@ -29,8 +29,7 @@ static void free_body_if_sent(struct exchange *x)
     http_message_drop_body(&r->message);
 }
 
-/* Say in the stream itself that this was not the end, where the caller's reader can understand it.
- */
+/* Say in the stream itself that this was not the end, where the caller's reader understands it. */
 static void say_broken(struct exchange *x, const char *why)
 {
     const struct reply *reply = &x->reply;
@@ -69,8 +68,7 @@ static void end_whole(struct exchange *x)
     exchange_end(x, ENDING_OK);
 }
 
-/* A message stream that ends without its stop event was cut, however politely its connection ended.
- */
+/* A message stream that ends without its stop event was cut, however politely it was closed. */
 static bool looks_cut(const struct reply *reply)
 {
     return reply->watch != NULL && reply->head.is_sse && !reply->head.is_coded &&

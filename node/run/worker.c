@@ -53,7 +53,7 @@ static struct http_refusal on_head(struct http_message *m, const struct sockaddr
 {
     struct worker *w = arg;
     const struct dialect *dialect = dialect_of_path(m->request.path);
-    m->is_local = access_is_local(w->proxy.networks, peer, &m->request);
+    m->is_local = access_is_local(w->config, peer, &m->request);
     return dialect != NULL ? proxy_head(&w->proxy, m, dialect) : admin_head(w->admin, m);
 }
 
@@ -254,7 +254,7 @@ static void build(struct worker *w)
     struct node_shared *s = w->shared;
     struct metrics *metrics = &s->metrics[w->number];
     struct state_options state = {
-        .redis_url = slice_of(s->redis_url),
+        .redis_url = s->redis_url,
         .prefix = slice_of(w->config->redis.prefix),
         .pool = slice_of(w->config->redis.pool),
         .node = s->identity,

@@ -11,6 +11,7 @@ struct loop;
 struct metrics;
 struct node;
 struct node_identity;
+struct redis_url;
 struct worker;
 
 enum { WORKERS_MAX = 64 };
@@ -24,7 +25,7 @@ struct node_shared {
     struct metrics *metrics; /* one slot each, and the last for the control thread */
     unsigned worker_count;
     unsigned connections_max; /* of one worker */
-    const char *redis_url;
+    const struct redis_url *redis_url;
     _Atomic bool is_draining;
     void (*on_worker_ready)(void *node); /* posted to the control loop */
 };

@@ -97,8 +97,9 @@ static int holds(struct slice text, struct slice part)
 
 static void test_length(void)
 {
-    static const struct slice units[] = {{"a", 1},        {"\"", 1},   {"\n", 1},
-                                         {"\xc3\xbc", 2}, {"\xff", 1}, {"\xf0\x9f\x98\x80", 4}};
+    static const struct slice units[] = {SLICE_ROW("a"),    SLICE_ROW("\""),
+                                         SLICE_ROW("\n"),   SLICE_ROW("\xc3\xbc"),
+                                         SLICE_ROW("\xff"), SLICE_ROW("\xf0\x9f\x98\x80")};
     PROMISE("a message of any length and any bytes has room: its end is left out and marked")
     {
         for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {

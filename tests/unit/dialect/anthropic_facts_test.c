@@ -52,6 +52,10 @@ static void test_model_and_stream(void)
         CHECK(gives("{\"model\":\"a\",\"model\":null}", "", false));
         CHECK(gives("{\"model\":\"\"}", "", false));
     }
+}
+
+static void test_strangers(void)
+{
     PROMISE("members of other objects are not mistaken for them")
     {
         CHECK(gives("{\"messages\":[{\"model\":\"no\",\"stream\":true}]}", "", false));
@@ -199,6 +203,7 @@ int main(void)
 {
     arena_init(&arena);
     test_model_and_stream();
+    test_strangers();
     test_fallbacks();
     test_size_of_work();
     test_whose();
