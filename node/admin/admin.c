@@ -13,16 +13,6 @@
 
 enum { BODY_BYTES_MAX = 4096 }; /* to an endpoint that is open to everyone */
 
-static void service(struct admin *a, struct connection *call)
-{
-    (void)a;
-    admin_answer_json(call, 200,
-                      json_pack("{s:s, s:s, s:{s:s, s:s, s:s, s:s, s:s, s:s}}", "service", "Weir",
-                                "version", WEIR_VERSION, "endpoints", "health", "/health", "ready",
-                                "/ready", "status", "/status", "metrics", "/metrics", "reload",
-                                "/admin/reload", "proxy", "/v1/*"));
-}
-
 static void health(struct admin *a, struct connection *call)
 {
     char time[CLOCK_TEXT_MAX];
@@ -69,19 +59,36 @@ void admin_reload_done(struct admin_reload *r, size_t subscriptions, const char 
                                     (json_int_t)subscriptions));
 }
 
+static void service(struct admin *a, struct connection *call);
+
 static const struct endpoint {
+    const char *word;   /* in the list that / gives; NULL: not there */
     const char *method; /* GET answers HEAD too */
     const char *path;
     bool is_open; /* to everyone */
     void (*handle)(struct admin *admin, struct connection *call);
 } endpoints[] = {
-    {"GET", "/", true, service},
-    {"GET", "/health", true, health},
-    {"GET", "/ready", true, ready},
-    {"GET", "/status", false, admin_status},
-    {"GET", "/metrics", false, admin_metrics},
-    {"POST", "/admin/reload", false, reload},
+    {NULL, "GET", "/", true, service},
+    {"health", "GET", "/health", true, health},
+    {"ready", "GET", "/ready", true, ready},
+    {"status", "GET", "/status", false, admin_status},
+    {"metrics", "GET", "/metrics", false, admin_metrics},
+    {"reload", "POST", "/admin/reload", false, reload},
 };
+
+static void service(struct admin *a, struct connection *call)
+{
+    json_t *list = json_object();
+    struct slice prefix = dialect_default()->path_prefix;
+    (void)a;
+    for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++)
+        if (endpoints[i].word != NULL)
+            json_object_set_new(list, endpoints[i].word, json_string(endpoints[i].path));
+    json_object_set_new(list, "proxy", json_sprintf("%.*s*", SLICE_ARG(prefix)));
+    admin_answer_json(call, 200,
+                      json_pack("{s:s, s:s, s:o}", "service", "Weir", "version", WEIR_VERSION,
+                                "endpoints", list));
+}
 
 static bool is_method(const struct endpoint *e, struct slice method)
 {
