@@ -38,7 +38,7 @@ struct admin_reload {
     struct admin_wait wait;
 };
 
-static void reload(struct admin *a, struct connection *call)
+static void ask_reload(struct admin *a, struct connection *call)
 {
     struct admin_reload *r = mem_new(sizeof(*r));
     admin_wait_init(&r->wait, a, call);
@@ -73,7 +73,7 @@ static const struct endpoint {
     {"ready", "GET", "/ready", true, ready},
     {"status", "GET", "/status", false, admin_status},
     {"metrics", "GET", "/metrics", false, admin_metrics},
-    {"reload", "POST", "/admin/reload", false, reload},
+    {"reload", "POST", "/admin/reload", false, ask_reload},
 };
 
 static void service(struct admin *a, struct connection *call)

@@ -118,7 +118,7 @@ static bool render_own(struct buf *page, const struct admin *a)
                       WEIR_VERSION);
 }
 
-static void on_snapshot(enum err err, const struct pool_snapshot *snapshot, void *arg)
+static void on_metrics_snapshot(enum err err, const struct pool_snapshot *snapshot, void *arg)
 {
     struct admin_wait *wait = arg;
     struct connection *call = wait->call;
@@ -141,5 +141,5 @@ void admin_metrics(struct admin *a, struct connection *call)
 {
     struct admin_wait *wait = mem_new(sizeof(*wait));
     admin_wait_init(wait, a, call);
-    state_snapshot(a->options.state, on_snapshot, wait);
+    state_snapshot(a->options.state, on_metrics_snapshot, wait);
 }

@@ -82,7 +82,7 @@ static json_t *status_json(const struct admin *a, const struct pool_snapshot *s)
     return json;
 }
 
-static void on_snapshot(enum err err, const struct pool_snapshot *snapshot, void *arg)
+static void on_status_snapshot(enum err err, const struct pool_snapshot *snapshot, void *arg)
 {
     struct admin_wait *wait = arg;
     struct connection *call = wait->call;
@@ -100,5 +100,5 @@ void admin_status(struct admin *a, struct connection *call)
 {
     struct admin_wait *wait = mem_new(sizeof(*wait));
     admin_wait_init(wait, a, call);
-    state_snapshot(a->options.state, on_snapshot, wait);
+    state_snapshot(a->options.state, on_status_snapshot, wait);
 }

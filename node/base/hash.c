@@ -14,7 +14,7 @@ static uint64_t mix(uint64_t hash, uint64_t word)
 }
 
 /* Little-endian everywhere: nodes of different kinds must agree. */
-static uint64_t word_at(const char *at, size_t len)
+static uint64_t word_of(const char *at, size_t len)
 {
     uint64_t word = 0;
     for (size_t i = 0; i < len; i++)
@@ -26,9 +26,9 @@ uint64_t hash_bytes(uint64_t before, struct slice bytes)
 {
     uint64_t hash = mix(before, bytes.len);
     while (bytes.len >= 8) {
-        hash = mix(hash, word_at(bytes.at, 8));
+        hash = mix(hash, word_of(bytes.at, 8));
         bytes = slice_from(bytes, 8);
     }
-    hash = mix(hash, word_at(bytes.at, bytes.len));
+    hash = mix(hash, word_of(bytes.at, bytes.len));
     return mix(hash, factor);
 }

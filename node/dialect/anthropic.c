@@ -21,7 +21,7 @@ static const struct slice limit_headers[] = {
     SLICE_ROW("x-ratelimit-*"),
 };
 
-static void put(struct buf *out, struct slice bytes)
+static void put_line(struct buf *out, struct slice bytes)
 {
     bool fits = buf_append(out, bytes);
     assert(fits); /* the caller has made room: dialect.h says how much */
@@ -29,9 +29,9 @@ static void put(struct buf *out, struct slice bytes)
 
 static void put_credential(struct buf *out, struct slice secret, bool is_bearer)
 {
-    put(out, is_bearer ? SLICE("authorization: Bearer ") : SLICE("x-api-key: "));
-    put(out, secret);
-    put(out, SLICE("\r\n"));
+    put_line(out, is_bearer ? SLICE("authorization: Bearer ") : SLICE("x-api-key: "));
+    put_line(out, secret);
+    put_line(out, SLICE("\r\n"));
 }
 
 /* A token that somebody logged in for, not a key: it is taken only with the beta it came with. */

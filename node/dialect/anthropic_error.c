@@ -40,7 +40,7 @@ const char *anthropic_error_type(int status)
     return status >= 500 ? "api_error" : "invalid_request_error";
 }
 
-static void put(struct buf *out, struct slice bytes)
+static void put_error(struct buf *out, struct slice bytes)
 {
     bool fits = buf_append(out, bytes);
     assert(fits); /* what comes from outside has been cut; the header says how much room to bring */
@@ -50,38 +50,38 @@ static void put_json_string(struct buf *out, struct slice s, size_t bytes_max)
 {
     char code[UTF8_ESCAPE_MAX];
     size_t used = 0;
-    put(out, SLICE("\""));
+    put_error(out, SLICE("\""));
     while (s.len > 0) {
         s = slice_from(s, utf8_escape(s, code));
         used += strlen(code);
         if (used > bytes_max) {
-            put(out, SLICE("..."));
+            put_error(out, SLICE("..."));
             break;
         }
-        put(out, slice_of(code));
+        put_error(out, slice_of(code));
     }
-    put(out, SLICE("\""));
+    put_error(out, SLICE("\""));
 }
 
 void anthropic_write_error(struct buf *out, int status, struct slice message,
                            struct slice request_id)
 {
-    put(out, SLICE("{\"type\":\"error\",\"error\":{\"type\":\""));
-    put(out, slice_of(anthropic_error_type(status)));
-    put(out, SLICE("\",\"message\":"));
+    put_error(out, SLICE("{\"type\":\"error\",\"error\":{\"type\":\""));
+    put_error(out, slice_of(anthropic_error_type(status)));
+    put_error(out, SLICE("\",\"message\":"));
     put_json_string(out, message, MESSAGE_BYTES_MAX);
-    put(out, SLICE("}"));
+    put_error(out, SLICE("}"));
     if (request_id.len > 0) {
-        put(out, SLICE(",\"request_id\":"));
+        put_error(out, SLICE(",\"request_id\":"));
         put_json_string(out, request_id, REQUEST_ID_BYTES_MAX);
     }
-    put(out, SLICE("}"));
+    put_error(out, SLICE("}"));
 }
 
 void anthropic_write_error_event(struct buf *out, int status, struct slice message,
                                  struct slice request_id)
 {
-    put(out, SLICE("event: error\ndata: "));
+    put_error(out, SLICE("event: error\ndata: "));
     anthropic_write_error(out, status, message, request_id);
-    put(out, SLICE("\n\n"));
+    put_error(out, SLICE("\n\n"));
 }

@@ -48,13 +48,13 @@ static bool is_filled(struct slice array)
     return json_array_open(array, &rest) && json_array_next(&rest, &element);
 }
 
-static void set_text(struct text *text, struct slice value)
+static void keep_text(struct text *text, struct slice value)
 {
     text->len = value.len;
     memcpy(text->at, value.at, value.len);
 }
 
-static struct slice keep(const struct reading *r, const struct text *text)
+static struct slice copy_text(const struct reading *r, const struct text *text)
 {
     return text->len > 0 ? arena_copy(r->arena, (struct slice){text->at, text->len}) : SLICE_NONE;
 }
@@ -62,11 +62,11 @@ static struct slice keep(const struct reading *r, const struct text *text)
 static void take_text(struct reading *r, unsigned path, struct slice value)
 {
     if (path == MODEL)
-        set_text(&r->model, value);
+        keep_text(&r->model, value);
     else if (path == USER)
-        set_text(&r->user, value);
+        keep_text(&r->user, value);
     else if (path == CACHE_KEY)
-        set_text(&r->cache_key, value);
+        keep_text(&r->cache_key, value);
 }
 
 static void take_raw(struct reading *r, unsigned path, struct slice raw)
@@ -81,7 +81,7 @@ static void take_raw(struct reading *r, unsigned path, struct slice raw)
         r->facts.has_tools = is_filled(cut(raw, RAW_LOOK_BYTES));
 }
 
-static void on_value(void *arg, unsigned path, enum json_kind kind, struct slice value)
+static void on_fact(void *arg, unsigned path, enum json_kind kind, struct slice value)
 {
     struct reading *r = arg;
     if (path == STREAM)
@@ -140,7 +140,7 @@ static uint64_t hash_prefix(const struct reading *r)
     return hash_bytes(hash_bytes(0, cut(r->system, FACTS_PREFIX_BYTES)), first);
 }
 
-static struct slice header_value(const struct http1_request *r, struct slice name)
+static struct slice request_value(const struct http1_request *r, struct slice name)
 {
     const struct http1_header *h = http1_header(r->headers, r->header_count, name);
     return h != NULL ? h->value : SLICE_NONE;
@@ -153,7 +153,7 @@ void anthropic_read_facts(const struct http1_request *request, struct slice body
     struct json_scan scan;
     memset(&r, 0, sizeof(r));
     r.arena = arena;
-    json_scan_init(&scan, paths, PATHS, on_value, &r);
+    json_scan_init(&scan, paths, PATHS, on_fact, &r);
     json_scan_want_raw(&scan, FALLBACKS);
     json_scan_want_raw(&scan, TOOLS);
     json_scan_want_raw(&scan, SYSTEM);
@@ -164,10 +164,10 @@ void anthropic_read_facts(const struct http1_request *request, struct slice body
         add_model(&r, (struct slice){r.model.at, r.model.len});
         read_fallbacks(&r);
         *facts = r.facts;
-        facts->user = keep(&r, &r.user);
-        facts->cache_key = keep(&r, &r.cache_key);
+        facts->user = copy_text(&r, &r.user);
+        facts->cache_key = copy_text(&r, &r.cache_key);
         facts->prefix_hash = hash_prefix(&r);
     }
-    facts->session = header_value(request, SLICE("x-claude-code-session-id"));
-    facts->agent = header_value(request, SLICE("x-claude-code-agent-id"));
+    facts->session = request_value(request, SLICE("x-claude-code-session-id"));
+    facts->agent = request_value(request, SLICE("x-claude-code-agent-id"));
 }

@@ -63,7 +63,7 @@ static enum event_kind kind_of(struct slice name)
     return ends_with(name, SLICE("_delta")) ? EVENT_CONTENT : EVENT_OTHER;
 }
 
-static void on_value(void *arg, unsigned path, enum json_kind kind, struct slice value)
+static void on_answer_value(void *arg, unsigned path, enum json_kind kind, struct slice value)
 {
     struct watch *watch = arg;
     uint64_t number;
@@ -85,6 +85,6 @@ static void on_value(void *arg, unsigned path, enum json_kind kind, struct slice
 const struct watch_words anthropic_words = {
     .paths = paths,
     .path_count = PATHS,
-    .on_value = on_value,
+    .on_value = on_answer_value,
     .kind_of = kind_of,
 };

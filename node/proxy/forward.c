@@ -58,7 +58,7 @@ static bool is_connection_option(const struct http1_header *headers, unsigned co
     return false;
 }
 
-static void put(struct buf *out, struct slice bytes)
+static void put_up(struct buf *out, struct slice bytes)
 {
     bool fits = buf_append(out, bytes);
     assert(fits); /* head_bytes_max() */
@@ -66,10 +66,10 @@ static void put(struct buf *out, struct slice bytes)
 
 static void put_header(struct buf *out, struct slice name, struct slice value)
 {
-    put(out, name);
-    put(out, SLICE(": "));
-    put(out, value);
-    put(out, SLICE("\r\n"));
+    put_up(out, name);
+    put_up(out, SLICE(": "));
+    put_up(out, value);
+    put_up(out, SLICE("\r\n"));
 }
 
 /* Only codings that we can read as well may be asked for: usage is read from the answer. What is
@@ -83,8 +83,8 @@ static void put_accept_encoding(struct buf *out, struct slice name, struct slice
         SLICE_ROW("x-gzip"),
     };
     bool is_first = true;
-    put(out, name);
-    put(out, SLICE(": "));
+    put_up(out, name);
+    put_up(out, SLICE(": "));
     while (value.len > 0) {
         struct slice item, coding;
         value = slice_cut(value, ',', &item);
@@ -92,13 +92,13 @@ static void put_accept_encoding(struct buf *out, struct slice name, struct slice
         if (!slice_matches(slice_trim(coding), readable, COUNT(readable)))
             continue;
         if (!is_first)
-            put(out, SLICE(", "));
-        put(out, slice_trim(item));
+            put_up(out, SLICE(", "));
+        put_up(out, slice_trim(item));
         is_first = false;
     }
     if (is_first)
-        put(out, SLICE("identity"));
-    put(out, SLICE("\r\n"));
+        put_up(out, SLICE("identity"));
+    put_up(out, SLICE("\r\n"));
 }
 
 static bool goes_up(const struct upward *u, struct slice name)
@@ -123,12 +123,12 @@ static bool has_item(const struct upward *u)
 /* Into the caller's own list, the first there is. */
 static void put_with_item(struct upward *u, const struct http1_header *h)
 {
-    put(&u->out, h->name);
-    put(&u->out, SLICE(": "));
-    put(&u->out, h->value);
-    put(&u->out, h->value.len > 0 ? SLICE(",") : SLICE(""));
-    put(&u->out, u->item.value);
-    put(&u->out, SLICE("\r\n"));
+    put_up(&u->out, h->name);
+    put_up(&u->out, SLICE(": "));
+    put_up(&u->out, h->value);
+    put_up(&u->out, h->value.len > 0 ? SLICE(",") : SLICE(""));
+    put_up(&u->out, u->item.value);
+    put_up(&u->out, SLICE("\r\n"));
     u->item.name = SLICE_NONE;
 }
 
@@ -197,17 +197,17 @@ struct slice forward_request_head(const struct dialect *dialect, const struct ht
     buf_init(&u.out, head_bytes_max(s, u.item));
     if (u.item.name.len > 0 && has_item(&u))
         u.item.name = SLICE_NONE;
-    put(&u.out, r->method);
-    put(&u.out, SLICE(" "));
-    put(&u.out, slice_of(s->origin.path_prefix));
-    put(&u.out, r->target);
-    put(&u.out, SLICE(" HTTP/1.1\r\n"));
+    put_up(&u.out, r->method);
+    put_up(&u.out, SLICE(" "));
+    put_up(&u.out, slice_of(s->origin.path_prefix));
+    put_up(&u.out, r->target);
+    put_up(&u.out, SLICE(" HTTP/1.1\r\n"));
     put_header(&u.out, SLICE("host"), slice_of(s->origin.authority));
     put_request_headers(&u);
     dialect->put_credential(&u.out, secret, s->auth_type == AUTH_TOKEN);
     if (body_bytes > 0 || r->framing != HTTP1_NO_BODY)
         put_header(&u.out, SLICE("content-length"), number_decimal(body_bytes, digits));
-    put(&u.out, SLICE("\r\n"));
+    put_up(&u.out, SLICE("\r\n"));
     struct slice head = arena_copy(arena, buf_slice(&u.out));
     buf_fini(&u.out);
     return head;

@@ -4,7 +4,7 @@
 #include "proxy/exchange_priv.h"
 #include "proxy/forward.h"
 
-static struct slice header_value(const struct http1_response *r, struct slice name)
+static struct slice response_value(const struct http1_response *r, struct slice name)
 {
     const struct http1_header *h = http1_header(r->headers, r->header_count, name);
     return h != NULL ? h->value : SLICE_NONE;
@@ -18,8 +18,8 @@ static void add_header(struct kept_head *head, struct slice name, struct slice v
 void head_keep(struct exchange *x, const struct http1_response *r, struct kept_head *head)
 {
     struct arena *arena = &x->request.message.arena;
-    struct slice type = header_value(r, SLICE("content-type"));
-    struct slice coding = header_value(r, SLICE("content-encoding"));
+    struct slice type = response_value(r, SLICE("content-type"));
+    struct slice coding = response_value(r, SLICE("content-encoding"));
     *head = (struct kept_head){
         .status = r->status,
         .reason = arena_copy(arena, r->reason),

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "proxy/exchange_priv.h"
 
-static void log_route(const struct exchange *x)
+static void log_grant(const struct exchange *x)
 {
     const struct route *route = &x->route;
     if (!exchange_log(x, x->request.attempts > 1 ? LOG_INFO : LOG_DEBUG, "route"))
@@ -19,7 +19,7 @@ static void log_route(const struct exchange *x)
 
 /* The pool lends a subscription that this node's configuration does not have: give it back, ask for
  * another. Happens while a changed configuration makes its way around. */
-static void give_back(struct exchange *x, struct slice subscription)
+static void return_grant(struct exchange *x, struct slice subscription)
 {
     if (exchange_log(x, LOG_WARN,
                      "the pool has a subscription this node's configuration has not")) {
@@ -39,12 +39,12 @@ static void remember_tried(struct exchange *x, struct slice name)
                    : arena_printf(arena, "%.*s %.*s", SLICE_ARG(r->tried), SLICE_ARG(name));
 }
 
-static void take_grant(struct exchange *x, const struct grant *grant)
+static void use_grant(struct exchange *x, const struct grant *grant)
 {
     const struct subscription *s = config_subscription(x->config, grant->subscription);
     remember_tried(x, grant->subscription);
     if (s == NULL) {
-        give_back(x, grant->subscription);
+        return_grant(x, grant->subscription);
         return;
     }
     x->request.attempts++;
@@ -52,7 +52,7 @@ static void take_grant(struct exchange *x, const struct grant *grant)
                               .how = arena_copy(&x->request.message.arena, grant->how),
                               .slots_used = grant->active,
                               .slots = grant->max};
-    log_route(x);
+    log_grant(x);
     exchange_go(x, STEP_SEND);
 }
 
@@ -77,7 +77,7 @@ static void on_admitted(enum err err, const struct grant *grant, const struct re
                         x->times.admitted_ns - x->request.message.complete_ns);
     }
     if (err == OK)
-        take_grant(x, grant);
+        use_grant(x, grant);
     else if (x->request.attempts > 0)
         exchange_go(x, STEP_ANSWER);
     else if (err == ERR_REFUSED)
@@ -88,7 +88,7 @@ static void on_admitted(enum err err, const struct grant *grant, const struct re
         exchange_say(x, 503, 1000, "the node's Redis answered with an error; try again");
 }
 
-static void enter(struct exchange *x)
+static void admit_enter(struct exchange *x)
 {
     const struct request *r = &x->request;
     struct admit_request request = {r->client, r->facts.models[0], r->tried};
@@ -98,7 +98,7 @@ static void enter(struct exchange *x)
 }
 
 const struct step step_admit = {
-    .enter = enter,
+    .enter = admit_enter,
     .on_gone = attempt_left,
     .on_stop = attempt_stopped,
 };

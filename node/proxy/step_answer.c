@@ -52,7 +52,7 @@ static void pass_error(struct exchange *x, struct last_error *last)
     end(x, ENDING_ERROR);
 }
 
-static void enter(struct exchange *x)
+static void answer_enter(struct exchange *x)
 {
     struct last_error *last = &x->last_error;
     struct own_words words = x->words;
@@ -70,4 +70,4 @@ static void enter(struct exchange *x)
         pass_error(x, last);
 }
 
-const struct step step_answer = {.enter = enter};
+const struct step step_answer = {.enter = answer_enter};

@@ -12,7 +12,7 @@ static void on_collect_late(void *arg)
     attempt_failed(x);
 }
 
-static void on_upstream(struct exchange *x, const struct upstream_event *e)
+static void collect_on_upstream(struct exchange *x, const struct upstream_event *e)
 {
     struct last_error *last = &x->last_error;
     if (e->kind == UPSTREAM_FAILED) {
@@ -27,7 +27,7 @@ static void on_upstream(struct exchange *x, const struct upstream_event *e)
         attempt_failed(x);
 }
 
-static void enter(struct exchange *x)
+static void collect_enter(struct exchange *x)
 {
     buf_clear(&x->last_error.body);
     x->last_error.is_whole = true;
@@ -36,8 +36,8 @@ static void enter(struct exchange *x)
 }
 
 const struct step step_collect = {
-    .enter = enter,
-    .on_upstream = on_upstream,
+    .enter = collect_enter,
+    .on_upstream = collect_on_upstream,
     .on_gone = attempt_left,
     .on_stop = attempt_stopped,
 };

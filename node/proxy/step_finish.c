@@ -98,7 +98,7 @@ static void count_finished(const struct exchange *x, uint64_t now_ns)
         metrics_observe(m, HISTOGRAM_OVERHEAD, x->times.out_ns - not_ours_ns);
 }
 
-static void enter(struct exchange *x)
+static void finish_enter(struct exchange *x)
 {
     uint64_t now_ns = clock_ns();
     assert(x->attempt.admission == NULL && x->attempt.upstream == NULL && x->caller == NULL);
@@ -114,4 +114,4 @@ static void enter(struct exchange *x)
     free(x);
 }
 
-const struct step step_finish = {.enter = enter};
+const struct step step_finish = {.enter = finish_enter};

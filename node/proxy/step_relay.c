@@ -11,7 +11,7 @@ enum {
     RELAY_WAITING_MAX = 64 * 1024 /* above this the provider is not read any further */
 };
 
-static void enter(struct exchange *x)
+static void relay_enter(struct exchange *x)
 {
     const struct kept_head *head = &x->reply.head;
     const struct watch_words *words = x->request.dialect->words;
@@ -47,7 +47,7 @@ static void say_broken(struct exchange *x, const char *why)
     buf_fini(&event);
 }
 
-static void break_off(struct exchange *x, const char *why)
+static void break_answer(struct exchange *x, const char *why)
 {
     struct connection *caller = x->caller;
     metrics_add(x->proxy->metrics, COUNT_ATTEMPTS_BROKEN, 1);
@@ -92,7 +92,7 @@ static void pass_on(struct exchange *x, const struct upstream_event *e)
     if (is_cut) {
         if (exchange_log(x, LOG_WARN, "the provider's stream ended without finishing its message"))
             log_end();
-        break_off(x, "the provider ended its stream without finishing the message");
+        break_answer(x, "the provider ended its stream without finishing the message");
     } else if (e->is_end) {
         end_whole(x);
     } else if (answer_waiting(x->caller) > RELAY_WAITING_MAX && !reply->is_paused) {
@@ -111,7 +111,7 @@ static void take_failure(struct exchange *x, const struct upstream_event *e)
         log_end();
     }
     if (x->reply.has_begun) {
-        break_off(x, "the provider broke off its answer");
+        break_answer(x, "the provider broke off its answer");
         return;
     }
     x->last_error.err = e->err;
@@ -120,7 +120,7 @@ static void take_failure(struct exchange *x, const struct upstream_event *e)
     attempt_failed(x);
 }
 
-static void on_upstream(struct exchange *x, const struct upstream_event *e)
+static void relay_on_upstream(struct exchange *x, const struct upstream_event *e)
 {
     if (e->kind == UPSTREAM_FAILED)
         take_failure(x, e);
@@ -128,7 +128,7 @@ static void on_upstream(struct exchange *x, const struct upstream_event *e)
         pass_on(x, e);
 }
 
-static void on_taken(struct exchange *x)
+static void relay_on_taken(struct exchange *x)
 {
     if (!x->reply.is_paused || x->attempt.upstream == NULL || answer_waiting(x->caller) > 0)
         return;
@@ -137,18 +137,18 @@ static void on_taken(struct exchange *x)
         upstream_resume(x->attempt.upstream);
 }
 
-static void on_stop(struct exchange *x, const char *why)
+static void relay_on_stop(struct exchange *x, const char *why)
 {
     if (x->reply.has_begun)
-        break_off(x, why);
+        break_answer(x, why);
     else
         attempt_stopped(x, why);
 }
 
 const struct step step_relay = {
-    .enter = enter,
-    .on_upstream = on_upstream,
-    .on_taken = on_taken,
+    .enter = relay_enter,
+    .on_upstream = relay_on_upstream,
+    .on_taken = relay_on_taken,
     .on_gone = attempt_left,
-    .on_stop = on_stop,
+    .on_stop = relay_on_stop,
 };

@@ -25,7 +25,7 @@ static void log_cooling(const struct exchange *x)
     log_end();
 }
 
-static void take_head(struct exchange *x, const struct http1_response *response)
+static void judge_answer(struct exchange *x, const struct http1_response *response)
 {
     struct attempt *a = &x->attempt;
     struct metrics *metrics = x->proxy->metrics;
@@ -46,19 +46,19 @@ static void take_head(struct exchange *x, const struct http1_response *response)
     exchange_go(x, STEP_COLLECT);
 }
 
-static void on_upstream(struct exchange *x, const struct upstream_event *e)
+static void send_on_upstream(struct exchange *x, const struct upstream_event *e)
 {
     assert(e->kind != UPSTREAM_BODY); /* that comes behind a head */
     x->times.waited_ns += clock_ns() - x->attempt.started_ns;
     if (e->kind == UPSTREAM_HEAD) {
-        take_head(x, e->head);
+        judge_answer(x, e->head);
     } else {
         metrics_add(x->proxy->metrics, COUNT_ATTEMPTS_FAILED, 1);
         attempt_no_answer(x, e->err, e->detail);
     }
 }
 
-static void enter(struct exchange *x)
+static void send_enter(struct exchange *x)
 {
     struct request *r = &x->request;
     const struct subscription *s = x->route.subscription;
@@ -79,8 +79,8 @@ static void enter(struct exchange *x)
 }
 
 const struct step step_send = {
-    .enter = enter,
-    .on_upstream = on_upstream,
+    .enter = send_enter,
+    .on_upstream = send_on_upstream,
     .on_gone = attempt_left,
     .on_stop = attempt_stopped,
 };
