@@ -1,4 +1,4 @@
-/* A name is taken as it is if it is fit for a key already, which nearly all are; else it is copied. */
+/* A name that is fit for a key already, as nearly all are, is taken as it is; else it is copied. */
 #include "auth/client.h"
 
 #include "base/name.h"

@@ -110,9 +110,10 @@ static uint64_t between_quotes(uint64_t quotes)
     return quotes;
 }
 
-/* Counts the block's brackets one by one. Where the last one closes, or NULL. */
-static const char *count_brackets(struct json_skip *skip, const struct block *block, const char *at,
-                                  uint32_t nesting_max)
+/* Counts the block's brackets one by one. How many bytes there are up to where the last one closes,
+ * or 0. */
+static unsigned count_brackets(struct json_skip *skip, const struct block *block,
+                               uint32_t nesting_max)
 {
     uint64_t brackets = block->opening | block->closing;
     for (; brackets != 0; brackets &= brackets - 1) {
@@ -122,29 +123,29 @@ static const char *count_brackets(struct json_skip *skip, const struct block *bl
         else
             skip->nesting--;
         if (skip->nesting == 0 || skip->nesting > nesting_max)
-            return at + __builtin_ctzll(bracket) + 1;
+            return (unsigned)__builtin_ctzll(bracket) + 1;
     }
-    return NULL;
+    return 0;
 }
 
-/* NULL: all of the block has been read. Inside a string that goes on, brackets are not looked
- * for. */
-static const char *skip_block(struct json_skip *skip, struct block *block, const char *at,
-                              uint32_t nesting_max)
+/* As count_brackets; 0: all of the block has been read. Inside a string that goes on, brackets
+ * are not looked for. */
+static unsigned skip_block(struct json_skip *skip, struct block *block, const char *at,
+                           uint32_t nesting_max)
 {
     uint64_t plain = UINT64_MAX;
     if (block->backslashes != 0 || skip->is_escaped)
         plain = ~escaped_bytes(skip, block->backslashes);
     block->quotes &= plain;
     if (skip->is_in_string && block->quotes == 0)
-        return NULL;
+        return 0;
     uint64_t strings = between_quotes(block->quotes) ^ (skip->is_in_string ? UINT64_MAX : 0);
     skip->is_in_string = strings >> 63 != 0;
     look_for_brackets(at, block);
     block->opening &= plain & ~strings;
     block->closing &= plain & ~strings;
-    const char *stop = count_brackets(skip, block, at, nesting_max);
-    if (stop != NULL) {
+    unsigned stop = count_brackets(skip, block, nesting_max);
+    if (stop != 0) {
         skip->is_in_string = false;
         skip->is_escaped = false;
     }
@@ -186,9 +187,9 @@ const char *json_skip(struct json_skip *skip, const char *at, const char *end, u
             at = quote;
             continue;
         }
-        const char *stop = skip_block(skip, &block, at, nesting_max);
-        if (stop != NULL)
-            return stop;
+        unsigned stop = skip_block(skip, &block, at, nesting_max);
+        if (stop != 0)
+            return at + stop;
         at += JSON_SKIP_BYTES;
     }
     while (at < end) {
