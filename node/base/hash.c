@@ -3,7 +3,9 @@
  * byte of zero more or less shows. */
 #include "base/hash.h"
 
+#include <endian.h>
 #include <stddef.h>
+#include <string.h>
 
 static const uint64_t factor = 0x9e3779b97f4a7c15u; /* odd, its bits well spread: 2^64 / phi */
 
@@ -17,9 +19,8 @@ static uint64_t mix(uint64_t hash, uint64_t word)
 static uint64_t word_of(const char *at, size_t len)
 {
     uint64_t word = 0;
-    for (size_t i = 0; i < len; i++)
-        word |= (uint64_t)(unsigned char)at[i] << (8 * i);
-    return word;
+    memcpy(&word, at, len);
+    return le64toh(word);
 }
 
 uint64_t hash_bytes(uint64_t before, struct slice bytes)
@@ -29,6 +30,7 @@ uint64_t hash_bytes(uint64_t before, struct slice bytes)
         hash = mix(hash, word_of(bytes.at, 8));
         bytes = slice_from(bytes, 8);
     }
-    hash = mix(hash, word_of(bytes.at, bytes.len));
+    if (bytes.len > 0)
+        hash = mix(hash, word_of(bytes.at, bytes.len));
     return mix(hash, factor);
 }
