@@ -9,7 +9,8 @@
  * an address that swallows everything costs a moment, once.
  *
  * A proxy that is asked with CONNECT has its place between TCP and TLS: dial_target names it, its
- * addresses are dialled, and the words with it are exchanged once it is connected, before secure(). */
+ * addresses are dialled, and the words with it are exchanged once it is connected, before
+ * secure(). */
 #pragma once
 #include <stdint.h>
 

@@ -321,7 +321,8 @@ static bool read_files(struct resolver *resolver, struct evdns_base *dns)
     return failed == 0 && evdns_base_count_nameservers(dns) > 0;
 }
 
-/* Without any server the files could not be read when they should have been: too few descriptors. */
+/* Without any server the files could not be read when they should have been: too few
+ * descriptors. */
 static void follow_files(struct resolver *resolver)
 {
     uint64_t now_ms = loop_now_ms(resolver->loop);
