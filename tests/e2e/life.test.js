@@ -119,6 +119,24 @@ test('what outlasts drain_seconds is cut off, settled, does not look whole', asy
     await provider.activeReaches(0);
 });
 
+test('what waits for Redis when the time is over is told so', async (world) => {
+    const { provider, redis, node } = await world.setting({
+        config: { server: { drain_seconds: 1 } },
+    });
+    redis.suspend();
+    const from = node.mark();
+    const wire = await connect(node.port);
+    await wire.send(messagesRequest());
+    await node.event('step', (line) => line.to === 'admit', { from });
+    node.child.signal('SIGINT'); // drains at once
+    const answer = await wire.answer();
+    ownError(answer, 503, 'api_error');
+    assert.match(answer.json.error.message, /stopping/);
+    redis.resume();
+    assert.equal((await node.child.wait()).code, 0);
+    assert.deepEqual(await provider.log(), []);
+});
+
 test('SIGINT ends an idle node as well', async (world) => {
     const { node } = await world.setting();
     node.child.signal('SIGINT');
