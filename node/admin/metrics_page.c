@@ -100,6 +100,7 @@ static void on_snapshot(enum err err, const struct pool_snapshot *snapshot, void
         return;
     buf_init(&page, PAGE_BYTES_MAX);
     bool fits = metrics_render(a->options.metrics, a->options.metrics_count, &page);
+    fits = fits && budget_render(a->options.budget, &page);
     fits = fits && buf_printf(&page,
                               "# HELP weir_build_info Version.\n# TYPE weir_build_info gauge\n"
                               "weir_build_info{version=\"%s\"} 1\n",

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "config/config_priv.h"
 #include "base/mem.h"
+#include "config/config_priv.h"
 
 /* ---- one subscription ---- */
 
@@ -175,6 +175,27 @@ static bool check_server(struct config_reader *r)
                        c->server.host);
 }
 
+/* One body on its way must leave room for others. */
+static bool check_memory(struct config_reader *r)
+{
+    const struct config *c = r->config;
+    uint64_t least = 2 * c->server.max_body_bytes;
+    if (c->server.memory_bytes == 0 || c->server.memory_bytes >= least)
+        return true;
+    (void)config_path_begin(r, "server.memory_bytes");
+    return config_fail(r,
+                       "%" PRIu64 " is too little for bodies of server.max_body_bytes; "
+                       "expected at least twice as much, %" PRIu64,
+                       c->server.memory_bytes, least);
+}
+
+static uint64_t memory_for(uint64_t max_body_bytes)
+{
+    enum { USUAL_BYTES = 256 << 20, BODIES = 4 };
+    uint64_t bodies = BODIES * max_body_bytes;
+    return bodies > USUAL_BYTES ? bodies : USUAL_BYTES;
+}
+
 static uint32_t cores(void)
 {
     long count = sysconf(_SC_NPROCESSORS_ONLN);
@@ -186,6 +207,8 @@ static void fill_in(struct config_reader *r)
     struct config *c = r->config;
     if (c->server.workers == 0)
         c->server.workers = cores();
+    if (c->server.memory_bytes == 0)
+        c->server.memory_bytes = memory_for(c->server.max_body_bytes);
     if (c->node.state_dir == NULL)
         c->node.state_dir = config_state_dir(r->environment);
     if (c->log_format != LOG_TEXT && c->log_format != LOG_JSON)
@@ -240,7 +263,7 @@ static void make_digest(struct config *c)
 bool config_finish(struct config_reader *r)
 {
     r->path[0] = '\0';
-    if (!finish_drafts(r) || !check_server(r))
+    if (!finish_drafts(r) || !check_server(r) || !check_memory(r))
         return false;
     fill_in(r);
     move_drafts(r);

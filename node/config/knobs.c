@@ -4,7 +4,13 @@
 #define DRAFT_FIELD(name) offsetof(struct config_draft, name)
 #define SUBSCRIPTION_FIELD(name) offsetof(struct config_draft, made.name)
 
-enum { DAY_MS = 24 * 60 * 60 * 1000, DAY_SECONDS = 24 * 60 * 60, GIB = 1024 * 1024 * 1024 };
+enum {
+    DAY_MS = 24 * 60 * 60 * 1000,
+    DAY_SECONDS = 24 * 60 * 60,
+    MIB = 1024 * 1024,
+    GIB = 1024 * MIB
+};
+#define TIB (1024 * (uint64_t)GIB)
 
 /* The table that parsing, `weir check`, `weir help config` and docs/config.md share. To add a knob:
  * a row here, a field in config.h, a row in docs/config.md (a test compares). */
@@ -118,6 +124,13 @@ const struct config_knob config_knobs[] = {
      .max = GIB,
      .initial = "33554432",
      .help = "Larger requests get a 413."},
+    {.path = "server.memory_bytes",
+     .kind = &config_bytes,
+     .offset = FIELD(server.memory_bytes),
+     .min = 8 * MIB,
+     .max = TIB,
+     .otherwise = "256 MiB, or 4 max_body_bytes",
+     .help = "What may be held for callers: uploads wait beyond. At least 2 max_body_bytes."},
     {.path = "server.expose_subscription",
      .kind = &config_flag,
      .offset = FIELD(server.expose_subscription),

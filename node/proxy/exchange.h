@@ -60,10 +60,9 @@ enum step {
 enum ending { ENDING_OK, ENDING_GONE, ENDING_BROKEN, ENDING_REFUSED, ENDING_ERROR };
 
 enum {
-    ERROR_BODY_MAX = 256 * 1024,   /* of a provider's error that is kept to be passed on */
-    COLLECT_MS = 3000,             /* and how long we wait for its end */
-    RELAY_WAITING_MAX = 64 * 1024, /* above this the provider is not read any further */
-    HELD_MAX = 512 * 1024          /* kept while a lease is in doubt */
+    ERROR_BODY_MAX = 256 * 1024, /* of a provider's error that is kept to be passed on */
+    COLLECT_MS = 3000,           /* and how long we wait for its end */
+    HELD_MAX = 512 * 1024        /* kept while a lease is in doubt */
 };
 
 /* One try at one subscription. */

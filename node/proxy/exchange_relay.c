@@ -154,7 +154,7 @@ static void pass_on(struct exchange *x, const struct slice *pieces, unsigned cou
         break_off(x, "the provider ended its stream without finishing the message");
     } else if (is_end) {
         relay_end(x);
-    } else if (answer_waiting(x->call) > RELAY_WAITING_MAX && !x->is_paused) {
+    } else if (answer_is_full(x->call) && !x->is_paused) {
         x->is_paused = true;
         upstream_pause(x->attempt.upstream);
     }

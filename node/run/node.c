@@ -7,21 +7,23 @@
 #include "run/node.h"
 
 #include <event2/event.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "run/host.h"
 #include "loop/loop.h"
 #include "net/http/server.h"
-#include "run/private_redis.h"
+#include "run/host.h"
 #include "run/node_priv.h"
 #include "run/preflight.h"
+#include "run/private_redis.h"
 
 enum {
     SWEEP_MS = 1000,
@@ -160,6 +162,7 @@ static bool reload(struct node *n, const char *cause, char *error, size_t error_
     config_release(n->config);
     n->config = new;
     log_set_level(new->log_level);
+    budget_update(n->shared.budget, new->server.memory_bytes, new->server.max_body_bytes);
     config_log_warnings(new);
     for (unsigned i = 0; i < n->shared.worker_count; i++)
         worker_use_config(n->workers[i], new);
@@ -411,6 +414,8 @@ static void run(struct node *n, const int *listeners)
     };
     s->metrics = mem_new((s->worker_count + 1) * sizeof(s->metrics[0]));
     s->connections_max = host_connections(s->worker_count);
+    s->reserve_max = host_reserve(s->worker_count);
+    s->budget = budget_new(n->config->server.memory_bytes, n->config->server.max_body_bytes);
     deadline_init(&n->phase_deadline, on_phase_over, n);
     log_gather(); /* a reader of the log that stands still must not stop the heartbeat */
     loop_hook_add(n->loop, &n->log_hook, on_turn_end, n);
@@ -423,6 +428,7 @@ static void run(struct node *n, const int *listeners)
     state_free(n->state);
     loop_hook_remove(&n->log_hook);
     free(s->metrics);
+    budget_free(s->budget);
 }
 
 static int serve(struct node *n)
@@ -450,6 +456,17 @@ static int serve(struct node *n)
     return EXIT_SUCCESS;
 }
 
+/* Memory of large bodies goes back when they do: by default the allocator raises the size from
+ * which it maps to what was freed last, and then keeps it. */
+static void use_memory_plainly(void)
+{
+#ifdef M_MMAP_THRESHOLD
+    enum { MAPPED_FROM_BYTES = 128 * 1024, KEPT_BYTES = 2 << 20 };
+    mallopt(M_MMAP_THRESHOLD, MAPPED_FROM_BYTES);
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES); /* of each thread's */
+#endif
+}
+
 int node_serve(const char *config_path)
 {
     struct node n = {.config_path = config_path};
@@ -466,6 +483,7 @@ int node_serve(const char *config_path)
     }
     remember_file(&n);
     log_setup(n.config->log_level, n.config->log_format);
+    use_memory_plainly();
     n.loop = loop_new();
     int status = serve(&n);
     loop_free(n.loop);

@@ -6,11 +6,12 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "config/config.h"
 #include "base/metrics.h"
+#include "config/config.h"
 #include "state/state.h"
 
 struct admin_reload;
+struct budget;
 struct loop;
 struct node;
 struct worker;
@@ -33,7 +34,9 @@ struct node_shared {
     const struct node_identity *identity;
     struct metrics *metrics; /* one slot each, and the last for the control thread */
     unsigned worker_count;
+    struct budget *budget;    /* of all workers together */
     unsigned connections_max; /* of one worker */
+    unsigned reserve_max;     /* beyond that, for probes */
     const char *redis_url;
     _Atomic bool is_draining;
     void (*on_worker_ready)(void *node);    /* posted to the control loop */

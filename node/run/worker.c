@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "admin/admin.h"
+#include "auth/client.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "dialect/anthropic.h"
@@ -17,9 +18,7 @@
 enum {
     READY_WAIT_MS = 3000, /* for Redis, before serving without it */
     DRAIN_LOOK_MS = 50,
-    QUIET_LOOKS = 2, /* what came in between is seen by the second */
-    HELD_BYTES_MIN =
-        256 << 20 /* request bodies in memory: room for a few of the largest at least */
+    QUIET_LOOKS = 2 /* what came in between is seen by the second */
 };
 
 struct worker {
@@ -55,9 +54,13 @@ static struct http_refusal on_head(struct http_message *m, const struct sockaddr
 {
     struct worker *w = arg;
     m->is_local = access_is_local(w->proxy.networks, peer, &m->request);
+    m->is_vital = !slice_starts(m->request.path, SLICE("/v1/"));
+    if (m->is_local) /* many callers behind one address have a share each, if they say who they are */
+        m->caller = client_name(&m->request, m->peer, &m->arena);
     if (m->request.framing == HTTP1_NO_BODY && needs_length(&m->request))
         return (struct http_refusal){
-            411, "a request body needs a Content-Length or chunked transfer coding"};
+            .status = 411,
+            .why = "a request body needs a Content-Length or chunked transfer coding"};
     return (struct http_refusal){0};
 }
 
@@ -73,11 +76,11 @@ static void on_request(struct connection *call, struct http_message *message, vo
 static struct http_server_options server_options(struct worker *w)
 {
     const struct config *c = w->config;
-    uint64_t held = 4 * c->server.max_body_bytes;
     struct http_server_options options = {
+        .budget = w->shared->budget,
         .body_bytes_max = c->server.max_body_bytes,
-        .held_bytes_max = held > HELD_BYTES_MIN ? held : HELD_BYTES_MIN,
         .connections_max = w->shared->connections_max,
+        .reserve_max = w->shared->reserve_max,
         .client_ms = c->timeouts.client_ms,
         .metrics = w->proxy.metrics,
         .write_error = anthropic_error_json,
@@ -279,6 +282,7 @@ static void build(struct worker *w)
         .loop = w->loop,
         .metrics = s->metrics,
         .metrics_count = s->worker_count + 1,
+        .budget = s->budget,
         .node = s->identity,
         .on_reload = on_reload,
         .is_draining = is_draining,

@@ -1,4 +1,10 @@
-/* Answering: see the states in server_priv.h. */
+/* Answering: from BUSY to the next IDLE or LINGER, see the states in server_priv.h.
+ *
+ * Pieces go to the socket as they come; what it does not take waits in the wire, is counted in the
+ * budget, and is told by on_drained. answer_is_full() is when to bring no more: at WAITING_MAX, or
+ * sooner while the budget for answers is used up. watch_taking() lets go of a caller that takes
+ * less than BODY_PACE_BYTES in client_ms. A connection that is closed with an answer first shuts
+ * its sending side and lingers, so that what still comes in does not reset the answer away. */
 #include <assert.h>
 #include <string.h>
 
@@ -7,7 +13,12 @@
 #include "base/number.h"
 #include "net/http/server_priv.h"
 
-enum { ERROR_BODY_MAX = 4096 };
+enum {
+    ERROR_BODY_MAX = 4096,
+    WAITING_MAX = 64 * 1024,
+    WAITING_SHORT_MAX = 8 * 1024, /* while the budget is used up */
+    REFUSAL_HEADERS_MAX = 4
+};
 
 static const struct {
     int status;
@@ -72,6 +83,17 @@ static void on_linger_over(void *arg)
 
 static void watch_taking(struct connection *c);
 
+static void count_waiting(struct connection *c)
+{
+    struct budget *budget = c->server->options.budget;
+    size_t before = c->answer_bytes;
+    c->answer_bytes = wire_waiting(&c->wire) > 0 ? c->wire.out.cap : 0;
+    if (c->answer_bytes > before)
+        budget_force(budget, BUDGET_ANSWERS, c->peer_caller, c->answer_bytes - before);
+    else
+        budget_give(budget, BUDGET_ANSWERS, c->peer_caller, before - c->answer_bytes);
+}
+
 /* A caller that takes its answer, but a byte a minute, holds a slot for ever. */
 static void on_answer_not_taken(void *arg)
 {
@@ -84,6 +106,7 @@ static void on_answer_not_taken(void *arg)
 
 static void watch_taking(struct connection *c)
 {
+    count_waiting(c);
     if (wire_waiting(&c->wire) == 0) {
         deadline_clear(&c->deadline);
     } else if (!deadline_is_set(&c->deadline)) {
@@ -108,29 +131,6 @@ static void on_wire_drained(void *arg)
 const struct wire_events connection_wire_events = {on_wire_readable, on_wire_drained,
                                                    on_wire_closed};
 
-void connection_end(struct connection *c)
-{
-    struct http_server *s = c->server;
-    if (c->state == CONNECTION_DEAD)
-        return;
-    bool was_busy = c->state == CONNECTION_BUSY;
-    c->state = CONNECTION_DEAD;
-    deadline_clear(&c->deadline);
-    if (was_busy) {
-        if (c->events != NULL)
-            c->events->on_gone(c->arg);
-        c->events = NULL;
-    }
-    wire_close(&c->wire);
-    buf_fini(&c->in);
-    http_message_fini(&c->message);
-    list_remove(&c->link);
-    s->connection_count--;
-    server_accept_again(s);
-    metrics_move(s->options.metrics, GAUGE_CLIENTS_CONNECTED, -1);
-    loop_defer(s->loop, &c->again);
-}
-
 void connection_answer_taken(struct connection *c)
 {
     struct http_server *s = c->server;
@@ -141,12 +141,13 @@ void connection_answer_taken(struct connection *c)
         return;
     }
     if (c->keep_alive && !s->is_draining) {
-        c->state = CONNECTION_IDLE;
+        connection_go(c, CONNECTION_IDLE);
         loop_defer(s->loop, &c->again);
         return;
     }
-    c->state = CONNECTION_LINGER;
+    connection_go(c, CONNECTION_LINGER);
     buf_release(&c->in);
+    connection_count_input(c);
     wire_finish_writing(&c->wire);
     wire_set_reading(&c->wire, true);
     deadline_init(&c->deadline, on_linger_over, c);
@@ -192,6 +193,7 @@ static void hold_framing(struct connection *c, const struct answer *a)
 void answer_begin(struct connection *c, const struct answer *a)
 {
     char digits[NUMBER_TEXT_MAX];
+    connection_sane(c);
     assert(c->state == CONNECTION_BUSY);
     wire_hold(&c->wire, SLICE("HTTP/1.1 "));
     wire_hold(&c->wire, number_decimal((uint64_t)a->status, digits));
@@ -257,7 +259,7 @@ void answer_body(struct connection *c, const struct slice *pieces, unsigned coun
 static void finish(struct connection *c)
 {
     c->events = NULL;
-    c->state = CONNECTION_FLUSH;
+    connection_go(c, CONNECTION_FLUSH);
     http_message_fini(&c->message);
     wire_write(&c->wire, NULL, 0);
     if (wire_waiting(&c->wire) == 0)
@@ -292,6 +294,14 @@ void answer_abandon(struct connection *c)
     connection_end(c);
 }
 
+bool answer_is_full(const struct connection *c)
+{
+    const struct budget *budget = c->server->options.budget;
+    size_t waiting = wire_waiting(&c->wire);
+    return waiting > WAITING_MAX ||
+           (waiting > WAITING_SHORT_MAX && budget_is_over(budget, BUDGET_ANSWERS, c->peer_caller));
+}
+
 size_t answer_waiting(const struct connection *c)
 {
     return wire_waiting(&c->wire);
@@ -305,6 +315,29 @@ void answer_whole(struct connection *c, const struct answer *answer, struct slic
     answer_begin(c, &whole);
     answer_body(c, &body, 1, true);
     answer_end(c);
+}
+
+void answer_refusal(struct connection *c, http_write_error_fn write_error,
+                    const struct http_refusal *refusal, struct slice request_id)
+{
+    char digits[NUMBER_TEXT_MAX];
+    struct http1_header headers[REFUSAL_HEADERS_MAX] = {
+        {SLICE("content-type"), SLICE("application/json")}};
+    struct answer answer = {.status = refusal->status, .headers = headers, .header_count = 1};
+    struct buf body;
+    if (request_id.len > 0)
+        headers[answer.header_count++] =
+            (struct http1_header){SLICE("x-weir-request-id"), request_id};
+    if (refusal->retry_after_s > 0)
+        headers[answer.header_count++] = (struct http1_header){
+            SLICE("retry-after"), number_decimal(refusal->retry_after_s, digits)};
+    if (refusal->allow != NULL)
+        headers[answer.header_count++] =
+            (struct http1_header){SLICE("allow"), slice_of(refusal->allow)};
+    buf_init(&body, ERROR_BODY_MAX);
+    write_error(&body, refusal->status, slice_of(refusal->why), request_id);
+    answer_whole(c, &answer, buf_slice(&body));
+    buf_fini(&body);
 }
 
 void answer_error(struct connection *c, http_write_error_fn write_error, int status,

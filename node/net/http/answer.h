@@ -36,11 +36,17 @@ void answer_break(struct connection *connection);   /* cut off so that it cannot
 void answer_abandon(struct connection *connection); /* close without any answer */
 
 size_t answer_waiting(const struct connection *connection); /* bytes not taken by the caller yet */
+/* As much waits as may: bring no more until on_drained tells that nothing does. */
+bool answer_is_full(const struct connection *connection);
 
 /* A whole answer at once: begin, body, end. */
 void answer_whole(struct connection *connection, const struct answer *answer, struct slice body);
 
-/* A whole error answer of our own. */
+/* A whole error answer of our own, with the headers that belong to the refusal. */
+void answer_refusal(struct connection *connection, http_write_error_fn write_error,
+                    const struct http_refusal *refusal, struct slice request_id);
+
+/* The same, message borrowed. */
 void answer_error(struct connection *connection, http_write_error_fn write_error, int status,
                   struct slice message, struct slice request_id);
 

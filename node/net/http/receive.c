@@ -1,4 +1,13 @@
-/* Reading requests: see the states in server_priv.h. */
+/* Reading requests: from IDLE to BUSY, see the states in server_priv.h.
+ *
+ * connection_receive() reads into the server's scratch, or a large body right to where it stays;
+ * receive_bytes() takes in what came, state by state, until it is used up. A head that arrives
+ * whole is parsed where it lies; an unfinished one is kept in `in`, as is what comes behind a
+ * request that is being answered or that waits for room. receive_kept() starts with that again.
+ *
+ * What the budget is asked for: input kept beyond an ordinary head; a large head, once it is known
+ * whose it is; a body, before it is read. While a body waits, reading is off: its caller is held
+ * back by TCP, and its time does not run. */
 #include <arpa/inet.h>
 #include <assert.h>
 #include <stdlib.h>
@@ -11,7 +20,21 @@
 
 enum { READS_PER_TURN = 16, DIRECT_READ_MIN = 16 * 1024, DIRECT_READ_MAX = 256 * 1024 };
 
+static const char too_large[] = "the request body is larger than server.max_body_bytes";
+
 static void receive_bytes(struct connection *c, struct slice bytes);
+
+static void refuse(struct connection *c, int status, const char *why)
+{
+    connection_refuse(c, &(struct http_refusal){.status = status, .why = why});
+}
+
+static void refuse_for_room(struct connection *c, enum counter counter, const char *why)
+{
+    metrics_add(c->server->options.metrics, counter, 1);
+    connection_refuse(
+        c, &(struct http_refusal){.status = 503, .why = why, .retry_after_s = ROOM_RETRY_S});
+}
 
 static void on_idle_too_long(void *arg)
 {
@@ -26,7 +49,13 @@ static void on_too_slow(void *arg)
         deadline_set(c->server->loop, &c->deadline, c->server->options.client_ms);
         return;
     }
-    connection_refuse(c, 408, "the request did not arrive in time");
+    refuse(c, 408, "the request did not arrive in time");
+}
+
+static void on_no_room(void *arg)
+{
+    refuse_for_room(arg, COUNT_REFUSED_BODIES,
+                    "the node's memory for requests is in use; try again later");
 }
 
 static void set_deadline(struct connection *c, loop_fn on_expired, uint64_t in_ms)
@@ -34,36 +63,6 @@ static void set_deadline(struct connection *c, loop_fn on_expired, uint64_t in_m
     deadline_clear(&c->deadline);
     deadline_init(&c->deadline, on_expired, c);
     deadline_set(c->server->loop, &c->deadline, in_ms);
-}
-
-void http_message_init(struct http_message *m)
-{
-    *m = (struct http_message){0};
-    arena_init(&m->arena);
-    buf_init(&m->body, 0);
-}
-
-void http_message_move(struct http_message *to, struct http_message *from)
-{
-    *to = *from;
-    http_message_init(from);
-}
-
-void http_message_drop_body(struct http_message *m)
-{
-    if (m->held_bytes > 0) {
-        m->server->held_bytes -= m->held_bytes;
-        metrics_move(m->server->options.metrics, GAUGE_BODY_BYTES_HELD, -(int64_t)m->held_bytes);
-    }
-    m->held_bytes = 0;
-    buf_fini(&m->body);
-}
-
-void http_message_fini(struct http_message *m)
-{
-    http_message_drop_body(m);
-    arena_fini(&m->arena);
-    arena_init(&m->arena);
 }
 
 /* The address in text, mapped IPv4 addresses as IPv4. */
@@ -81,84 +80,165 @@ static struct slice peer_text(struct connection *c)
     return arena_copy(&c->message.arena, slice_of(text));
 }
 
-void connection_refuse(struct connection *c, int status, const char *why)
+void connection_refuse(struct connection *c, const struct http_refusal *refusal)
 {
     metrics_add(c->server->options.metrics, COUNT_MALFORMED, 1);
     if (log_begin(LOG_INFO, "request refused")) {
+        if (c->message.id.len > 0)
+            log_text("id", c->message.id);
         log_text("peer", peer_text(c));
-        log_number("status", (uint64_t)status);
-        log_string("reason", why);
+        log_number("status", (uint64_t)refusal->status);
+        log_string("reason", refusal->why);
         log_end();
     }
+    budget_wait_cancel(&c->room);
     http_message_drop_body(&c->message); /* the head's slices stay until the answer is written */
-    c->state = CONNECTION_BUSY;
+    connection_go(c, CONNECTION_BUSY);
     c->keep_alive = false;
     c->minor = 1;
     c->is_head_request = slice_eq(c->message.request.method, SLICE("HEAD"));
     buf_release(&c->in);
+    connection_count_input(c);
     deadline_clear(&c->deadline);
-    answer_error(c, c->message.write_error, status, slice_of(why), SLICE_NONE);
+    answer_refusal(c, c->message.write_error, refusal, c->message.id);
+}
+
+bool connection_count_input(struct connection *c)
+{
+    struct budget *budget = c->server->options.budget;
+    size_t now = c->in.cap > ORDINARY_HEAD_BYTES ? c->in.cap - ORDINARY_HEAD_BYTES : 0;
+    size_t before = c->input_bytes;
+    c->input_bytes = now;
+    if (now > before)
+        return budget_force(budget, BUDGET_HEADS, c->peer_caller, now - before);
+    budget_give(budget, BUDGET_HEADS, c->peer_caller, before - now);
+    return true;
 }
 
 static void hand_over(struct connection *c)
 {
     struct http_server *s = c->server;
     c->message.complete_ns = clock_ns();
-    c->state = CONNECTION_BUSY;
+    connection_go(c, CONNECTION_BUSY);
     deadline_clear(&c->deadline);
     c->minor = c->message.request.minor;
-    c->keep_alive = c->message.request.keep_alive && !s->is_draining;
+    c->keep_alive = c->message.request.keep_alive && !s->is_draining && !c->is_on_reserve;
     c->is_head_request = slice_eq(c->message.request.method, SLICE("HEAD"));
+    budget_shrink(&c->message.hold, buf_len(&c->message.body));
     struct http_message message; /* c may have ended, and started anew, when on_request returns */
     http_message_move(&message, &c->message);
     s->options.on_request(c, &message, s->options.arg);
     http_message_fini(&message);
 }
 
-/* Count bytes that a body holds, against the ceiling of one request and of all together. */
-static bool may_hold(struct connection *c, size_t len)
+static void count_body(struct connection *c, size_t len)
 {
-    struct http_server *s = c->server;
-    if (buf_len(&c->message.body) + len > s->options.body_bytes_max) {
-        connection_refuse(c, 413, "the request body is larger than server.max_body_bytes");
-        return false;
-    }
-    if (s->held_bytes + len > s->options.held_bytes_max) {
-        connection_refuse(c, 503, "too many large requests at once; try again");
-        return false;
-    }
+    struct metrics *metrics = c->server->options.metrics;
     c->message.held_bytes += len;
     c->pace_bytes += len;
-    s->held_bytes += len;
-    metrics_add(s->options.metrics, COUNT_BYTES_UP, len);
-    metrics_move(s->options.metrics, GAUGE_BODY_BYTES_HELD, (int64_t)len);
-    return true;
+    metrics_add(metrics, COUNT_BYTES_UP, len);
+    metrics_move(metrics, GAUGE_BODY_BYTES_HELD, (int64_t)len);
+}
+
+static void wait_for_room(struct connection *c)
+{
+    struct http_server *s = c->server;
+    bool is_chunked_start =
+        c->message.hold.bytes == 0 && c->message.request.framing == HTTP1_CHUNKED;
+    uint64_t to = body_whole(c);
+    if (is_chunked_start && to > BUDGET_SMALL_BYTES)
+        to = BUDGET_SMALL_BYTES;
+    metrics_add(s->options.metrics, COUNT_BODY_WAITS, 1);
+    connection_go(c, CONNECTION_WAIT);
+    wire_set_reading(&c->wire, false);
+    set_deadline(c, on_no_room, ROOM_WAIT_MS);
+    if (!budget_wait(&c->room, &s->queue, &c->message.hold, to))
+        on_no_room(c);
+}
+
+static void say_continue(struct connection *c)
+{
+    static const char proceed[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    struct iovec out = {(void *)(uintptr_t)proceed, sizeof(proceed) - 1};
+    if (c->owes_continue)
+        wire_write(&c->wire, &out, 1);
+    c->owes_continue = false;
+}
+
+static void read_body(struct connection *c)
+{
+    if (c->state != CONNECTION_BODY)
+        connection_go(c, CONNECTION_BODY);
+    body_use_room(c);
+    c->pace_bytes = 0;
+    set_deadline(c, on_too_slow, c->server->options.client_ms);
+    say_continue(c);
+}
+
+/* Begin with the body, or go on with one that has become larger than it had room for. */
+static void go_for_room(struct connection *c)
+{
+    if (body_reserve(c))
+        read_body(c);
+    else
+        wait_for_room(c);
 }
 
 /* The head is understood: is its body one we take, and is it complete without any? */
 static void start_body(struct connection *c, bool has_more_input)
 {
-    static const char proceed[] = "HTTP/1.1 100 Continue\r\n\r\n";
     const struct http1_request *r = &c->message.request;
-    struct http_server *s = c->server;
-    if (r->framing == HTTP1_SIZED && r->length > s->options.body_bytes_max) {
-        connection_refuse(c, 413, "the request body is larger than server.max_body_bytes");
+    if (r->framing == HTTP1_SIZED && r->length > c->server->options.body_bytes_max) {
+        refuse(c, 413, too_large);
         return;
     }
-    buf_init(&c->message.body, s->options.body_bytes_max + 1);
     if (r->framing == HTTP1_NO_BODY || (r->framing == HTTP1_SIZED && r->length == 0)) {
         hand_over(c);
         return;
     }
-    c->state = CONNECTION_BODY;
     c->body_left = r->length;
     c->chunked = (struct http1_chunked){0};
-    c->pace_bytes = 0;
-    set_deadline(c, on_too_slow, s->options.client_ms);
-    if (r->expects_continue && !has_more_input) {
-        struct iovec out = {(void *)(uintptr_t)proceed, sizeof(proceed) - 1};
-        wire_write(&c->wire, &out, 1);
-    }
+    c->owes_continue = r->expects_continue && !has_more_input;
+    go_for_room(c);
+}
+
+/* On the reserve, when the ceiling is still reached: only what is vital. */
+static bool may_stay(const struct connection *c)
+{
+    const struct http_server *s = c->server;
+    return !c->is_on_reserve || c->message.is_vital ||
+           s->connection_count <= s->options.connections_max;
+}
+
+/* Whose it is is known: a head far from ordinary is counted from here on. */
+static bool count_head(struct connection *c, size_t len)
+{
+    struct http_message *m = &c->message;
+    struct budget *budget = c->server->options.budget;
+    uint32_t caller = m->caller.len > 0 ? budget_caller(budget, m->caller) : c->peer_caller;
+    size_t beyond = len > ORDINARY_HEAD_BYTES ? len - ORDINARY_HEAD_BYTES : 0;
+    budget_hold_init(&m->hold, budget, caller);
+    if (beyond > 0 && !budget_take(budget, BUDGET_HEADS, caller, beyond))
+        return false;
+    m->head_bytes = beyond;
+    return true;
+}
+
+static void judge_head(struct connection *c, size_t len, bool has_more_input)
+{
+    const struct http_server_options *options = &c->server->options;
+    struct http_refusal refusal = {0};
+    if (options->on_head != NULL)
+        refusal = options->on_head(&c->message, &c->peer.any, options->arg);
+    if (refusal.status != 0)
+        connection_refuse(c, &refusal);
+    else if (!may_stay(c))
+        refuse_for_room(c, COUNT_REFUSED_CONNECTIONS,
+                        "the node has as many connections as it may; try again later");
+    else if (!count_head(c, len))
+        refuse_for_room(c, COUNT_REFUSED_HEADS, "too many large request heads at once");
+    else
+        start_body(c, has_more_input);
 }
 
 static void parse_head(struct connection *c, struct slice head, bool has_more_input)
@@ -171,21 +251,34 @@ static void parse_head(struct connection *c, struct slice head, bool has_more_in
     int status = http1_parse_request(head, headers, &m->request, &why);
     if (status != 0) {
         m->request.method = SLICE_NONE;
-        connection_refuse(c, status, why);
+        refuse(c, status, why);
         return;
     }
     size_t bytes = m->request.header_count * sizeof(headers[0]);
     m->request.headers = arena_new(&m->arena, bytes + 1);
     memcpy(m->request.headers, headers, bytes);
     m->peer = peer_text(c);
-    const struct http_server_options *options = &c->server->options;
-    struct http_refusal refusal = {0};
-    if (options->on_head != NULL)
-        refusal = options->on_head(m, &c->peer.any, options->arg);
-    if (refusal.status != 0)
-        connection_refuse(c, refusal.status, refusal.why);
-    else
-        start_body(c, has_more_input);
+    judge_head(c, head.len, has_more_input);
+}
+
+static const char *why_bad_head(int status)
+{
+    return status == 414   ? "the request line is too long"
+           : status == 431 ? "the request head is too large"
+                           : "a bare LF, a bare CR or a NUL in the request head";
+}
+
+/* False: refused. */
+static bool keep_head(struct connection *c, struct slice bytes)
+{
+    if (!buf_append(&c->in, bytes)) {
+        refuse(c, 431, "the request head is too large");
+        return false;
+    }
+    if (connection_count_input(c))
+        return true;
+    refuse_for_room(c, COUNT_REFUSED_HEADS, "too many unfinished requests at once");
+    return false;
 }
 
 /* Bytes of a head that is not complete yet are kept in `in`; a head that arrives whole is parsed
@@ -195,23 +288,17 @@ static void receive_head(struct connection *c, struct slice *bytes)
     size_t head_len;
     int status;
     bool is_kept = buf_len(&c->in) > 0;
-    if (is_kept && !buf_append(&c->in, *bytes)) {
-        connection_refuse(c, 431, "the request head is too large");
+    if (is_kept && !keep_head(c, *bytes))
         return;
-    }
     struct slice view = is_kept ? buf_slice(&c->in) : *bytes;
     switch (http1_find(&c->finder, view, &head_len, &status)) {
     case HTTP1_BAD:
         c->message.request.method = SLICE_NONE;
-        connection_refuse(c, status,
-                          status == 414   ? "the request line is too long"
-                          : status == 431 ? "the request head is too large"
-                                          : "a bare LF, a bare CR or a NUL in the request head");
+        refuse(c, status, why_bad_head(status));
         return;
     case HTTP1_MORE:
-        if (!is_kept && !buf_append(&c->in, *bytes))
-            connection_refuse(c, 431, "the request head is too large");
-        *bytes = SLICE_NONE;
+        if (is_kept || keep_head(c, *bytes))
+            *bytes = SLICE_NONE;
         return;
     case HTTP1_DONE:
         break;
@@ -224,6 +311,7 @@ static void receive_head(struct connection *c, struct slice *bytes)
     }
     struct buf held = c->in; /* what follows the head is fed again, from memory of its own */
     buf_init(&c->in, held.max);
+    connection_count_input(c);
     parse_head(c, head, view.len > head_len);
     receive_bytes(c, slice_from(view, head_len));
     buf_fini(&held);
@@ -235,41 +323,75 @@ static void receive_sized(struct connection *c, struct slice *bytes)
     struct slice piece = *bytes;
     if (piece.len > c->body_left)
         piece.len = (size_t)c->body_left;
-    if (!may_hold(c, piece.len) || !buf_append(&c->message.body, piece))
-        return;
+    bool fits = buf_append(&c->message.body, piece);
+    assert(fits); /* room was made for all of it */
+    count_body(c, piece.len);
     *bytes = slice_from(*bytes, piece.len);
     c->body_left -= piece.len;
     if (c->body_left == 0)
         hand_over(c);
 }
 
+/* No more is decoded than there is room for; the rest stays in `bytes`. */
 static void receive_chunked(struct connection *c, struct slice *bytes)
 {
+    struct buf *body = &c->message.body;
     struct slice data = SLICE_NONE;
-    switch (http1_chunked_read(&c->chunked, bytes, &data)) {
+    size_t room = (size_t)c->message.hold.bytes - buf_len(body);
+    if (room == 0) {
+        go_for_room(c);
+        return;
+    }
+    size_t fed = bytes->len < room ? bytes->len : room;
+    struct slice part = {bytes->at, fed};
+    enum http1_progress result = http1_chunked_read(&c->chunked, &part, &data);
+    *bytes = slice_from(*bytes, fed - part.len);
+    switch (result) {
     case HTTP1_BAD:
-        connection_refuse(c, 400, "malformed chunked body");
+        refuse(c, 400, "malformed chunked body");
         return;
     case HTTP1_DONE:
         hand_over(c);
         return;
     case HTTP1_MORE:
-        if (data.len > 0 && may_hold(c, data.len) && !buf_append(&c->message.body, data))
-            connection_refuse(c, 413, "the request body is larger than server.max_body_bytes");
+        break;
+    }
+    if (buf_len(body) + data.len > c->server->options.body_bytes_max) {
+        refuse(c, 413, too_large);
         return;
     }
+    bool fits = buf_append(body, data);
+    assert(fits); /* not more than the room there is */
+    count_body(c, data.len);
+}
+
+static uint64_t head_ms(const struct connection *c)
+{
+    uint64_t client_ms = c->server->options.client_ms;
+    return c->is_on_reserve && client_ms > RESERVE_MS ? RESERVE_MS : client_ms;
 }
 
 static void start_request(struct connection *c)
 {
-    c->state = CONNECTION_HEAD;
+    connection_go(c, CONNECTION_HEAD);
     c->finder = (struct http1_finder){0};
     c->has_asked = true;
     http_message_fini(&c->message);
     http_message_init(&c->message);
     c->message.server = c->server;
     c->message.write_error = c->server->options.write_error;
-    set_deadline(c, on_too_slow, c->server->options.client_ms);
+    set_deadline(c, on_too_slow, head_ms(c));
+}
+
+/* What belongs to a later request, or to a body that has no room yet. */
+static void keep_for_later(struct connection *c, struct slice bytes)
+{
+    bool is_wanted = c->state == CONNECTION_WAIT || c->keep_alive;
+    if (is_wanted && !buf_append(&c->in, bytes))
+        c->keep_alive = false; /* cannot happen: reading stops long before */
+    bool is_much = buf_len(&c->in) >= PIPELINE_BYTES_MAX;
+    if (!connection_count_input(c) || is_much)
+        wire_set_reading(&c->wire, false);
 }
 
 /* Take in what arrived, as far as one request goes; what follows it waits in `in`. */
@@ -289,12 +411,10 @@ static void receive_bytes(struct connection *c, struct slice bytes)
             else
                 receive_sized(c, &bytes);
             break;
+        case CONNECTION_WAIT:
         case CONNECTION_BUSY:
         case CONNECTION_FLUSH:
-            if (c->keep_alive && !buf_append(&c->in, bytes))
-                c->keep_alive = false; /* cannot happen: reading stops long before */
-            if (buf_len(&c->in) >= PIPELINE_BYTES_MAX)
-                wire_set_reading(&c->wire, false);
+            keep_for_later(c, bytes);
             return;
         case CONNECTION_LINGER:
         case CONNECTION_DEAD:
@@ -310,44 +430,78 @@ static bool wants_direct_read(const struct connection *c)
            c->body_left >= DIRECT_READ_MIN;
 }
 
-static enum wire_read read_direct(struct connection *c, size_t *got)
+static enum wire_read read_direct(struct connection *c, size_t *asked, size_t *got)
 {
     char *to;
-    size_t len = c->body_left < DIRECT_READ_MAX ? (size_t)c->body_left : DIRECT_READ_MAX;
-    bool fits = buf_reserve(&c->message.body, len, &to);
-    assert(fits); /* the length was checked against the ceiling */
-    enum wire_read result = wire_read(&c->wire, to, len, got);
-    if (result != WIRE_DATA || !may_hold(c, *got))
+    *asked = c->body_left < DIRECT_READ_MAX ? (size_t)c->body_left : DIRECT_READ_MAX;
+    bool fits = buf_reserve(&c->message.body, *asked, &to);
+    assert(fits); /* room was made for all of it */
+    enum wire_read result = wire_read(&c->wire, to, *asked, got);
+    if (result != WIRE_DATA)
         return result;
     buf_commit(&c->message.body, *got);
+    count_body(c, *got);
     c->body_left -= *got;
     if (c->body_left == 0)
         hand_over(c);
     return result;
 }
 
-void connection_receive(struct connection *c)
+static enum wire_read read_scratch(struct connection *c, size_t *asked, size_t *got)
 {
     struct http_server *s = c->server;
+    *asked = SCRATCH_BYTES;
+    enum wire_read result = wire_read(&c->wire, s->scratch, SCRATCH_BYTES, got);
+    if (result == WIRE_DATA)
+        receive_bytes(c, (struct slice){s->scratch, *got});
+    return result;
+}
+
+static bool wants_more(const struct connection *c)
+{
+    return (c->state == CONNECTION_HEAD || c->state == CONNECTION_BODY) && c->wire.is_reading;
+}
+
+/* Reading ends with the request: what may follow it tells the loop, and to ask the socket would
+ * only hear "nothing". The same behind a short read. */
+void connection_receive(struct connection *c)
+{
+    connection_sane(c);
     for (int i = 0; i < READS_PER_TURN; i++) {
-        size_t got;
-        bool is_direct = wants_direct_read(c);
+        size_t asked, got;
         enum wire_read result =
-            is_direct ? read_direct(c, &got) : wire_read(&c->wire, s->scratch, SCRATCH_BYTES, &got);
+            wants_direct_read(c) ? read_direct(c, &asked, &got) : read_scratch(c, &asked, &got);
         if (result == WIRE_AGAIN)
             return;
         if (result != WIRE_DATA) {
             connection_end(c);
             return;
         }
-        if (!is_direct)
-            receive_bytes(c, (struct slice){s->scratch, got});
-        if (c->state == CONNECTION_DEAD || !c->wire.is_reading)
+        if (!wants_more(c))
+            break;
+        if (c->wire.ssl == NULL && got < asked)
             return;
-        if (c->wire.ssl == NULL && got < DIRECT_READ_MIN)
-            return; /* a short read: the socket is empty */
     }
     wire_read_later(&c->wire);
+}
+
+/* Start with what was kept; then read on, unless that is as much as may be kept. */
+static void receive_kept(struct connection *c)
+{
+    struct buf held = c->in;
+    buf_init(&c->in, held.max);
+    connection_count_input(c);
+    receive_bytes(c, buf_slice(&held));
+    buf_fini(&held);
+    if (c->state != CONNECTION_DEAD && c->state != CONNECTION_WAIT &&
+        buf_len(&c->in) < PIPELINE_BYTES_MAX)
+        wire_set_reading(&c->wire, true);
+}
+
+void connection_granted(struct connection *c)
+{
+    read_body(c);
+    receive_kept(c);
 }
 
 /* A loop task: free a dead connection, or start with the next request. */
@@ -360,14 +514,7 @@ void connection_go_on(void *arg)
     }
     if (c->state != CONNECTION_IDLE)
         return; /* the next request came in the same read */
-    bool is_first = !c->has_asked;
-    set_deadline(c, on_idle_too_long, is_first ? c->server->options.client_ms : KEEPALIVE_MS);
-    if (buf_len(&c->in) == 0)
-        return;
-    struct buf held = c->in;
-    buf_init(&c->in, held.max);
-    receive_bytes(c, buf_slice(&held));
-    buf_fini(&held);
-    if (c->state != CONNECTION_DEAD && buf_len(&c->in) < PIPELINE_BYTES_MAX)
-        wire_set_reading(&c->wire, true);
+    set_deadline(c, on_idle_too_long, c->has_asked ? KEEPALIVE_MS : head_ms(c));
+    if (buf_len(&c->in) > 0)
+        receive_kept(c);
 }

@@ -92,6 +92,6 @@ int main(void)
     test_keepalive();
     test_pace();
     server_close();
-    loop_free(loop);
+    fixture_close();
     return check_done();
 }

@@ -260,6 +260,6 @@ int main(void)
     test_reasons();
     test_listen();
     server_close();
-    loop_free(loop);
+    fixture_close();
     return check_done();
 }
