@@ -156,46 +156,31 @@ static void test_queue(struct budget *b)
 
 static void test_steps(struct budget *b)
 {
-    static struct budget_hold holds[1000];
-    static struct budget_waiter waiters[1000];
+    enum { MANY = 1000 };
+    static struct budget_hold holds[MANY];
+    static struct budget_waiter waiters[MANY];
     struct budget_queue q;
-    unsigned grown = 0, done = 0;
+    struct budget_waiter *w;
+    unsigned count = 0, whole = 0;
     budget_queue_init(&q, b, tell, NULL);
-    PROMISE("bodies that grow step by step never wait for each other for ever")
+    PROMISE("steps together leave room for a whole body, so none waits for another for ever")
     {
-        for (unsigned i = 0; i < 1000; i++) {
-            char name[] = {(char)('a' + i % 3), '\0'};
-            hold_init(&holds[i], b, name);
-            if (budget_reserve_step(&holds[i], MIB))
-                grown++;
-            if (!budget_reserve(&holds[i], WHOLE))
-                CHECK(wait_for(&waiters[i], &q, &holds[i], WHOLE));
-            else
-                budget_hold_end(&holds[i]);
-        }
-        CHECK(grown > 0);
-        for (unsigned i = 0; i < 1000; i++)
-            done += holds[i].bytes == 0 && budget_used(b, BUDGET_LARGE_BODIES) == 0;
-        struct budget_waiter *w;
-        while ((w = budget_granted(&q)) != NULL)
-            budget_hold_end(w->hold);
-        CHECK(used_by_all(b) == 0 && budget_waiting(b) == 0 && done <= 1000);
-    }
-    PROMISE("steps alone cannot take the place of a whole one")
-    {
-        unsigned count = 0;
-        while (count < 1000) {
+        for (; count < MANY; count++) {
             char name[] = {(char)('a' + count % 20), '\0'};
             hold_init(&holds[count], b, name);
             if (!budget_reserve_step(&holds[count], MIB))
                 break;
-            count++;
         }
-        CHECK(count > 0 && count < 1000);
-        CHECK(budget_reserve(&holds[0], WHOLE));
-        for (unsigned i = 0; i < count; i++)
-            budget_hold_end(&holds[i]);
-        CHECK(used_by_all(b) == 0);
+        CHECK(count > 1 && count < MANY);
+        for (unsigned i = 0; i < count; i++) {
+            if (!budget_reserve(&holds[i], WHOLE))
+                CHECK(wait_for(&waiters[i], &q, &holds[i], WHOLE));
+        }
+        CHECK(budget_waiting(b) == count - 1 && holds[0].bytes == WHOLE);
+        budget_hold_end(&holds[0]);
+        for (; (w = budget_granted(&q)) != NULL; whole++)
+            budget_hold_end(w->hold);
+        CHECK(whole == count - 1 && used_by_all(b) == 0 && budget_waiting(b) == 0);
     }
 }
 

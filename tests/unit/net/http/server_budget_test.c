@@ -1,0 +1,497 @@
+/* Who takes how much: bodies that wait for room, callers' shares, unfinished heads, connections at
+ * their ceiling and the reserve beyond it. */
+#include <sys/resource.h>
+
+#include "net/http/server_priv.h"
+
+/* The part of the module that reads, with a shorter time. */
+#define ROOM_WAIT_MS 400
+/* NOLINTNEXTLINE(bugprone-suspicious-include): as said */
+#include "net/http/receive.c"
+
+#include "net/http/server_fixture.h"
+
+#define GET(target) "GET " target " HTTP/1.1\r\nHost: h\r\n\r\n"
+
+/* Of 4 MiB, bodies of more than 64 KiB get 2.25, and one caller half of that; heads half a MiB. */
+enum { TIGHT_MAX = 4 << 20, HUGE = 1 << 20, LARGE = 900 * 1024, MANY = 40 };
+
+static struct peer caller, other, third, many[MANY];
+static char filler[BODY_MAX + 1];
+
+static struct slice header_of(const struct http_message *m, struct slice name)
+{
+    const struct http1_header *h = http1_header(m->request.headers, m->request.header_count, name);
+    return h != NULL ? h->value : SLICE_NONE;
+}
+
+static struct http_refusal on_head(struct http_message *m, const struct sockaddr *peer, void *arg)
+{
+    (void)peer;
+    CHECK(arg == &calls);
+    m->caller = header_of(m, SLICE("x-caller"));
+    m->is_vital = slice_starts(m->request.path, SLICE("/now/vital"));
+    if (!slice_starts(m->request.path, SLICE("/no/")))
+        return (struct http_refusal){0};
+    m->id = SLICE("id-7");
+    return (struct http_refusal){
+        .status = 405, .why = "not here", .retry_after_s = 7, .allow = "GET, HEAD"};
+}
+
+/* The head of a POST, and the first `part` bytes of its body. */
+static void post_part(struct peer *p, const char *who, size_t len, size_t part)
+{
+    char head[200];
+    memset(filler, 'b', sizeof(filler));
+    snprintf(head, sizeof(head),
+             "POST /now/%s HTTP/1.1\r\nHost: h\r\nx-caller: %s\r\nContent-Length: %zu\r\n\r\n", who,
+             who, len);
+    caller_open(p);
+    peer_send(p, head);
+    peer_send_bytes(p, (struct slice){filler, part});
+}
+
+static void send_rest(struct peer *p, size_t len)
+{
+    peer_send_bytes(p, (struct slice){filler, len});
+}
+
+static bool is_answered(const struct peer *p)
+{
+    return peer_has(p, "HTTP/1.1 200 ") && peer_has(p, "b;");
+}
+
+static void turns(unsigned count)
+{
+    while (count-- > 0)
+        run_turn(loop);
+}
+
+static void close_all(struct peer *peers, unsigned count)
+{
+    while (count > 0)
+        peer_close(&peers[--count]);
+    RUN_UNTIL(loop, metrics_gauge(&metrics, 1, GAUGE_CLIENTS_CONNECTED) == 0);
+}
+
+static void test_waiting(void)
+{
+    PROMISE("an upload that stops one byte short refuses nobody, and nobody's small request waits")
+    {
+        post_part(&caller, "a", HUGE, HUGE - 1);
+        post_part(&other, "a", LARGE, LARGE);
+        RUN_UNTIL(loop, budget_waiting(budget) == 1);
+        post_part(&third, "a", 1000, 1000);
+        RUN_UNTIL(loop, is_answered(&third));
+        peer_close(&third);
+        turns(5);
+        CHECK(buf_len(&other.in) == 0 && budget_waiting(budget) == 1);
+        CHECK(metrics_counter(&metrics, 1, COUNT_BODY_WAITS) == 1);
+    }
+    PROMISE("nor does another caller's large one, who has a share of its own")
+    {
+        post_part(&third, "b", HUGE, HUGE);
+        RUN_UNTIL(loop, is_answered(&third));
+        peer_close(&third);
+    }
+    PROMISE("what waits goes on, whole, as soon as there is room")
+    {
+        send_rest(&caller, 1);
+        RUN_UNTIL(loop, is_answered(&caller) && is_answered(&other));
+        CHECK(peer_count(&other, "b") >= LARGE && budget_waiting(budget) == 0);
+        peer_close(&caller);
+        peer_close(&other);
+    }
+    CHECK(metrics_counter(&metrics, 1, COUNT_MALFORMED) == 0);
+}
+
+static void test_waiting_ends(void)
+{
+    PROMISE("a caller that leaves while it waits is noticed, and others go on")
+    {
+        post_part(&caller, "a", HUGE, 10);
+        post_part(&other, "a", LARGE, 10);
+        RUN_UNTIL(loop, budget_waiting(budget) == 1);
+        peer_close(&other);
+        RUN_UNTIL(loop, budget_waiting(budget) == 0);
+        peer_close(&caller);
+        RUN_UNTIL(loop, budget_used(budget, BUDGET_LARGE_BODIES) == 0);
+    }
+    PROMISE("who has to wait too long is told to come again")
+    {
+        post_part(&caller, "a", HUGE, 10);
+        post_part(&other, "a", LARGE, LARGE);
+        RUN_UNTIL(loop, peer_is_over(&other));
+        CHECK(peer_has(&other, "HTTP/1.1 503 ") && peer_has(&other, "\r\nretry-after: 5\r\n"));
+        CHECK(other.has_ended && metrics_counter(&metrics, 1, COUNT_REFUSED_BODIES) == 1);
+        peer_close(&other);
+    }
+    PROMISE("a caller's own time does not run while it is not read")
+    {
+        struct http_server_options hurried = options;
+        hurried.client_ms = 250;
+        http_server_update(server, &hurried);
+        post_part(&other, "a", LARGE, LARGE);
+        uint64_t until_ms = clock_ms() + 300;
+        RUN_UNTIL(loop, clock_ms() > until_ms);
+        CHECK(buf_len(&other.in) == 0 && budget_waiting(budget) == 1);
+        peer_close(&caller);
+        RUN_UNTIL(loop, is_answered(&other));
+        peer_close(&other);
+        http_server_update(server, &options);
+    }
+}
+
+static void test_continue(void)
+{
+    PROMISE("who waits for a 100 gets it when there is room, not before")
+    {
+        post_part(&caller, "a", HUGE, 10);
+        caller_open(&other);
+        peer_send(&other, "POST /now HTTP/1.1\r\nHost: h\r\nx-caller: a\r\n"
+                          "Expect: 100-continue\r\nContent-Length: 900000\r\n\r\n");
+        RUN_UNTIL(loop, budget_waiting(budget) == 1);
+        turns(3);
+        CHECK(buf_len(&other.in) == 0);
+        peer_close(&caller);
+        RUN_UNTIL(loop, peer_has(&other, "HTTP/1.1 100 Continue\r\n\r\n"));
+        send_rest(&other, 900000);
+        RUN_UNTIL(loop, is_answered(&other));
+        peer_close(&other);
+    }
+}
+
+static void post_chunked(struct peer *p, const char *who)
+{
+    char head[200];
+    snprintf(head, sizeof(head),
+             "POST /keep HTTP/1.1\r\nHost: h\r\nx-caller: %s\r\nTransfer-Encoding: chunked\r\n\r\n",
+             who);
+    caller_open(p);
+    peer_send(p, head);
+}
+
+static void send_chunk(struct peer *p, size_t from, size_t len)
+{
+    char size[32];
+    snprintf(size, sizeof(size), "%zx\r\n", len);
+    peer_send(p, size);
+    peer_send_bytes(p, (struct slice){filler + from, len});
+    peer_send(p, "\r\n");
+}
+
+static void test_unknown_length(void)
+{
+    static const size_t lengths[] = {1, 65535, 65536, 65537, 300000, BODY_MAX - 1, BODY_MAX};
+    for (size_t i = 0; i < BODY_MAX; i++)
+        filler[i] = (char)(i * 31 + i / 253);
+    PROMISE("a body of unknown length arrives as it was sent, and then holds what it needs")
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        call_count = 0;
+        post_chunked(&caller, "a");
+        for (size_t at = 0; at < lengths[i]; at += 50000)
+            send_chunk(&caller, at, lengths[i] - at < 50000 ? lengths[i] - at : 50000);
+        peer_send(&caller, "0\r\n\r\n");
+        RUN_UNTIL(loop, call_count == 1);
+        struct http_message *m = &calls[0].message;
+        CHECK(slice_eq(buf_slice(&m->body), (struct slice){filler, lengths[i]}));
+        CHECK(m->hold.bytes == lengths[i]);
+        answer_text(&calls[0], "x");
+        RUN_UNTIL(loop, peer_has(&caller, "\r\n\r\nx"));
+        peer_close(&caller);
+    }
+    PROMISE("one that becomes large waits where it is, and then goes on")
+    {
+        call_count = 0;
+        post_part(&other, "a", HUGE, 10);
+        post_chunked(&caller, "a");
+        send_chunk(&caller, 0, 60000);
+        RUN_UNTIL(loop, metrics_gauge(&metrics, 1, GAUGE_BODY_BYTES_HELD) == 60010);
+        send_chunk(&caller, 60000, 100000);
+        RUN_UNTIL(loop, budget_waiting(budget) == 1);
+        peer_send(&caller, "0\r\n\r\n");
+        turns(3);
+        CHECK(call_count == 0);
+        peer_close(&other);
+        RUN_UNTIL(loop, call_count == 1);
+        CHECK(buf_len(&calls[0].message.body) == 160000);
+        answer_text(&calls[0], "x");
+        RUN_UNTIL(loop, peer_has(&caller, "\r\n\r\nx"));
+        peer_close(&caller);
+    }
+}
+
+static void test_memory(void)
+{
+    PROMISE("memory of a usual upload is kept for the next, up to a few, and counted")
+    {
+        post_part(&caller, "a", 200000, 200000);
+        RUN_UNTIL(loop, is_answered(&caller));
+        CHECK(server->warm_made <= 1 && server->warm_count == server->warm_made);
+        CHECK(budget_used(budget, BUDGET_WARM) == (uint64_t)server->warm_made * WARM_BYTES);
+        peer_close(&caller);
+    }
+    PROMISE("so is a body's that was reserved whole, and no more than its length")
+    {
+        call_count = 0;
+        char head[200];
+        snprintf(head, sizeof(head), "POST /keep HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n",
+                 30000);
+        caller_open(&caller);
+        peer_send(&caller, head);
+        RUN_UNTIL(loop, budget_used(budget, BUDGET_SMALL_BODIES) == 30000);
+        send_rest(&caller, 30000);
+        RUN_UNTIL(loop, call_count == 1);
+        CHECK(calls[0].message.body.cap == 30000);
+        http_message_drop_body(&calls[0].message);
+        CHECK(budget_used(budget, BUDGET_SMALL_BODIES) == 0);
+        answer_text(&calls[0], "x");
+        RUN_UNTIL(loop, peer_has(&caller, "\r\n\r\nx"));
+        peer_close(&caller);
+    }
+}
+
+static void test_heads(void)
+{
+    unsigned open = 0;
+    PROMISE("a caller with many unfinished heads comes to its share, and is told so")
+    {
+        memset(filler, 'h', sizeof(filler));
+        for (; open < MANY && metrics_counter(&metrics, 1, COUNT_REFUSED_HEADS) == 0; open++) {
+            caller_open(&many[open]);
+            peer_send(&many[open], "GET /now HTTP/1.1\r\nHost: h\r\nx: ");
+            peer_send_bytes(&many[open], (struct slice){filler, 60000});
+            turns(2);
+        }
+        CHECK(open < 10);
+        RUN_UNTIL(loop, peer_is_over(&many[open - 1]));
+        CHECK(peer_has(&many[open - 1], "HTTP/1.1 503 "));
+        CHECK(peer_has(&many[open - 1], "\r\nretry-after: "));
+        CHECK(budget_used(budget, BUDGET_HEADS) <= budget_share(budget, BUDGET_HEADS));
+    }
+    PROMISE("an ordinary request goes on all the same")
+    {
+        caller_open(&caller);
+        peer_send(&caller, "GET /now/1 HTTP/1.1\r\nHos");
+        turns(2);
+        peer_send(&caller, "t: h\r\n\r\n");
+        RUN_UNTIL(loop, peer_has(&caller, "/now/1 ;"));
+        peer_close(&caller);
+    }
+    close_all(many, open);
+    PROMISE("a connection that rests holds no memory for input")
+    {
+        caller_open(&caller);
+        peer_send(&caller, GET("/now/1") "GET /now/2 HTT");
+        turns(2);
+        peer_send(&caller, "P/1.1\r\nHost: h\r\n\r\n");
+        RUN_UNTIL(loop, peer_has(&caller, "/now/2 ;"));
+        turns(1);
+        CHECK(LIST_OWNER(server->connections.next, struct connection, link)->in.cap == 0);
+        CHECK(budget_used(budget, BUDGET_HEADS) == 0);
+        peer_close(&caller);
+    }
+}
+
+static void test_refusal(void)
+{
+    PROMISE("a refusal says what belongs to it, and reaches a caller that is still sending")
+    {
+        caller_open(&caller);
+        peer_send(&caller, "POST /no/ HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n"
+                           "Expect: 100-continue\r\n\r\n");
+        send_rest(&caller, 500000);
+        RUN_UNTIL(loop, peer_is_over(&caller));
+        CHECK(caller.has_ended && slice_starts(buf_slice(&caller.in), SLICE("HTTP/1.1 405 ")));
+        CHECK(peer_has(&caller, "\r\nretry-after: 7\r\n") &&
+              peer_has(&caller, "\r\nallow: GET, HEAD\r\n") &&
+              peer_has(&caller, "\r\nx-weir-request-id: id-7\r\n"));
+        CHECK(peer_has(&caller, "{\"status\":405,\"message\":\"not here\",\"id\":\"id-7\"}"));
+        peer_close(&caller);
+    }
+}
+
+/* ---- connections ---- */
+
+enum { CONNECTIONS = 4, RESERVE = 2 };
+
+static void open_many(unsigned count, const char *text)
+{
+    for (unsigned i = 0; i < count; i++) {
+        caller_open(&many[i]);
+        if (text != NULL)
+            peer_send(&many[i], text);
+    }
+    RUN_UNTIL(loop, server->connection_count == count);
+}
+
+static void test_room_for_others(void)
+{
+    PROMISE("at the ceiling, who has connected and said nothing for a while makes room")
+    {
+        open_many(CONNECTIONS, NULL);
+        uint64_t until_ms = clock_ms() + FRESH_MS + 100;
+        RUN_UNTIL(loop, clock_ms() > until_ms);
+        caller_open(&caller);
+        peer_send(&caller, GET("/now/1"));
+        RUN_UNTIL(loop, peer_has(&caller, "/now/1 ;"));
+        CHECK(metrics_counter(&metrics, 1, COUNT_CLOSED_SILENT) == 1);
+        RUN_UNTIL(loop, many[0].has_ended);
+        CHECK(!many[1].has_ended && buf_len(&many[0].in) == 0);
+        peer_close(&caller);
+        close_all(many, CONNECTIONS);
+    }
+    PROMISE("then the one that has been idle longest")
+    {
+        for (unsigned i = 0; i < CONNECTIONS; i++) {
+            caller_open(&many[i]);
+            peer_send(&many[i], GET("/now/x"));
+            RUN_UNTIL(loop, peer_has(&many[i], ";"));
+        }
+        peer_send(&many[0], GET("/now/y"));
+        RUN_UNTIL(loop, peer_has(&many[0], "/now/y ;"));
+        caller_open(&caller);
+        peer_send(&caller, GET("/now/1"));
+        RUN_UNTIL(loop, peer_has(&caller, "/now/1 ;"));
+        RUN_UNTIL(loop, many[1].has_ended);
+        CHECK(!many[0].has_ended && !many[2].has_ended);
+        CHECK(metrics_counter(&metrics, 1, COUNT_CLOSED_IDLE) == 1);
+        peer_close(&caller);
+        close_all(many, CONNECTIONS);
+    }
+}
+
+static void test_reserve(void)
+{
+    call_count = 0;
+    open_many(CONNECTIONS, GET("/busy"));
+    RUN_UNTIL(loop, call_count == CONNECTIONS);
+    PROMISE("when all are at work, who asks for something vital is answered")
+    {
+        caller_open(&caller);
+        peer_send(&caller, GET("/now/vital"));
+        RUN_UNTIL(loop, caller.has_ended);
+        CHECK(peer_has(&caller, "HTTP/1.1 200 ") && peer_has(&caller, "connection: close"));
+        peer_close(&caller);
+    }
+    PROMISE("others are refused, and told to come again")
+    {
+        caller_open(&caller);
+        peer_send(&caller, GET("/now/1"));
+        RUN_UNTIL(loop, caller.has_ended);
+        CHECK(peer_has(&caller, "HTTP/1.1 503 ") && peer_has(&caller, "\r\nretry-after: "));
+        CHECK(metrics_counter(&metrics, 1, COUNT_REFUSED_CONNECTIONS) == 1);
+        peer_close(&caller);
+        RUN_UNTIL(loop, server->connection_count == CONNECTIONS);
+    }
+    PROMISE("those who take the reserve and say nothing do not keep it")
+    {
+        caller_open(&caller);
+        caller_open(&other);
+        RUN_UNTIL(loop, server->connection_count == CONNECTIONS + RESERVE);
+        caller_open(&third);
+        peer_send(&third, GET("/now/vital"));
+        RUN_UNTIL(loop, peer_has(&third, "HTTP/1.1 200 "));
+        peer_close(&third);
+        peer_close(&caller);
+        peer_close(&other);
+    }
+    PROMISE(
+        "who came on the reserve is served like others once the ceiling is not reached any more")
+    {
+        RUN_UNTIL(loop, server->connection_count == CONNECTIONS);
+        caller_open(&caller);
+        RUN_UNTIL(loop, server->connection_count == CONNECTIONS + 1);
+        answer_text(&calls[0], "x");
+        peer_close(&many[0]);
+        RUN_UNTIL(loop, server->connection_count == CONNECTIONS);
+        peer_send(&caller, GET("/now/1"));
+        RUN_UNTIL(loop, peer_has(&caller, "/now/1 ;"));
+        peer_close(&caller);
+    }
+    for (unsigned i = 1; i < CONNECTIONS; i++)
+        answer_text(&calls[i], "x");
+    close_all(many + 1, CONNECTIONS - 1);
+}
+
+static unsigned times_short;
+
+static bool close_a_descriptor(void *arg)
+{
+    CHECK(arg == &calls);
+    return ++times_short == 1; /* says it did, once */
+}
+
+static void set_files_max(rlim_t max)
+{
+    struct rlimit limit;
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    limit.rlim_cur = max;
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+}
+
+static void test_descriptors(void)
+{
+    struct rlimit usual;
+    getrlimit(RLIMIT_NOFILE, &usual);
+    PROMISE("without a descriptor for a caller, an idle connection is closed for it")
+    {
+        open_many(2, GET("/now/x"));
+        RUN_UNTIL(loop, peer_has(&many[1], ";"));
+        caller_open(&caller);
+        peer_send(&caller, GET("/now/1"));
+        set_files_max((rlim_t)caller.wire.fd + 1);
+        RUN_UNTIL(loop, peer_has(&caller, "/now/1 ;"));
+        CHECK(many[0].has_ended || peer_is_over(&many[0]));
+        CHECK(metrics_counter(&metrics, 1, COUNT_DESCRIPTORS_SHORT) > 0);
+        set_files_max(usual.rlim_cur);
+        peer_close(&caller);
+        close_all(many, 2);
+    }
+    PROMISE(
+        "where there is none the owner is asked for one, and the caller waits until it can come")
+    {
+        call_count = 0;
+        open_many(1, GET("/busy"));
+        RUN_UNTIL(loop, call_count == 1);
+        caller_open(&caller);
+        peer_send(&caller, GET("/now/1"));
+        set_files_max((rlim_t)caller.wire.fd + 1);
+        RUN_UNTIL(loop, times_short >= 2);
+        CHECK(buf_len(&caller.in) == 0);
+        set_files_max(usual.rlim_cur);
+        RUN_UNTIL(loop, peer_has(&caller, "/now/1 ;"));
+        answer_text(&calls[0], "x");
+        peer_close(&caller);
+        close_all(many, 1);
+    }
+}
+
+int main(void)
+{
+    fixture_open();
+    budget_update(budget, TIGHT_MAX, BODY_MAX);
+    options.on_head = on_head;
+    options.on_descriptors_short = close_a_descriptor;
+    server_open();
+    test_waiting();
+    test_waiting_ends();
+    test_continue();
+    test_unknown_length();
+    test_heads();
+    test_refusal();
+    server_close();
+    budget_update(budget, MEMORY_MAX, BODY_MAX);
+    server_open();
+    test_memory();
+    server_close();
+    options.connections_max = CONNECTIONS;
+    options.reserve_max = RESERVE;
+    server_open();
+    test_room_for_others();
+    test_reserve();
+    test_descriptors();
+    server_close();
+    fixture_close();
+    return check_done();
+}
