@@ -55,7 +55,7 @@ static struct http_refusal on_head(struct http_message *m, const struct sockaddr
     struct worker *w = arg;
     m->is_local = access_is_local(w->proxy.networks, peer, &m->request);
     m->is_vital = !slice_starts(m->request.path, SLICE("/v1/"));
-    if (m->is_local) /* many callers behind one address have a share each, if they say who they are */
+    if (m->is_local) /* behind one address many may call: each that says who it is has a share */
         m->caller = client_name(&m->request, m->peer, &m->arena);
     if (m->request.framing == HTTP1_NO_BODY && needs_length(&m->request))
         return (struct http_refusal){

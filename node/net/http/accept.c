@@ -4,9 +4,10 @@
  *                           FRESH_MS, then who has been idle longest behind its last answer
  *   nobody rests            up to reserve_max come in on the reserve: they have RESERVE_MS for a
  *                           head, and are served if it is vital or the ceiling is not reached any
- *                           more (connection_may_stay in receive.c)
+ *                           more (may_stay in receive.c)
  *   the reserve is full     the rest waits in the kernel's queue
- * Out of descriptors the same is tried, then on_descriptors_short; else accepting rests a moment. */
+ * Out of descriptors the same is tried, then on_descriptors_short; else accepting rests a moment.
+ */
 #include <errno.h>
 #include <event2/event.h>
 #include <string.h>
@@ -49,8 +50,7 @@ static struct connection *longest_silent(struct http_server *s)
     return loop_now_ms(s->loop) >= c->rest_since_ms + FRESH_MS ? c : NULL;
 }
 
-/* Close the connection that is missed least. False: all are at work, or fresh. */
-static bool make_room(struct http_server *s)
+bool server_make_room(struct http_server *s)
 {
     struct connection *c = longest_silent(s);
     enum counter counter = COUNT_CLOSED_SILENT;
@@ -90,7 +90,8 @@ static bool is_short_of_descriptors(int error)
 static bool free_descriptor(struct http_server *s)
 {
     const struct http_server_options *o = &s->options;
-    return make_room(s) || (o->on_descriptors_short != NULL && o->on_descriptors_short(o->arg));
+    return server_make_room(s) ||
+           (o->on_descriptors_short != NULL && o->on_descriptors_short(o->arg));
 }
 
 static void note_short(struct http_server *s, int error)
@@ -122,7 +123,7 @@ bool server_accept_one(struct http_server *s)
     struct sockaddr_storage peer;
     socklen_t len = sizeof(peer);
     unsigned max = s->options.connections_max;
-    if (s->connection_count >= max + s->options.reserve_max && !make_room(s)) {
+    if (s->connection_count >= max + s->options.reserve_max && !server_make_room(s)) {
         note_ceiling(s);
         rest(s);
         return false;
@@ -132,7 +133,7 @@ bool server_accept_one(struct http_server *s)
         return on_accept_failed(s, errno);
     if (s->connection_count >= max) {
         note_ceiling(s);
-        make_room(s);
+        server_make_room(s);
     }
     connection_new(s, fd, (struct sockaddr *)&peer, len);
     return true;

@@ -1,134 +1,202 @@
-/* The memory of request bodies. What a body may take is reserved in the node's budget first, then
- * made into memory:
- *   known length    reserved whole, and one piece of just that size from the beginning
- *   unknown length  64 KiB, then WARM_BYTES, then the most there may be; when it is complete, what
- *                   it did not need is given back. Memory that nothing was written to costs nothing
- * Bodies between the small ones and WARM_BYTES lie in pieces that are kept for the next one: to map
- * and to fault in 200 KB anew costs a fifth of passing them on. Those pieces are counted as long as
- * they live. Larger ones are mapped and unmapped by the allocator (see use_memory_plainly in
- * run/node.c). */
+/* Reading bodies: from the end of the head to BUSY, see the states in server_priv.h. A body
+ * reserves (body_reserve) before it is read; while it waits for that, reading is off: its caller is
+ * held back by TCP, and its time does not run. What had come already lies in `in` until then. An
+ * unknown length reserves in steps, so this can happen again within the body. */
 #include <assert.h>
-#include <stdlib.h>
 
-#include "base/mem.h"
+#include "base/clock.h"
 #include "base/metrics.h"
 #include "net/http/server_priv.h"
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
+enum { DIRECT_READ_MIN = 16 * 1024, DIRECT_READ_MAX = 256 * 1024 };
 
-static bool is_sized(const struct connection *c)
-{
-    return c->message.request.framing == HTTP1_SIZED;
-}
+static const char too_large[] = "the request body is larger than server.max_body_bytes";
 
-uint64_t body_whole(const struct connection *c)
+static void on_body_slow(void *arg)
 {
-    return is_sized(c) ? c->message.request.length : c->server->options.body_bytes_max + 1;
-}
-
-bool body_reserve(struct connection *c)
-{
-    struct budget_hold *hold = &c->message.hold;
-    uint64_t whole = body_whole(c);
-    if (is_sized(c))
-        return budget_reserve(hold, whole);
-    if (hold->bytes < BUDGET_SMALL_BYTES)
-        return budget_reserve_step(hold, least(BUDGET_SMALL_BYTES, whole));
-    return (hold->bytes < WARM_BYTES && budget_reserve_step(hold, least(WARM_BYTES, whole))) ||
-           budget_reserve(hold, whole);
-}
-
-/* NULL: there are too many already. */
-static char *take_warm(struct http_server *s)
-{
-    if (s->warm_count > 0)
-        return s->warm[--s->warm_count];
-    if (s->warm_made == WARM_MAX || !budget_take(s->options.budget, BUDGET_WARM, 0, WARM_BYTES))
-        return NULL;
-    s->warm_made++;
-    return mem_resize(NULL, WARM_BYTES);
-}
-
-static void drop_memory(struct http_server *s, struct buf *b, bool is_warm)
-{
-    if (is_warm)
-        s->warm[s->warm_count++] = buf_take_memory(b);
-    buf_fini(b);
-}
-
-static void move_to(struct http_message *m, char *at, size_t cap, bool is_warm)
-{
-    struct buf old = m->body;
-    bool was_warm = m->is_body_warm;
-    buf_init(&m->body, cap);
-    buf_use_memory(&m->body, at, cap);
-    m->is_body_warm = is_warm;
-    bool fits = buf_append(&m->body, buf_slice(&old));
-    assert(fits); /* it has grown */
-    drop_memory(m->server, &old, was_warm);
-}
-
-void body_use_room(struct connection *c)
-{
-    struct http_message *m = &c->message;
-    size_t cap = (size_t)m->hold.bytes;
-    char *to, *warm = NULL;
-    assert(cap > 0 && cap >= buf_len(&m->body));
-    if (cap <= BUDGET_SMALL_BYTES) {
-        m->body.max = cap;
-        bool fits = !is_sized(c) || buf_reserve(&m->body, cap, &to);
-        assert(fits);
+    struct connection *c = arg;
+    if (c->pace_bytes < BODY_PACE_BYTES) {
+        connection_refuse(c, 408, "the request did not arrive in time");
         return;
     }
-    if (cap <= WARM_BYTES)
-        warm = take_warm(m->server);
-    if (warm != NULL)
-        move_to(m, warm, WARM_BYTES, true);
+    c->pace_bytes = 0;
+    deadline_set(c->server->loop, &c->deadline, c->server->options.client_ms);
+}
+
+static void on_no_room(void *arg)
+{
+    connection_refuse_for_room(arg, COUNT_REFUSED_BODIES,
+                               "the node's memory for requests is in use; try again later");
+}
+
+static void hand_over(struct connection *c)
+{
+    struct http_server *s = c->server;
+    c->message.complete_ns = clock_ns();
+    connection_go(c, CONNECTION_BUSY);
+    deadline_clear(&c->deadline);
+    c->minor = c->message.request.minor;
+    c->keep_alive = c->message.request.keep_alive && !s->is_draining && !c->is_on_reserve;
+    c->is_head_request = slice_eq(c->message.request.method, SLICE("HEAD"));
+    budget_shrink(&c->message.hold, buf_len(&c->message.body));
+    struct http_message message; /* c may have ended, and started anew, when on_request returns */
+    http_message_move(&message, &c->message);
+    s->options.on_request(c, &message, s->options.arg);
+    http_message_fini(&message);
+}
+
+static void count_body(struct connection *c, size_t len)
+{
+    struct metrics *metrics = c->server->options.metrics;
+    c->message.held_bytes += len;
+    c->pace_bytes += len;
+    metrics_add(metrics, COUNT_BYTES_UP, len);
+    metrics_move(metrics, GAUGE_BODY_BYTES_HELD, (int64_t)len);
+}
+
+static void wait_for_room(struct connection *c)
+{
+    struct http_server *s = c->server;
+    bool is_chunked_start =
+        c->message.hold.bytes == 0 && c->message.request.framing == HTTP1_CHUNKED;
+    uint64_t to = body_whole(c);
+    if (is_chunked_start && to > BUDGET_SMALL_BYTES)
+        to = BUDGET_SMALL_BYTES;
+    metrics_add(s->options.metrics, COUNT_BODY_WAITS, 1);
+    connection_go(c, CONNECTION_WAIT);
+    wire_set_reading(&c->wire, false);
+    connection_set_deadline(c, on_no_room, ROOM_WAIT_MS);
+    if (!budget_wait(&c->room, &s->queue, &c->message.hold, to))
+        on_no_room(c);
+}
+
+static void say_continue(struct connection *c)
+{
+    static const char proceed[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    struct iovec out = {(void *)(uintptr_t)proceed, sizeof(proceed) - 1};
+    if (c->owes_continue)
+        wire_write(&c->wire, &out, 1);
+    c->owes_continue = false;
+}
+
+static void read_body(struct connection *c)
+{
+    if (c->state != CONNECTION_BODY)
+        connection_go(c, CONNECTION_BODY);
+    body_use_room(c);
+    c->pace_bytes = 0;
+    connection_set_deadline(c, on_body_slow, c->server->options.client_ms);
+    say_continue(c);
+}
+
+/* Begin with the body, or go on with one that has become larger than it had room for. */
+static void go_for_room(struct connection *c)
+{
+    if (body_reserve(c))
+        read_body(c);
     else
-        move_to(m, mem_resize(NULL, cap), cap, false);
+        wait_for_room(c);
 }
 
-void body_store_fini(struct http_server *s)
+/* The head is understood: is its body one we take, and is it complete without any? */
+void body_start(struct connection *c, bool has_more_input)
 {
-    budget_give(s->options.budget, BUDGET_WARM, 0, (uint64_t)s->warm_made * WARM_BYTES);
-    while (s->warm_count > 0)
-        free(s->warm[--s->warm_count]);
-}
-
-void http_message_init(struct http_message *m)
-{
-    *m = (struct http_message){0};
-    arena_init(&m->arena);
-    buf_init(&m->body, 0);
-}
-
-void http_message_move(struct http_message *to, struct http_message *from)
-{
-    *to = *from;
-    http_message_init(from);
-}
-
-void http_message_drop_body(struct http_message *m)
-{
-    if (m->server == NULL)
+    const struct http1_request *r = &c->message.request;
+    if (r->framing == HTTP1_SIZED && r->length > c->server->options.body_bytes_max) {
+        connection_refuse(c, 413, too_large);
         return;
-    if (m->held_bytes > 0)
-        metrics_move(m->server->options.metrics, GAUGE_BODY_BYTES_HELD, -(int64_t)m->held_bytes);
-    m->held_bytes = 0;
-    drop_memory(m->server, &m->body, m->is_body_warm);
-    m->is_body_warm = false;
-    budget_hold_end(&m->hold);
+    }
+    if (r->framing == HTTP1_NO_BODY || (r->framing == HTTP1_SIZED && r->length == 0)) {
+        hand_over(c);
+        return;
+    }
+    c->body_left = r->length;
+    c->chunked = (struct http1_chunked){0};
+    c->owes_continue = r->expects_continue && !has_more_input;
+    go_for_room(c);
 }
 
-void http_message_fini(struct http_message *m)
+static void receive_sized(struct connection *c, struct slice *bytes)
 {
-    http_message_drop_body(m);
-    if (m->head_bytes > 0)
-        budget_give(m->hold.budget, BUDGET_HEADS, m->hold.caller, m->head_bytes);
-    m->head_bytes = 0;
-    arena_fini(&m->arena);
-    arena_init(&m->arena);
+    struct slice piece = *bytes;
+    if (piece.len > c->body_left)
+        piece.len = (size_t)c->body_left;
+    bool fits = buf_append(&c->message.body, piece);
+    assert(fits); /* room was made for all of it */
+    count_body(c, piece.len);
+    *bytes = slice_from(*bytes, piece.len);
+    c->body_left -= piece.len;
+    if (c->body_left == 0)
+        hand_over(c);
+}
+
+/* No more is decoded than there is room for; the rest stays in `bytes`. */
+static void receive_chunked(struct connection *c, struct slice *bytes)
+{
+    struct buf *body = &c->message.body;
+    struct slice data = SLICE_NONE;
+    size_t room = (size_t)c->message.hold.bytes - buf_len(body);
+    if (room == 0) {
+        go_for_room(c);
+        return;
+    }
+    size_t fed = bytes->len < room ? bytes->len : room;
+    struct slice part = {bytes->at, fed};
+    enum http1_progress result = http1_chunked_read(&c->chunked, &part, &data);
+    *bytes = slice_from(*bytes, fed - part.len);
+    switch (result) {
+    case HTTP1_BAD:
+        connection_refuse(c, 400, "malformed chunked body");
+        return;
+    case HTTP1_DONE:
+        hand_over(c);
+        return;
+    case HTTP1_MORE:
+        break;
+    }
+    if (buf_len(body) + data.len > c->server->options.body_bytes_max) {
+        connection_refuse(c, 413, too_large);
+        return;
+    }
+    bool fits = buf_append(body, data);
+    assert(fits); /* not more than the room there is */
+    count_body(c, data.len);
+}
+
+void body_receive(struct connection *c, struct slice *bytes)
+{
+    if (c->message.request.framing == HTTP1_CHUNKED)
+        receive_chunked(c, bytes);
+    else
+        receive_sized(c, bytes);
+}
+
+/* A large body of known size is read to where it stays. */
+bool body_wants_direct(const struct connection *c)
+{
+    return c->state == CONNECTION_BODY && c->message.request.framing == HTTP1_SIZED &&
+           c->body_left >= DIRECT_READ_MIN;
+}
+
+enum wire_read body_read_direct(struct connection *c, size_t *asked, size_t *got)
+{
+    char *to;
+    *asked = c->body_left < DIRECT_READ_MAX ? (size_t)c->body_left : DIRECT_READ_MAX;
+    bool fits = buf_reserve(&c->message.body, *asked, &to);
+    assert(fits); /* room was made for all of it */
+    enum wire_read result = wire_read(&c->wire, to, *asked, got);
+    if (result != WIRE_DATA)
+        return result;
+    buf_commit(&c->message.body, *got);
+    count_body(c, *got);
+    c->body_left -= *got;
+    if (c->body_left == 0)
+        hand_over(c);
+    return result;
+}
+
+void connection_granted(struct connection *c)
+{
+    read_body(c);
+    connection_receive_kept(c);
 }

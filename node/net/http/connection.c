@@ -1,4 +1,4 @@
-/* A connection as a whole: its state, which connection_go() alone writes, its beginning and its end.
+/* A connection as a whole: its state, written by connection_go() alone, its beginning, its end.
  * One that rests (IDLE) stands in the server's list of the silent or of the idle, in order of
  * time, so that room can be made by closing the one that is missed least. Ended is not freed: its
  * own callbacks may be on the stack, so connection_go_on() frees it when the turn is over. */

@@ -1,13 +1,12 @@
-/* Reading requests: from IDLE to BUSY, see the states in server_priv.h.
+/* Reading requests, and the way of their heads: see the states in server_priv.h.
  *
  * connection_receive() reads into the server's scratch, or a large body right to where it stays;
  * receive_bytes() takes in what came, state by state, until it is used up. A head that arrives
  * whole is parsed where it lies; an unfinished one is kept in `in`, as is what comes behind a
  * request that is being answered or that waits for room. receive_kept() starts with that again.
  *
- * What the budget is asked for: input kept beyond an ordinary head; a large head, once it is known
- * whose it is; a body, before it is read. While a body waits, reading is off: its caller is held
- * back by TCP, and its time does not run. */
+ * What the budget is asked for here: input kept beyond an ordinary head, on the peer's account; and
+ * a large head, once it is known whose it is. Bodies stand in body.c. */
 #include <arpa/inet.h>
 #include <assert.h>
 #include <stdlib.h>
@@ -18,21 +17,26 @@
 #include "base/metrics.h"
 #include "net/http/server_priv.h"
 
-enum { READS_PER_TURN = 16, DIRECT_READ_MIN = 16 * 1024, DIRECT_READ_MAX = 256 * 1024 };
-
-static const char too_large[] = "the request body is larger than server.max_body_bytes";
+enum { READS_PER_TURN = 16 };
 
 static void receive_bytes(struct connection *c, struct slice bytes);
 
-static void refuse(struct connection *c, int status, const char *why)
+void connection_set_deadline(struct connection *c, loop_fn on_expired, uint64_t in_ms)
 {
-    connection_refuse(c, &(struct http_refusal){.status = status, .why = why});
+    deadline_clear(&c->deadline);
+    deadline_init(&c->deadline, on_expired, c);
+    deadline_set(c->server->loop, &c->deadline, in_ms);
 }
 
-static void refuse_for_room(struct connection *c, enum counter counter, const char *why)
+void connection_refuse(struct connection *c, int status, const char *why)
+{
+    connection_refuse_as(c, &(struct http_refusal){.status = status, .why = why});
+}
+
+void connection_refuse_for_room(struct connection *c, enum counter counter, const char *why)
 {
     metrics_add(c->server->options.metrics, counter, 1);
-    connection_refuse(
+    connection_refuse_as(
         c, &(struct http_refusal){.status = 503, .why = why, .retry_after_s = ROOM_RETRY_S});
 }
 
@@ -41,28 +45,9 @@ static void on_idle_too_long(void *arg)
     connection_end(arg);
 }
 
-static void on_too_slow(void *arg)
+static void on_head_late(void *arg)
 {
-    struct connection *c = arg;
-    if (c->state == CONNECTION_BODY && c->pace_bytes >= BODY_PACE_BYTES) {
-        c->pace_bytes = 0;
-        deadline_set(c->server->loop, &c->deadline, c->server->options.client_ms);
-        return;
-    }
-    refuse(c, 408, "the request did not arrive in time");
-}
-
-static void on_no_room(void *arg)
-{
-    refuse_for_room(arg, COUNT_REFUSED_BODIES,
-                    "the node's memory for requests is in use; try again later");
-}
-
-static void set_deadline(struct connection *c, loop_fn on_expired, uint64_t in_ms)
-{
-    deadline_clear(&c->deadline);
-    deadline_init(&c->deadline, on_expired, c);
-    deadline_set(c->server->loop, &c->deadline, in_ms);
+    connection_refuse(arg, 408, "the request did not arrive in time");
 }
 
 /* The address in text, mapped IPv4 addresses as IPv4. */
@@ -80,7 +65,7 @@ static struct slice peer_text(struct connection *c)
     return arena_copy(&c->message.arena, slice_of(text));
 }
 
-void connection_refuse(struct connection *c, const struct http_refusal *refusal)
+void connection_refuse_as(struct connection *c, const struct http_refusal *refusal)
 {
     metrics_add(c->server->options.metrics, COUNT_MALFORMED, 1);
     if (log_begin(LOG_INFO, "request refused")) {
@@ -115,99 +100,12 @@ bool connection_count_input(struct connection *c)
     return true;
 }
 
-static void hand_over(struct connection *c)
-{
-    struct http_server *s = c->server;
-    c->message.complete_ns = clock_ns();
-    connection_go(c, CONNECTION_BUSY);
-    deadline_clear(&c->deadline);
-    c->minor = c->message.request.minor;
-    c->keep_alive = c->message.request.keep_alive && !s->is_draining && !c->is_on_reserve;
-    c->is_head_request = slice_eq(c->message.request.method, SLICE("HEAD"));
-    budget_shrink(&c->message.hold, buf_len(&c->message.body));
-    struct http_message message; /* c may have ended, and started anew, when on_request returns */
-    http_message_move(&message, &c->message);
-    s->options.on_request(c, &message, s->options.arg);
-    http_message_fini(&message);
-}
-
-static void count_body(struct connection *c, size_t len)
-{
-    struct metrics *metrics = c->server->options.metrics;
-    c->message.held_bytes += len;
-    c->pace_bytes += len;
-    metrics_add(metrics, COUNT_BYTES_UP, len);
-    metrics_move(metrics, GAUGE_BODY_BYTES_HELD, (int64_t)len);
-}
-
-static void wait_for_room(struct connection *c)
-{
-    struct http_server *s = c->server;
-    bool is_chunked_start =
-        c->message.hold.bytes == 0 && c->message.request.framing == HTTP1_CHUNKED;
-    uint64_t to = body_whole(c);
-    if (is_chunked_start && to > BUDGET_SMALL_BYTES)
-        to = BUDGET_SMALL_BYTES;
-    metrics_add(s->options.metrics, COUNT_BODY_WAITS, 1);
-    connection_go(c, CONNECTION_WAIT);
-    wire_set_reading(&c->wire, false);
-    set_deadline(c, on_no_room, ROOM_WAIT_MS);
-    if (!budget_wait(&c->room, &s->queue, &c->message.hold, to))
-        on_no_room(c);
-}
-
-static void say_continue(struct connection *c)
-{
-    static const char proceed[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    struct iovec out = {(void *)(uintptr_t)proceed, sizeof(proceed) - 1};
-    if (c->owes_continue)
-        wire_write(&c->wire, &out, 1);
-    c->owes_continue = false;
-}
-
-static void read_body(struct connection *c)
-{
-    if (c->state != CONNECTION_BODY)
-        connection_go(c, CONNECTION_BODY);
-    body_use_room(c);
-    c->pace_bytes = 0;
-    set_deadline(c, on_too_slow, c->server->options.client_ms);
-    say_continue(c);
-}
-
-/* Begin with the body, or go on with one that has become larger than it had room for. */
-static void go_for_room(struct connection *c)
-{
-    if (body_reserve(c))
-        read_body(c);
-    else
-        wait_for_room(c);
-}
-
-/* The head is understood: is its body one we take, and is it complete without any? */
-static void start_body(struct connection *c, bool has_more_input)
-{
-    const struct http1_request *r = &c->message.request;
-    if (r->framing == HTTP1_SIZED && r->length > c->server->options.body_bytes_max) {
-        refuse(c, 413, too_large);
-        return;
-    }
-    if (r->framing == HTTP1_NO_BODY || (r->framing == HTTP1_SIZED && r->length == 0)) {
-        hand_over(c);
-        return;
-    }
-    c->body_left = r->length;
-    c->chunked = (struct http1_chunked){0};
-    c->owes_continue = r->expects_continue && !has_more_input;
-    go_for_room(c);
-}
-
 /* On the reserve, when the ceiling is still reached: only what is vital. */
 static bool may_stay(const struct connection *c)
 {
-    const struct http_server *s = c->server;
+    struct http_server *s = c->server;
     return !c->is_on_reserve || c->message.is_vital ||
-           s->connection_count <= s->options.connections_max;
+           s->connection_count <= s->options.connections_max || server_make_room(s);
 }
 
 /* Whose it is is known: a head far from ordinary is counted from here on. */
@@ -231,14 +129,14 @@ static void judge_head(struct connection *c, size_t len, bool has_more_input)
     if (options->on_head != NULL)
         refusal = options->on_head(&c->message, &c->peer.any, options->arg);
     if (refusal.status != 0)
-        connection_refuse(c, &refusal);
+        connection_refuse_as(c, &refusal);
     else if (!may_stay(c))
-        refuse_for_room(c, COUNT_REFUSED_CONNECTIONS,
-                        "the node has as many connections as it may; try again later");
+        connection_refuse_for_room(c, COUNT_REFUSED_CONNECTIONS,
+                                   "the node has as many connections as it may; try again later");
     else if (!count_head(c, len))
-        refuse_for_room(c, COUNT_REFUSED_HEADS, "too many large request heads at once");
+        connection_refuse_for_room(c, COUNT_REFUSED_HEADS, "too many large request heads at once");
     else
-        start_body(c, has_more_input);
+        body_start(c, has_more_input);
 }
 
 static void parse_head(struct connection *c, struct slice head, bool has_more_input)
@@ -251,7 +149,7 @@ static void parse_head(struct connection *c, struct slice head, bool has_more_in
     int status = http1_parse_request(head, headers, &m->request, &why);
     if (status != 0) {
         m->request.method = SLICE_NONE;
-        refuse(c, status, why);
+        connection_refuse(c, status, why);
         return;
     }
     size_t bytes = m->request.header_count * sizeof(headers[0]);
@@ -272,12 +170,12 @@ static const char *why_bad_head(int status)
 static bool keep_head(struct connection *c, struct slice bytes)
 {
     if (!buf_append(&c->in, bytes)) {
-        refuse(c, 431, "the request head is too large");
+        connection_refuse(c, 431, "the request head is too large");
         return false;
     }
     if (connection_count_input(c))
         return true;
-    refuse_for_room(c, COUNT_REFUSED_HEADS, "too many unfinished requests at once");
+    connection_refuse_for_room(c, COUNT_REFUSED_HEADS, "too many unfinished requests at once");
     return false;
 }
 
@@ -294,7 +192,7 @@ static void receive_head(struct connection *c, struct slice *bytes)
     switch (http1_find(&c->finder, view, &head_len, &status)) {
     case HTTP1_BAD:
         c->message.request.method = SLICE_NONE;
-        refuse(c, status, why_bad_head(status));
+        connection_refuse(c, status, why_bad_head(status));
         return;
     case HTTP1_MORE:
         if (is_kept || keep_head(c, *bytes))
@@ -318,53 +216,6 @@ static void receive_head(struct connection *c, struct slice *bytes)
     *bytes = SLICE_NONE;
 }
 
-static void receive_sized(struct connection *c, struct slice *bytes)
-{
-    struct slice piece = *bytes;
-    if (piece.len > c->body_left)
-        piece.len = (size_t)c->body_left;
-    bool fits = buf_append(&c->message.body, piece);
-    assert(fits); /* room was made for all of it */
-    count_body(c, piece.len);
-    *bytes = slice_from(*bytes, piece.len);
-    c->body_left -= piece.len;
-    if (c->body_left == 0)
-        hand_over(c);
-}
-
-/* No more is decoded than there is room for; the rest stays in `bytes`. */
-static void receive_chunked(struct connection *c, struct slice *bytes)
-{
-    struct buf *body = &c->message.body;
-    struct slice data = SLICE_NONE;
-    size_t room = (size_t)c->message.hold.bytes - buf_len(body);
-    if (room == 0) {
-        go_for_room(c);
-        return;
-    }
-    size_t fed = bytes->len < room ? bytes->len : room;
-    struct slice part = {bytes->at, fed};
-    enum http1_progress result = http1_chunked_read(&c->chunked, &part, &data);
-    *bytes = slice_from(*bytes, fed - part.len);
-    switch (result) {
-    case HTTP1_BAD:
-        refuse(c, 400, "malformed chunked body");
-        return;
-    case HTTP1_DONE:
-        hand_over(c);
-        return;
-    case HTTP1_MORE:
-        break;
-    }
-    if (buf_len(body) + data.len > c->server->options.body_bytes_max) {
-        refuse(c, 413, too_large);
-        return;
-    }
-    bool fits = buf_append(body, data);
-    assert(fits); /* not more than the room there is */
-    count_body(c, data.len);
-}
-
 static uint64_t head_ms(const struct connection *c)
 {
     uint64_t client_ms = c->server->options.client_ms;
@@ -380,7 +231,7 @@ static void start_request(struct connection *c)
     http_message_init(&c->message);
     c->message.server = c->server;
     c->message.write_error = c->server->options.write_error;
-    set_deadline(c, on_too_slow, head_ms(c));
+    connection_set_deadline(c, on_head_late, head_ms(c));
 }
 
 /* What belongs to a later request, or to a body that has no room yet. */
@@ -406,10 +257,7 @@ static void receive_bytes(struct connection *c, struct slice bytes)
             receive_head(c, &bytes);
             break;
         case CONNECTION_BODY:
-            if (c->message.request.framing == HTTP1_CHUNKED)
-                receive_chunked(c, &bytes);
-            else
-                receive_sized(c, &bytes);
+            body_receive(c, &bytes);
             break;
         case CONNECTION_WAIT:
         case CONNECTION_BUSY:
@@ -421,30 +269,6 @@ static void receive_bytes(struct connection *c, struct slice bytes)
             return;
         }
     }
-}
-
-/* A large body of known size is read to where it stays. */
-static bool wants_direct_read(const struct connection *c)
-{
-    return c->state == CONNECTION_BODY && c->message.request.framing == HTTP1_SIZED &&
-           c->body_left >= DIRECT_READ_MIN;
-}
-
-static enum wire_read read_direct(struct connection *c, size_t *asked, size_t *got)
-{
-    char *to;
-    *asked = c->body_left < DIRECT_READ_MAX ? (size_t)c->body_left : DIRECT_READ_MAX;
-    bool fits = buf_reserve(&c->message.body, *asked, &to);
-    assert(fits); /* room was made for all of it */
-    enum wire_read result = wire_read(&c->wire, to, *asked, got);
-    if (result != WIRE_DATA)
-        return result;
-    buf_commit(&c->message.body, *got);
-    count_body(c, *got);
-    c->body_left -= *got;
-    if (c->body_left == 0)
-        hand_over(c);
-    return result;
 }
 
 static enum wire_read read_scratch(struct connection *c, size_t *asked, size_t *got)
@@ -469,8 +293,8 @@ void connection_receive(struct connection *c)
     connection_sane(c);
     for (int i = 0; i < READS_PER_TURN; i++) {
         size_t asked, got;
-        enum wire_read result =
-            wants_direct_read(c) ? read_direct(c, &asked, &got) : read_scratch(c, &asked, &got);
+        enum wire_read result = body_wants_direct(c) ? body_read_direct(c, &asked, &got)
+                                                     : read_scratch(c, &asked, &got);
         if (result == WIRE_AGAIN)
             return;
         if (result != WIRE_DATA) {
@@ -486,7 +310,7 @@ void connection_receive(struct connection *c)
 }
 
 /* Start with what was kept; then read on, unless that is as much as may be kept. */
-static void receive_kept(struct connection *c)
+void connection_receive_kept(struct connection *c)
 {
     struct buf held = c->in;
     buf_init(&c->in, held.max);
@@ -496,12 +320,6 @@ static void receive_kept(struct connection *c)
     if (c->state != CONNECTION_DEAD && c->state != CONNECTION_WAIT &&
         buf_len(&c->in) < PIPELINE_BYTES_MAX)
         wire_set_reading(&c->wire, true);
-}
-
-void connection_granted(struct connection *c)
-{
-    read_body(c);
-    receive_kept(c);
 }
 
 /* A loop task: free a dead connection, or start with the next request. */
@@ -514,7 +332,7 @@ void connection_go_on(void *arg)
     }
     if (c->state != CONNECTION_IDLE)
         return; /* the next request came in the same read */
-    set_deadline(c, on_idle_too_long, c->has_asked ? KEEPALIVE_MS : head_ms(c));
+    connection_set_deadline(c, on_idle_too_long, c->has_asked ? KEEPALIVE_MS : head_ms(c));
     if (buf_len(&c->in) > 0)
-        receive_kept(c);
+        connection_receive_kept(c);
 }

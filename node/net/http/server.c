@@ -1,6 +1,7 @@
 /* The listener, and the server as a whole. The parts and a connection's way through them stand in
  * server_priv.h. Those of its connections that wait for room are told by the budget on whatever
- * thread gave it back; that thread only writes to wake_fd, and on_woken() goes on with them here. */
+ * thread gave it back; that thread only writes to wake_fd, and on_woken() goes on with them here.
+ */
 #include "net/http/server.h"
 
 #include <arpa/inet.h>

@@ -1,9 +1,11 @@
 /* server_priv.h - what the parts of the HTTP server share: the listener (server.c), accepting and
  * making room (accept.c), a connection's state and end (connection.c), reading requests
- * (receive.c), the memory of bodies (body.c), answering (answer.c). */
+ * (receive.c), their bodies (body.c) and the memory of those (body_memory.c), answering (answer.c).
+ */
 #pragma once
 #include <netinet/in.h>
 
+#include "base/metrics.h"
 #include "loop/loop.h"
 #include "net/http/answer.h"
 #include "net/wire.h"
@@ -28,12 +30,12 @@ enum {
 /* A connection, from one request to the next. Moves are made by connection_go() alone, which knows
  * which are legal; who makes them:
  *   IDLE -> HEAD           first byte of a request              start_request
- *   HEAD -> BODY | WAIT    head complete, body to come          start_body
+ *   HEAD -> BODY | WAIT    head complete, body to come          body_start
  *   HEAD -> BUSY           no body: on_request                  hand_over
  *   BODY -> WAIT           an unknown length became large       wait_for_room
  *   WAIT -> BODY           there is room for it                 connection_granted
  *   BODY -> BUSY           body complete: on_request            hand_over
- *   HEAD, WAIT, BODY -> BUSY  refused, and answered at once     connection_refuse
+ *   HEAD, WAIT, BODY -> BUSY  refused, and answered at once     connection_refuse_as
  *   BUSY -> FLUSH          answered                             answer_end, answer_break
  *   FLUSH -> IDLE | LINGER the caller has taken the answer      connection_answer_taken
  *   any -> DEAD            caller left, deadline, server gone   connection_end */
@@ -127,13 +129,23 @@ void connection_sane(const struct connection *c);
 void connection_end(struct connection *c); /* DEAD; tells the exchange if there is one */
 
 /* receive.c */
-void connection_receive(struct connection *c); /* the socket is readable */
-void connection_granted(struct connection *c); /* WAIT, and there is room now */
+void connection_receive(struct connection *c);      /* the socket is readable */
+void connection_receive_kept(struct connection *c); /* what is in `in`, then the socket */
 void connection_go_on(void *connection); /* a loop_task: the next request may be in `in` already */
-void connection_refuse(struct connection *c, const struct http_refusal *refusal);
+void connection_refuse(struct connection *c, int status, const char *why);
+void connection_refuse_as(struct connection *c, const struct http_refusal *refusal);
+void connection_refuse_for_room(struct connection *c, enum counter counter, const char *why);
 bool connection_count_input(struct connection *c); /* false: it is too much */
+void connection_set_deadline(struct connection *c, loop_fn on_expired, uint64_t in_ms);
 
-/* body.c: how much a body has reserved, and the memory that it lies in. */
+/* body.c */
+void body_start(struct connection *c, bool has_more_input);   /* the head is understood */
+void body_receive(struct connection *c, struct slice *bytes); /* moves *bytes on */
+bool body_wants_direct(const struct connection *c);           /* then: */
+enum wire_read body_read_direct(struct connection *c, size_t *asked, size_t *got);
+void connection_granted(struct connection *c); /* WAIT, and there is room now */
+
+/* body_memory.c: how much a body has reserved, and the memory that it lies in. */
 MUST_USE bool body_reserve(struct connection *c); /* for its beginning, or its next step */
 uint64_t body_whole(const struct connection *c);  /* the most it can become */
 void body_use_room(struct connection *c);         /* what is reserved becomes memory */
@@ -146,5 +158,7 @@ void connection_answer_taken(
 /* accept.c */
 void server_accept_start(struct http_server *s);
 bool server_accept_one(struct http_server *s); /* false: none is there, or none may come */
+/* Close the connection that is missed least. False: all are at work, or fresh. */
+bool server_make_room(struct http_server *s);
 void server_accept_stop(struct http_server *s);
 void server_accept_again(struct http_server *s); /* it rests, and a connection has ended */

@@ -7,7 +7,7 @@
 /* The part of the module that reads, with a shorter time. */
 #define ROOM_WAIT_MS 400
 /* NOLINTNEXTLINE(bugprone-suspicious-include): as said */
-#include "net/http/receive.c"
+#include "net/http/body.c"
 
 #include "net/http/server_fixture.h"
 
