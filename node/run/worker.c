@@ -60,7 +60,8 @@ static struct http_refusal on_head(struct http_message *m, const struct sockaddr
     if (m->request.framing == HTTP1_NO_BODY && needs_length(&m->request))
         return (struct http_refusal){
             .status = 411,
-            .why = "a request body needs a Content-Length or chunked transfer coding"};
+            .why = "a request body needs a Content-Length or chunked transfer coding",
+            .is_last = true};
     return (struct http_refusal){0};
 }
 

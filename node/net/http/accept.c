@@ -1,8 +1,9 @@
 /* Accepting, and what happens when there are too many. In this order:
  *   below the ceiling       everyone comes in
- *   at the ceiling          who rests makes room: first who has connected and said nothing for
- *                           FRESH_MS, then who has been idle longest behind its last answer
- *   nobody rests            up to reserve_max come in on the reserve: they have RESERVE_MS for a
+ *   at the ceiling          one makes room: first who has connected and said nothing for FRESH_MS,
+ *                           then who has been idle longest behind its last answer, then who has
+ *                           not finished a head for ASKING_MS
+ *   all are at work         up to reserve_max come in on the reserve: they have RESERVE_MS for a
  *                           head, and are served if it is vital or the ceiling is not reached any
  *                           more (may_stay in receive.c)
  *   the reserve is full     the rest waits in the kernel's queue
@@ -42,21 +43,26 @@ static struct connection *longest_idle(struct http_server *s)
     return NULL;
 }
 
-static struct connection *longest_silent(struct http_server *s)
+/* The one that is longest in the list, if that is long enough. */
+static struct connection *oldest(struct http_server *s, struct list *list, uint64_t least_ms)
 {
-    if (list_is_empty(&s->silent))
+    if (list_is_empty(list))
         return NULL;
-    struct connection *c = LIST_OWNER(s->silent.next, struct connection, rest_link);
-    return loop_now_ms(s->loop) >= c->rest_since_ms + FRESH_MS ? c : NULL;
+    struct connection *c = LIST_OWNER(list->next, struct connection, rest_link);
+    return loop_now_ms(s->loop) >= c->rest_since_ms + least_ms ? c : NULL;
 }
 
 bool server_make_room(struct http_server *s)
 {
-    struct connection *c = longest_silent(s);
+    struct connection *c = oldest(s, &s->silent, FRESH_MS);
     enum counter counter = COUNT_CLOSED_SILENT;
     if (c == NULL) {
         c = longest_idle(s);
         counter = COUNT_CLOSED_IDLE;
+    }
+    if (c == NULL) {
+        c = oldest(s, &s->asking, ASKING_MS);
+        counter = COUNT_CLOSED_ASKING;
     }
     if (c == NULL)
         return false;

@@ -14,10 +14,8 @@
 #include "net/http/server_priv.h"
 
 enum {
-    ERROR_BODY_MAX = 4096,
     WAITING_MAX = 64 * 1024,
-    WAITING_SHORT_MAX = 8 * 1024, /* while the budget is used up */
-    REFUSAL_HEADERS_MAX = 4
+    WAITING_SHORT_MAX = 8 * 1024 /* while the budget is used up */
 };
 
 static const struct {
@@ -317,37 +315,32 @@ void answer_whole(struct connection *c, const struct answer *answer, struct slic
     answer_end(c);
 }
 
-void answer_refusal(struct connection *c, http_write_error_fn write_error,
-                    const struct http_refusal *refusal, struct slice request_id)
-{
-    char digits[NUMBER_TEXT_MAX];
-    struct http1_header headers[REFUSAL_HEADERS_MAX] = {
-        {SLICE("content-type"), SLICE("application/json")}};
-    struct answer answer = {.status = refusal->status, .headers = headers, .header_count = 1};
-    struct buf body;
-    if (request_id.len > 0)
-        headers[answer.header_count++] =
-            (struct http1_header){SLICE("x-weir-request-id"), request_id};
-    if (refusal->retry_after_s > 0)
-        headers[answer.header_count++] = (struct http1_header){
-            SLICE("retry-after"), number_decimal(refusal->retry_after_s, digits)};
-    if (refusal->allow != NULL)
-        headers[answer.header_count++] =
-            (struct http1_header){SLICE("allow"), slice_of(refusal->allow)};
-    buf_init(&body, ERROR_BODY_MAX);
-    write_error(&body, refusal->status, slice_of(refusal->why), request_id);
-    answer_whole(c, &answer, buf_slice(&body));
-    buf_fini(&body);
-}
-
 void answer_error(struct connection *c, http_write_error_fn write_error, int status,
                   struct slice message, struct slice request_id)
 {
     static const struct http1_header json = {{"content-type", 12}, {"application/json", 16}};
     struct answer answer = {.status = status, .headers = &json, .header_count = 1};
     struct buf body;
-    buf_init(&body, ERROR_BODY_MAX);
+    buf_init(&body, HTTP_ERROR_BYTES_MAX);
     write_error(&body, status, message, request_id);
+    answer_whole(c, &answer, buf_slice(&body));
+    buf_fini(&body);
+}
+
+void answer_refusal(struct connection *c, const struct http_message *m,
+                    const struct http_refusal *refusal)
+{
+    struct http1_header headers[3];
+    struct answer answer = {.status = refusal->status, .headers = headers};
+    struct buf body;
+    headers[answer.header_count++] =
+        (struct http1_header){SLICE("content-type"), SLICE("application/json")};
+    if (m->id.len > 0)
+        headers[answer.header_count++] = (struct http1_header){SLICE("x-weir-request-id"), m->id};
+    if (refusal->header.name.len > 0)
+        headers[answer.header_count++] = refusal->header;
+    buf_init(&body, HTTP_ERROR_BYTES_MAX);
+    m->write_error(&body, refusal->status, slice_of(refusal->why), m->id);
     answer_whole(c, &answer, buf_slice(&body));
     buf_fini(&body);
 }

@@ -42,12 +42,12 @@ bool answer_is_full(const struct connection *connection);
 /* A whole answer at once: begin, body, end. */
 void answer_whole(struct connection *connection, const struct answer *answer, struct slice body);
 
-/* A whole error answer of our own, with the headers that belong to the refusal. */
-void answer_refusal(struct connection *connection, http_write_error_fn write_error,
-                    const struct http_refusal *refusal, struct slice request_id);
-
-/* The same, message borrowed. */
+/* A whole error answer of our own. */
 void answer_error(struct connection *connection, http_write_error_fn write_error, int status,
                   struct slice message, struct slice request_id);
+
+/* The same for one refused at its head: with its id, and in its own words. */
+void answer_refusal(struct connection *connection, const struct http_message *message,
+                    const struct http_refusal *refusal);
 
 const char *http_reason(int status);

@@ -1,6 +1,6 @@
 /* A connection as a whole: its state, written by connection_go() alone, its beginning, its end.
- * One that rests (IDLE) stands in the server's list of the silent or of the idle, in order of
- * time, so that room can be made by closing the one that is missed least. Ended is not freed: its
+ * One that could make room (IDLE, HEAD) stands in a list of the server, in order of time, so that
+ * the one that is missed least can be closed for another. Ended is not freed: its
  * own callbacks may be on the stack, so connection_go_on() frees it when the turn is over. */
 #include <assert.h>
 #include <netinet/tcp.h>
@@ -27,11 +27,14 @@ static const struct {
     [CONNECTION_DEAD] = {"dead", 0},
 };
 
-static void start_resting(struct connection *c)
+static void note_time(struct connection *c)
 {
     struct http_server *s = c->server;
     c->rest_since_ms = loop_now_ms(s->loop);
-    list_push(c->has_asked ? &s->idle : &s->silent, &c->rest_link);
+    list_push(c->state == CONNECTION_HEAD ? &s->asking
+              : c->has_asked              ? &s->idle
+                                          : &s->silent,
+              &c->rest_link);
 }
 
 static void trace(const struct connection *c, enum connection_state to)
@@ -50,14 +53,15 @@ void connection_go(struct connection *c, enum connection_state to)
     trace(c, to);
     c->state = to;
     list_remove(&c->rest_link);
-    if (to == CONNECTION_IDLE)
-        start_resting(c);
+    if (to == CONNECTION_IDLE || to == CONNECTION_HEAD)
+        note_time(c);
 }
 
 void connection_sane(const struct connection *c)
 {
     assert(c->state != CONNECTION_DEAD && c->wire.fd >= 0);
-    assert(list_is_linked(&c->rest_link) == (c->state == CONNECTION_IDLE));
+    bool may_make_room = c->state == CONNECTION_IDLE || c->state == CONNECTION_HEAD;
+    assert(list_is_linked(&c->rest_link) == may_make_room);
     assert((c->room.queue != NULL) == (c->state == CONNECTION_WAIT));
     assert(c->state != CONNECTION_WAIT || !c->wire.is_reading);
     assert(c->events == NULL || c->state == CONNECTION_BUSY);
@@ -88,7 +92,7 @@ static void set_up(struct connection *c, struct http_server *s, int fd, SSL *ssl
     loop_task_init(&c->again, connection_go_on, c);
     deadline_init(&c->deadline, (loop_fn)NULL, c);
     c->state = CONNECTION_IDLE;
-    start_resting(c);
+    note_time(c);
 }
 
 void connection_new(struct http_server *s, int fd, const struct sockaddr *peer, socklen_t len)

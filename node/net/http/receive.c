@@ -28,18 +28,6 @@ void connection_set_deadline(struct connection *c, loop_fn on_expired, uint64_t 
     deadline_set(c->server->loop, &c->deadline, in_ms);
 }
 
-void connection_refuse(struct connection *c, int status, const char *why)
-{
-    connection_refuse_as(c, &(struct http_refusal){.status = status, .why = why});
-}
-
-void connection_refuse_for_room(struct connection *c, enum counter counter, const char *why)
-{
-    metrics_add(c->server->options.metrics, counter, 1);
-    connection_refuse_as(
-        c, &(struct http_refusal){.status = 503, .why = why, .retry_after_s = ROOM_RETRY_S});
-}
-
 static void on_idle_too_long(void *arg)
 {
     connection_end(arg);
@@ -65,7 +53,20 @@ static struct slice peer_text(struct connection *c)
     return arena_copy(&c->message.arena, slice_of(text));
 }
 
-void connection_refuse_as(struct connection *c, const struct http_refusal *refusal)
+/* The answer goes out at once, and no more is read of a body. */
+static void answer_refused(struct connection *c, const struct http_refusal *refusal,
+                           bool keep_alive)
+{
+    budget_wait_cancel(&c->room);
+    http_message_drop_body(&c->message); /* the head's slices stay until the answer is written */
+    connection_go(c, CONNECTION_BUSY);
+    c->keep_alive = keep_alive && !c->server->is_draining && !c->is_on_reserve;
+    c->is_head_request = slice_eq(c->message.request.method, SLICE("HEAD"));
+    deadline_clear(&c->deadline);
+    answer_refusal(c, &c->message, refusal);
+}
+
+static void refuse(struct connection *c, const struct http_refusal *refusal)
 {
     metrics_add(c->server->options.metrics, COUNT_MALFORMED, 1);
     if (log_begin(LOG_INFO, "request refused")) {
@@ -76,16 +77,31 @@ void connection_refuse_as(struct connection *c, const struct http_refusal *refus
         log_string("reason", refusal->why);
         log_end();
     }
-    budget_wait_cancel(&c->room);
-    http_message_drop_body(&c->message); /* the head's slices stay until the answer is written */
-    connection_go(c, CONNECTION_BUSY);
-    c->keep_alive = false;
-    c->minor = 1;
-    c->is_head_request = slice_eq(c->message.request.method, SLICE("HEAD"));
     buf_release(&c->in);
     connection_count_input(c);
-    deadline_clear(&c->deadline);
-    answer_refusal(c, c->message.write_error, refusal, c->message.id);
+    c->minor = 1;
+    answer_refused(c, refusal, false);
+}
+
+void connection_refuse(struct connection *c, int status, const char *why)
+{
+    refuse(c, &(struct http_refusal){.status = status, .why = why});
+}
+
+void connection_refuse_for_room(struct connection *c, enum counter counter, const char *why)
+{
+    struct http1_header retry = {SLICE("retry-after"), SLICE(ROOM_RETRY_SECONDS)};
+    metrics_add(c->server->options.metrics, counter, 1);
+    refuse(c, &(struct http_refusal){.status = 503, .why = why, .header = retry});
+}
+
+/* It was asked who may, and this one may not. */
+static void refuse_at_head(struct connection *c, const struct http_refusal *refusal)
+{
+    const struct http1_request *r = &c->message.request;
+    bool has_body = r->framing == HTTP1_CHUNKED || (r->framing == HTTP1_SIZED && r->length > 0);
+    c->minor = r->minor;
+    answer_refused(c, refusal, r->keep_alive && !has_body && !refusal->is_last);
 }
 
 bool connection_count_input(struct connection *c)
@@ -129,7 +145,7 @@ static void judge_head(struct connection *c, size_t len, bool has_more_input)
     if (options->on_head != NULL)
         refusal = options->on_head(&c->message, &c->peer.any, options->arg);
     if (refusal.status != 0)
-        connection_refuse_as(c, &refusal);
+        refuse_at_head(c, &refusal);
     else if (!may_stay(c))
         connection_refuse_for_room(c, COUNT_REFUSED_CONNECTIONS,
                                    "the node has as many connections as it may; try again later");

@@ -115,6 +115,7 @@ struct http_server *http_server_new(struct loop *loop, int listener,
     list_init(&s->connections);
     list_init(&s->silent);
     list_init(&s->idle);
+    list_init(&s->asking);
     queue_start(s);
     server_accept_start(s);
     return s;

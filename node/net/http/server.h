@@ -32,7 +32,9 @@ struct http_server;
 struct loop;
 struct metrics;
 
-/* The body of an error answer of ours, in the shape a caller expects. request_id may be empty. */
+/* The body of an error answer of ours, in the shape a caller expects: at most HTTP_ERROR_BYTES_MAX,
+ * whatever message and request_id hold. request_id may be empty. */
+enum { HTTP_ERROR_BYTES_MAX = 4096 };
 typedef void (*http_write_error_fn)(struct buf *out, int status, struct slice message,
                                     struct slice request_id);
 
@@ -48,8 +50,8 @@ struct http_message {
     struct slice peer;    /* the caller's address in text, without the port */
     /* What on_head leaves for later. */
     http_write_error_fn write_error; /* the server's, unless on_head knows better */
+    struct slice id;                 /* for our own answers; of arena; empty: none */
     const void *purpose;
-    struct slice id;     /* told with a refusal; may stay empty */
     struct slice caller; /* whose share of the budget it takes; empty: the peer's */
     bool is_local;
     bool is_vital; /* an operator's or a probe's: served when connections are at their ceiling */
@@ -66,12 +68,13 @@ void http_message_move(struct http_message *to,
 void http_message_drop_body(struct http_message *message); /* not needed any more: memory back */
 void http_message_fini(struct http_message *message);      /* twice is fine */
 
-/* Why a request goes no further; status 0: it does. */
+/* Why a request goes no further; status 0: it does. Whoever refuses counts and logs it. What was
+ * refused without a body leaves the connection usable, unless is_last. */
 struct http_refusal {
     int status;
-    const char *why;        /* a static string */
-    unsigned retry_after_s; /* 0: not said */
-    const char *allow;      /* methods, for a 405; a static string, or NULL */
+    const char *why;            /* a static string */
+    struct http1_header header; /* one more of the answer; of static strings; name empty: none */
+    bool is_last;               /* where the next request begins is not to be trusted */
 };
 
 struct http_server_options {

@@ -17,15 +17,17 @@ enum {
     LINGER_MS = 2000,
     FRESH_MS = 1000,   /* who has connected but not asked yet is given so long: while draining, and
                           before it makes room for another */
+    ASKING_MS = 5000,  /* so long may a head take before it makes room for another */
     RESERVE_MS = 2000, /* for a head on a connection of the reserve */
     ROOM_WAIT_MS = 120000,      /* a body waits so long for room */
-    ROOM_RETRY_S = 5,           /* then its caller is told to come again */
     ORDINARY_HEAD_BYTES = 4096, /* what is beyond is counted in the budget */
     BODY_PACE_BYTES =
         64 * 1024,        /* of a body, at least this much comes or is taken in every client_ms */
     WARM_BYTES = 1 << 20, /* memory for bodies that is used again */
     WARM_MAX = 8          /* of a server */
 };
+
+#define ROOM_RETRY_SECONDS "5" /* then its caller is told to come again after */
 
 /* A connection, from one request to the next. Moves are made by connection_go() alone, which knows
  * which are legal; who makes them:
@@ -35,7 +37,7 @@ enum {
  *   BODY -> WAIT           an unknown length became large       wait_for_room
  *   WAIT -> BODY           there is room for it                 connection_granted
  *   BODY -> BUSY           body complete: on_request            hand_over
- *   HEAD, WAIT, BODY -> BUSY  refused, and answered at once     connection_refuse_as
+ *   HEAD, WAIT, BODY -> BUSY  refused, and answered at once     answer_refused
  *   BUSY -> FLUSH          answered                             answer_end, answer_break
  *   FLUSH -> IDLE | LINGER the caller has taken the answer      connection_answer_taken
  *   any -> DEAD            caller left, deadline, server gone   connection_end */
@@ -58,7 +60,7 @@ enum connection_state {
 
 struct connection {
     struct list link;
-    struct list rest_link; /* IDLE: in server->silent or server->idle */
+    struct list rest_link; /* IDLE: in server->silent or server->idle; HEAD: in server->asking */
     uint64_t rest_since_ms;
     struct http_server *server;
     struct wire wire;
@@ -106,7 +108,8 @@ struct http_server {
     struct loop_timer *retry_accept; /* while accepting rests */
     struct list connections;
     unsigned connection_count;
-    struct list silent, idle; /* those that rest: never asked; by how long. The oldest first */
+    /* The oldest first: never asked; idle behind an answer; with an unfinished head. */
+    struct list silent, idle, asking;
     bool is_at_ceiling;       /* and that was logged */
     uint64_t short_logged_ms; /* when it was told last that descriptors are short */
     struct budget_queue queue;
@@ -133,7 +136,6 @@ void connection_receive(struct connection *c);      /* the socket is readable */
 void connection_receive_kept(struct connection *c); /* what is in `in`, then the socket */
 void connection_go_on(void *connection); /* a loop_task: the next request may be in `in` already */
 void connection_refuse(struct connection *c, int status, const char *why);
-void connection_refuse_as(struct connection *c, const struct http_refusal *refusal);
 void connection_refuse_for_room(struct connection *c, enum counter counter, const char *why);
 bool connection_count_input(struct connection *c); /* false: it is too much */
 void connection_set_deadline(struct connection *c, loop_fn on_expired, uint64_t in_ms);

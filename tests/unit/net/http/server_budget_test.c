@@ -35,7 +35,7 @@ static struct http_refusal on_head(struct http_message *m, const struct sockaddr
         return (struct http_refusal){0};
     m->id = SLICE("id-7");
     return (struct http_refusal){
-        .status = 405, .why = "not here", .retry_after_s = 7, .allow = "GET, HEAD"};
+        .status = 405, .why = "not here", .header = {SLICE("allow"), SLICE("GET, HEAD")}};
 }
 
 /* The head of a POST, and the first `part` bytes of its body. */
@@ -303,10 +303,18 @@ static void test_refusal(void)
         send_rest(&caller, 500000);
         RUN_UNTIL(loop, peer_is_over(&caller));
         CHECK(caller.has_ended && slice_starts(buf_slice(&caller.in), SLICE("HTTP/1.1 405 ")));
-        CHECK(peer_has(&caller, "\r\nretry-after: 7\r\n") &&
-              peer_has(&caller, "\r\nallow: GET, HEAD\r\n") &&
+        CHECK(peer_has(&caller, "\r\nallow: GET, HEAD\r\n") &&
               peer_has(&caller, "\r\nx-weir-request-id: id-7\r\n"));
         CHECK(peer_has(&caller, "{\"status\":405,\"message\":\"not here\",\"id\":\"id-7\"}"));
+        CHECK(!peer_has(&caller, "100 Continue"));
+        peer_close(&caller);
+    }
+    PROMISE("one without a body leaves the connection to the next request")
+    {
+        caller_open(&caller);
+        peer_send(&caller, GET("/no/") GET("/now/1"));
+        RUN_UNTIL(loop, peer_has(&caller, "/now/1 ;"));
+        CHECK(peer_has(&caller, "HTTP/1.1 405 ") && !peer_has(&caller, "connection: close"));
         peer_close(&caller);
     }
 }

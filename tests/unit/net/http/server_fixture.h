@@ -89,7 +89,7 @@ static inline struct http_refusal posts_need_a_length(struct http_message *m,
 {
     CHECK(peer->sa_family == AF_INET && arg == &calls && m->head_ns != 0);
     if (m->request.framing == HTTP1_NO_BODY && slice_eq(m->request.method, SLICE("POST")))
-        return (struct http_refusal){.status = 411, .why = "a length is needed"};
+        return (struct http_refusal){.status = 411, .why = "a length is needed", .is_last = true};
     return (struct http_refusal){0};
 }
 
