@@ -25,6 +25,21 @@ show_help() { sed -n '2,/^[^#]/{/^#/!q; s/^# \{0,1\}//; p}' "$0"; }
 # version_at_least HAVE WANT: both like 7.0.15
 version_at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 
+# llvm_tool NAME: prints the program of the version that .clang-format and .clang-tidy are written
+# for (Debian 12); others lay out some lines differently and find other things. Fails without one.
+llvm_version=14
+llvm_tool() {
+    local program
+    for program in "$1-$llvm_version" "$1"; do
+        if command -v "$program" >/dev/null && "$program" --version |
+            grep -q "version $llvm_version\."; then
+            echo "$program"
+            return
+        fi
+    done
+    return 1
+}
+
 # stop_process PID [SECONDS [SIGNAL]]: ask it to end, wait, and only then insist. Fine if it has
 # gone.
 stop_process() {

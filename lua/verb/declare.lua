@@ -2,7 +2,7 @@
 --
 --   FCALL weir_declare_<v> 1 <base> node boot count
 --         { name max_concurrent priority enabled burst_limit } count times
---   -> "ok" dropped_leases
+--   -> "ok" dropped   (leases)
 --
 -- What is named is added or updated; active, cooldown and totals stay. What is not named takes
 -- nothing more and goes once idle. The last declaration holds for all nodes.

@@ -2,13 +2,13 @@
 -- posted, memories trimmed.
 --
 --   FCALL weir_sweep_<v> 1 <base> node boot version digest active lease_ms
---   -> nodes_alive expired_count boot_conflict config_digests_differ subscriptions
---      (0 subscriptions: the pool was wiped, and wants to be declared again)
+--   -> alive expired is_taken is_differing subscriptions
+--      (is_taken: 1 if another process bears this node's id and has been heard of within ALIVE_MS;
+--      is_differing: 1 if living nodes have different configurations; 0 subscriptions: the pool was
+--      wiped, and wants to be declared again)
 --
 --   weir:{main}:nodes         zset   node id -> last heartbeat in ms
 --   weir:{main}:node:<id>     hash   boot, former (boots), version, digest, active, started_ms
---
--- boot_conflict: another process bears this node's id and has been heard of within ALIVE_MS.
 local sweep = {}
 
 local FORMER_BOOTS_MAX = 8

@@ -9,6 +9,7 @@
 #include "base/metrics.h"
 #include "config/config.h"
 #include "net/http/answer.h"
+#include "state/snapshot.h"
 #include "state/state.h"
 
 struct loop;

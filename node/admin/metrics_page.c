@@ -1,7 +1,9 @@
 /* GET /metrics: what this node counted, and the pool's subscriptions as Redis has them. With Redis
  * away the node's own figures are still there, and weir_redis_connections_up says why the rest is
- * not. */
+ * not. They are there as well if Redis holds more subscriptions than a page has room for, which no
+ * node has declared. */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "admin/admin_priv.h"
@@ -71,22 +73,50 @@ static const struct gauge_row rows[] = {
     {"weir_subscription_output_tokens_total", "counter", "Output tokens.", output},
 };
 
+/* Redis may have been written to by anyone: no byte of a name can leave its label. */
+static void put_label(struct slice name, char to[NAME_BYTES_MAX + 1])
+{
+    if (name.len > NAME_BYTES_MAX)
+        name.len = NAME_BYTES_MAX;
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.at[i];
+        to[i] = c <= ' ' || c >= 0x7f || c == '"' || c == '\\' ? '_' : c;
+    }
+    to[name.len] = '\0';
+}
+
+static bool render_row(struct buf *page, const struct gauge_row *row,
+                       const struct pool_subscription *s)
+{
+    char name[NAME_BYTES_MAX + 1];
+    put_label(s->name, name);
+    return buf_printf(page, "%s{subscription=\"%s\"} %" PRIu64 "\n", row->metric, name,
+                      row->value(s));
+}
+
 static bool render_pool(struct buf *page, const struct pool_snapshot *snapshot)
 {
     bool fits = true;
     for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]) && fits; r++) {
         fits = buf_printf(page, "# HELP %s %s\n# TYPE %s %s\n", rows[r].metric, rows[r].help,
                           rows[r].metric, rows[r].type);
-        for (size_t i = 0; i < snapshot->subscription_count && fits; i++) {
-            const struct pool_subscription *s = &snapshot->subscriptions[i];
-            fits = buf_printf(page, "%s{subscription=\"%.*s\"} %llu\n", rows[r].metric,
-                              SLICE_ARG(s->name), (unsigned long long)rows[r].value(s));
-        }
+        for (size_t i = 0; i < snapshot->subscription_count && fits; i++)
+            fits = render_row(page, &rows[r], &snapshot->subscriptions[i]);
     }
     return fits && buf_printf(page,
                               "# HELP weir_nodes Nodes seen lately.\n# TYPE weir_nodes gauge\n"
                               "weir_nodes %zu\n",
                               snapshot->node_count);
+}
+
+static bool render_own(struct buf *page, const struct admin *a)
+{
+    return metrics_render(a->options.metrics, a->options.metrics_count, page) &&
+           budget_render(a->options.budget, page) &&
+           buf_printf(page,
+                      "# HELP weir_build_info Version.\n# TYPE weir_build_info gauge\n"
+                      "weir_build_info{version=\"%s\"} 1\n",
+                      WEIR_VERSION);
 }
 
 static void on_snapshot(enum err err, const struct pool_snapshot *snapshot, void *arg)
@@ -99,15 +129,11 @@ static void on_snapshot(enum err err, const struct pool_snapshot *snapshot, void
     if (call == NULL)
         return;
     buf_init(&page, PAGE_BYTES_MAX);
-    bool fits = metrics_render(a->options.metrics, a->options.metrics_count, &page);
-    fits = fits && budget_render(a->options.budget, &page);
-    fits = fits && buf_printf(&page,
-                              "# HELP weir_build_info Version.\n# TYPE weir_build_info gauge\n"
-                              "weir_build_info{version=\"%s\"} 1\n",
-                              WEIR_VERSION);
-    if (err == OK)
-        fits = fits && render_pool(&page, snapshot);
-    assert(fits); /* 200 subscriptions of 64 bytes fit many times */
+    bool fits = render_own(&page, a);
+    assert(fits); /* nothing of it is from outside */
+    size_t own_bytes = buf_len(&page);
+    if (err == OK && !render_pool(&page, snapshot))
+        buf_truncate(&page, own_bytes);
     admin_answer_text(call, content_type, buf_slice(&page));
     buf_fini(&page);
 }

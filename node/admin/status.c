@@ -4,10 +4,16 @@
 #include "admin/admin_priv.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 
+/* What Redis holds may have been written by anyone. */
 static json_t *text(struct slice s)
 {
-    return json_stringn(s.at != NULL ? s.at : "", s.len);
+    char *copy = mem_string(s);
+    utf8_repair(copy, s.len);
+    json_t *json = json_stringn(copy, s.len);
+    free(copy);
+    return json;
 }
 
 static json_t *subscription_json(const struct pool_subscription *s)

@@ -1,3 +1,6 @@
+/* Blocks in a list, the newest first; a take that does not fit opens a new block, at least
+ * BLOCK_BYTES, and what was left of the old one is given up: an exchange makes few takes, and none
+ * comes back before the end. Large takes get a block of their own size. */
 #include "base/arena.h"
 
 #include <assert.h>
@@ -8,8 +11,10 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/tiny.h"
 
-enum { BLOCK_BYTES = 2048 - 64 }; /* with the allocator's own header below 2 KB */
+/* With the allocator's own header below 2 KB. */
+enum { BLOCK_BYTES = TINY(2048 - 64, 16) };
 
 struct arena_block {
     struct arena_block *older;

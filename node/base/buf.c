@@ -7,8 +7,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/tiny.h"
 
-enum { CAP_FIRST = 512 };
+enum { CAP_FIRST = TINY(512, 7) };
 
 void buf_init(struct buf *b, size_t max)
 {
@@ -19,6 +20,12 @@ void buf_fini(struct buf *b)
 {
     free(b->at);
     *b = (struct buf){.max = b->max};
+}
+
+bool buf_is_sane(const struct buf *b)
+{
+    return b->start <= b->end && b->end <= b->cap && b->cap <= b->max &&
+           (b->at != NULL) == (b->cap > 0);
 }
 
 struct slice buf_slice(const struct buf *b)
@@ -56,6 +63,7 @@ static void grow(struct buf *b, size_t need)
 bool buf_reserve(struct buf *b, size_t len, char **to)
 {
     size_t have = buf_len(b);
+    assert(buf_is_sane(b));
     if (len > b->max || have > b->max - len)
         return false;
     if (b->cap - b->end < len) {
@@ -69,7 +77,7 @@ bool buf_reserve(struct buf *b, size_t len, char **to)
 
 void buf_commit(struct buf *b, size_t len)
 {
-    assert(len <= b->cap - b->end);
+    assert(buf_is_sane(b) && len <= b->cap - b->end);
     b->end += len;
 }
 
@@ -118,10 +126,16 @@ char *buf_take_memory(struct buf *b)
 
 void buf_consume(struct buf *b, size_t len)
 {
-    assert(len <= buf_len(b));
+    assert(buf_is_sane(b) && len <= buf_len(b));
     b->start += len;
     if (b->start == b->end)
         b->start = b->end = 0;
+}
+
+void buf_truncate(struct buf *b, size_t len)
+{
+    assert(len <= buf_len(b));
+    b->end = b->start + len;
 }
 
 void buf_clear(struct buf *b)

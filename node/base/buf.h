@@ -19,6 +19,10 @@ struct buf {
 void buf_init(struct buf *b, size_t max);
 void buf_fini(struct buf *b);
 
+bool buf_is_sane(
+    const struct buf *b); /* the invariant holds; asserted wherever the content grows or
+                                        * shrinks */
+
 struct slice buf_slice(const struct buf *b); /* borrowed until the next change */
 size_t buf_len(const struct buf *b);
 
@@ -35,6 +39,7 @@ MUST_USE bool buf_printf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 
 void buf_use_memory(struct buf *b, char *at, size_t cap);
 char *buf_take_memory(struct buf *b); /* the memory is yours, and the buf empty */
 
-void buf_consume(struct buf *b, size_t len); /* drop from the front; len <= buf_len() */
-void buf_clear(struct buf *b);               /* empty, memory kept */
-void buf_release(struct buf *b);             /* empty, memory given back */
+void buf_consume(struct buf *b, size_t len);  /* drop from the front; len <= buf_len() */
+void buf_truncate(struct buf *b, size_t len); /* keep that much; len <= buf_len() */
+void buf_clear(struct buf *b);                /* empty, memory kept */
+void buf_release(struct buf *b);              /* empty, memory given back */

@@ -1,3 +1,5 @@
+/* CLOCK_BOOTTIME, not CLOCK_MONOTONIC: a lease runs out while a machine is suspended, and the node
+ * that wakes up must see that the time has passed. */
 #include "base/clock.h"
 
 #include <stdio.h>
@@ -26,11 +28,16 @@ uint64_t clock_wall_ms(void)
     return read_ns(CLOCK_REALTIME) / 1000000U;
 }
 
+/* The last that four digits of a year can say. */
+#define TEXT_LAST_MS UINT64_C(253402300799999)
+
 /* Log lines come thousands a second: the calendar part is worked out once a second and thread. */
 size_t clock_text(uint64_t wall_ms, char *out)
 {
     static _Thread_local time_t cached_second = -1;
     static _Thread_local char cached[24];
+    if (wall_ms > TEXT_LAST_MS)
+        wall_ms = TEXT_LAST_MS;
     time_t second = (time_t)(wall_ms / 1000);
     if (second != cached_second) {
         struct tm tm;

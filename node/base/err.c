@@ -1,3 +1,4 @@
+/* The table of err.h as rows to look up. */
 #include "base/err.h"
 
 static const struct {

@@ -11,9 +11,11 @@ struct list {
 };
 
 #define LIST_OWNER(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
+/* NOLINTBEGIN(bugprone-macro-parentheses): `link` is a name that is declared here */
 #define LIST_EACH(link, head)                                                         \
     for (struct list *link = (head)->next, *link##_next = link->next; link != (head); \
          link = link##_next, link##_next = link->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static inline void list_init(struct list *l)
 {
@@ -55,6 +57,7 @@ static inline struct list *list_pop(struct list *head) /* the first, or NULL */
     struct list *link = head->next;
     if (link == head)
         return NULL;
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it thinks the same link could be first again */
     list_remove(link);
     return link;
 }

@@ -1,51 +1,66 @@
+/* log.c - a line is put together in a buffer of its thread and handed over whole (log_writer.h): by
+ * log_end(), or for a thread that gathers by log_flush(), so that a turn of a loop costs one lock
+ * however many lines it had. A line that grows too long is taken back and counted as lost. */
 #include "base/log.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/log_writer.h"
 #include "base/number.h"
+#include "base/utf8.h"
 
 enum {
-    GATHER_MAX = 1 << 20,  /* bytes a thread holds back while nobody reads */
-    LINE_MAX_BYTES = 8192, /* a line is complete or not there at all */
-    VALUE_MAX = 1024,
-    PIPE_ATOMIC = 4096 /* a pipe that polls writable takes this much without blocking */
+    GATHER_BYTES = 64 * 1024, /* of one turn: handed over early then */
+    LINE_BYTES_MAX = 8192,    /* a line is complete or not there at all */
+    VALUE_BYTES_MAX = 1024,
+    STOP_MS = 1000 /* what an ending process waits for its log's reader */
 };
 
 static _Atomic int current_level = LOG_INFO;
 static enum log_format current_format = LOG_TEXT;
 static bool use_colour;
-static bool is_pipe;
 
 struct thread_log {
     struct buf lines;
     size_t line_start; /* where the line being written begins, as a length of `lines` */
-    uint64_t dropped;
+    uint64_t line_count;
     bool is_gathering;
     bool is_overflowing; /* the line being written did not fit */
     char name[32];
 };
 
-static _Thread_local struct thread_log self = {.lines = {.max = GATHER_MAX}};
+static _Thread_local struct thread_log self = {.lines = {.max = GATHER_BYTES + LINE_BYTES_MAX}};
 
 static const char *const level_words[] = {"error", "warn", "info", "debug"};
 static const char *const level_colours[] = {"\033[31m", "\033[33m", "\033[32m", "\033[90m"};
 
 void log_setup(enum log_level level, enum log_format format)
 {
-    struct stat st;
     log_set_level(level);
     current_format = format;
     use_colour = isatty(STDERR_FILENO) != 0;
-    is_pipe = fstat(STDERR_FILENO, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
+bool log_start(void)
+{
+    return log_writer_start();
+}
+
+void log_stop(void)
+{
+    log_thread_end();
+    log_writer_stop(STOP_MS);
+}
+
+uint64_t log_lines_lost(void)
+{
+    return log_writer_lost();
 }
 
 void log_set_level(enum log_level level)
@@ -75,24 +90,10 @@ void log_set_thread_name(const char *name)
 
 void log_flush(void)
 {
-    while (buf_len(&self.lines) > 0) {
-        struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
-        if (is_pipe && self.is_gathering && poll(&p, 1, 0) == 0)
-            return;
-        struct slice out = buf_slice(&self.lines);
-        if (is_pipe && out.len > PIPE_ATOMIC)
-            out.len = PIPE_ATOMIC;
-        ssize_t n = write(STDERR_FILENO, out.at, out.len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EAGAIN && self.is_gathering)
-            return; /* made non-blocking by whom we share it with: as a full pipe */
-        if (n <= 0) {
-            buf_clear(&self.lines); /* nobody will ever read: stderr is gone */
-            return;
-        }
-        buf_consume(&self.lines, (size_t)n);
-    }
+    if (self.line_count > 0)
+        log_writer_put(buf_slice(&self.lines), self.line_count);
+    buf_clear(&self.lines);
+    self.line_count = 0;
 }
 
 void log_thread_end(void)
@@ -106,7 +107,7 @@ static void put(struct slice bytes)
 {
     if (self.is_overflowing)
         return;
-    if (buf_len(&self.lines) - self.line_start + bytes.len > LINE_MAX_BYTES ||
+    if (buf_len(&self.lines) - self.line_start + bytes.len > LINE_BYTES_MAX ||
         !buf_append(&self.lines, bytes))
         self.is_overflowing = true;
 }
@@ -116,21 +117,21 @@ static void put_string(const char *s)
     put(slice_of(s));
 }
 
-/* Quotes, backslashes and everything that is not printable ASCII or valid high bytes is escaped, so
- * that a line stays one line and a terminal is never driven by a client's bytes. */
+/* All but printable ASCII is escaped, so that a line stays one line and a terminal is never driven
+ * by a client's bytes. */
 static void put_escaped(struct slice s)
 {
     size_t plain = 0;
-    for (size_t i = 0; i < s.len; i++) {
+    for (size_t i = 0; i < s.len;) {
         unsigned char c = (unsigned char)s.at[i];
-        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\')
+        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
+            i++;
             continue;
+        }
+        char code[UTF8_ESCAPE_MAX];
         put((struct slice){s.at + plain, i - plain});
-        plain = i + 1;
-        char code[8];
-        snprintf(code, sizeof(code), "\\u%04x", c);
-        if (c == '"' || c == '\\')
-            snprintf(code, sizeof(code), "\\%c", c);
+        i += utf8_escape(slice_from(s, i), code);
+        plain = i;
         put_string(code);
     }
     put((struct slice){s.at + plain, s.len - plain});
@@ -207,8 +208,7 @@ bool log_begin(enum log_level level, const char *event)
 
 void log_text(const char *key, struct slice value)
 {
-    if (value.len > VALUE_MAX)
-        value.len = VALUE_MAX;
+    value = utf8_cut(value, VALUE_BYTES_MAX);
     put_key(key);
     if (current_format == LOG_TEXT && is_plain(value))
         put(value);
@@ -239,29 +239,47 @@ void log_micros(const char *key, uint64_t ns)
     put((struct slice){micros, sizeof(micros)});
 }
 
-void log_end(void)
+/* False: it was too long, and is not there. */
+static bool finish_line(void)
 {
     if (current_format == LOG_JSON)
         put(SLICE("}"));
     put(SLICE("\n"));
-    if (self.is_overflowing) {
-        self.lines.end = self.lines.start + self.line_start; /* take the torn line back */
-        self.dropped++;
-    } else if (self.dropped > 0 && buf_len(&self.lines) < GATHER_MAX / 2) {
-        uint64_t dropped = self.dropped;
-        self.dropped = 0;
-        if (log_begin(LOG_WARN, "log lines were dropped: nobody reads them fast enough")) {
-            log_number("lines", dropped);
-            log_end();
-        }
-    }
-    if (!self.is_gathering)
+    if (self.is_overflowing)
+        buf_truncate(&self.lines, self.line_start);
+    else
+        self.line_count++;
+    return !self.is_overflowing;
+}
+
+void log_end(void)
+{
+    if (!finish_line())
+        log_writer_lose(1);
+    if (!self.is_gathering || buf_len(&self.lines) >= GATHER_BYTES)
         log_flush();
+}
+
+/* The thread's own lines are under way while this one is made. */
+size_t log_line_of_loss(uint64_t lost, char line[LOG_LOSS_LINE_MAX])
+{
+    struct thread_log former = self;
+    self = (struct thread_log){.lines = {.max = LOG_LOSS_LINE_MAX}};
+    if (log_begin(LOG_WARN, "log lines were lost: not read in time, or too long")) {
+        log_number("lines", lost);
+        (void)finish_line();
+    }
+    size_t len = buf_len(&self.lines);
+    if (len > 0)
+        memcpy(line, buf_slice(&self.lines).at, len);
+    buf_fini(&self.lines);
+    self = former;
+    return len;
 }
 
 void log_message(enum log_level level, const char *format, ...)
 {
-    char text[VALUE_MAX];
+    char text[VALUE_BYTES_MAX];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);

@@ -7,9 +7,9 @@
  *         log_end();
  *     }
  *
- * Each thread gathers lines in a buffer of its own; log_flush() writes them (a worker does so once
- * per loop turn). A reader of our log that stands still never stops a worker: lines beyond the
- * buffer's ceiling are dropped and counted, and the next line that fits says how many.
+ * Each thread puts its lines together by itself; once log_start() was called, a thread of the log's
+ * own writes them. So a reader of our log that stands still never stops anyone else: lines beyond a
+ * ceiling (log_writer.h) are lost and counted, and when there is room again a line says how many.
  * A struct secret cannot be logged: nothing here takes one. */
 #pragma once
 #include <stdbool.h>
@@ -24,10 +24,20 @@ enum log_format { LOG_TEXT, LOG_JSON };
 /* For the whole process, before threads start; the level may change at any time (reload). */
 void log_setup(enum log_level level, enum log_format format);
 void log_set_level(enum log_level level);
+
+/* From log_start() on the log has its thread; false: it could not be had. log_stop() comes when all
+ * other threads have ended or the process is about to, and waits a second at most for the reader.
+ * Before and after, lines are written by whoever ends them. A child made by fork() is not to log.
+ */
+MUST_USE bool log_start(void);
+void log_stop(void);
+uint64_t log_lines_lost(void); /* since the process began */
+
 bool log_level_parse(struct slice word,
                      enum log_level *level); /* error warn info debug, any case */
 
-/* This thread's lines wait for log_flush() instead of being written at once. */
+/* This thread's lines wait for log_flush() (a worker does so once per loop turn) instead of being
+ * handed over at once. */
 void log_gather(void);
 void log_flush(void);
 void log_thread_end(void); /* flush, and give this thread's buffer back */

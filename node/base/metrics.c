@@ -1,3 +1,7 @@
+/* Rows of the tables in metrics.h, and the page made of them. A slot has one writer, so adding is
+ * a relaxed load and store; a reader adds up the slots and may see one counter newer than the
+ * next. A histogram keeps each value in one bucket only; the page makes Prometheus' running sums
+ * of them. */
 #include "base/metrics.h"
 
 #include <inttypes.h>

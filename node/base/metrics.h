@@ -30,6 +30,7 @@
     X(CLOSED_SILENT, "weir_client_connections_closed_for_room_total", "was=\"silent\"",          \
       "Client connections closed at the ceiling, so that others could come.")                    \
     X(CLOSED_IDLE, "weir_client_connections_closed_for_room_total", "was=\"idle\"", "")          \
+    X(CLOSED_ASKING, "weir_client_connections_closed_for_room_total", "was=\"asking\"", "")      \
     X(DESCRIPTORS_SHORT, "weir_descriptors_short_total", "",                                     \
       "Times a connection could not be accepted for want of a descriptor.")                      \
     X(REFUSED_CONNECTIONS, "weir_budget_refused_total", "kind=\"connections\"",                  \
@@ -48,11 +49,14 @@
     X(REDIS_FAILURES, "weir_redis_failures_total", "", "Calls to Redis that failed.")            \
     X(LEASES_LOST, "weir_leases_lost_total", "", "Slots lost while the node stood still.")       \
     X(BOOKINGS_DROPPED, "weir_bookings_dropped_total", "",                                       \
-      "Settlements given up because the outbox was full.")
+      "Settlements given up because the outbox was full.")                                       \
+    X(LOG_LINES_LOST, "weir_log_lines_lost_total", "",                                           \
+      "Log lines that nobody read in time, or that were too long.")
 
 #define GAUGE_TABLE(X)                                                                           \
     X(EXCHANGES_ACTIVE, "weir_exchanges_active", "", "Requests in progress on this node.")       \
     X(CLIENTS_CONNECTED, "weir_client_connections", "", "Client connections open.")              \
+    X(CLIENTS_MAX, "weir_client_connections_limit", "", "The most of them there may be.")        \
     X(UPSTREAM_BUSY, "weir_upstream_connections", "state=\"busy\"", "Connections to providers.") \
     X(UPSTREAM_IDLE, "weir_upstream_connections", "state=\"idle\"", "")                          \
     X(BODY_BYTES_HELD, "weir_request_bodies_held_bytes", "", "Request bodies held in memory.")   \

@@ -1,3 +1,4 @@
+/* Digits are written from the back of the caller's room, so nothing is moved. */
 #include "base/number.h"
 
 static struct slice in_base(uint64_t value, unsigned base, char *room)

@@ -1,3 +1,5 @@
+/* Wiped before it is freed. The length of a secret is not secret, its bytes are: comparing looks
+ * at all of them, whatever they are. */
 #include "base/secret.h"
 
 #include <stdlib.h>

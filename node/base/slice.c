@@ -1,3 +1,4 @@
+/* Nothing here allocates or keeps anything: a slice goes in, a slice of its bytes comes out. */
 #include "base/slice.h"
 
 #include <string.h>

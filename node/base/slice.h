@@ -12,6 +12,11 @@ struct slice {
 };
 
 #define SLICE(literal) ((struct slice){(literal), sizeof(literal) - 1})
+/* A row of a table; as an initialiser it may stand where SLICE() may not. */
+#define SLICE_ROW(literal)             \
+    {                                  \
+        (literal), sizeof(literal) - 1 \
+    }
 #define SLICE_NONE ((struct slice){NULL, 0})
 /* For "%.*s"; only where the bytes are known to be text. */
 #define SLICE_ARG(s) (int)(s).len, (s).at

@@ -1,3 +1,5 @@
+/* The nearest of the candidates by edit distance, if it is near enough to be a slip of the
+ * fingers: one letter in three, three at most. */
 #include "base/suggest.h"
 
 #include <stdint.h>

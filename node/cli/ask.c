@@ -1,11 +1,14 @@
+/* Who to ask is decided first (--url, WEIR_URL, the config, the default port), then one GET by
+ * libcurl, bounded in time and bytes. A node's own certificate is trusted if the config names it:
+ * this is how one asks a node on this machine. */
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/config.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "config/config.h"
 
 enum { ANSWER_MAX = 16 * 1024 * 1024, CONNECT_MS = 2000, TOTAL_MS = 5000, DEFAULT_PORT = 8080 };
 

@@ -1,9 +1,10 @@
+/* `weir check`: loads the config as `weir serve` does, and says what a node would do with it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/config.h"
 #include "cli/cli.h"
+#include "config/config.h"
 #include "format/redis_url.h"
 #include "run/preflight.h"
 

@@ -1,8 +1,9 @@
+/* `weir help config`: the table of knobs in words, a section after the other. */
 #include <stdio.h>
 #include <string.h>
 
-#include "config/config.h"
 #include "cli/cli.h"
+#include "config/config.h"
 
 enum { WRAP_AT = 78 };
 

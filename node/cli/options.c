@@ -1,3 +1,5 @@
+/* One table of options; a command names those it takes, and all others are refused with a guess at
+ * what was meant. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,3 +1,6 @@
+/* `weir status`: a node's /status as tables, or as it came with --json. What the node does not say
+ * is shown as nothing, so that a newer or older node can be asked. `weir health` is the same
+ * question without the picture. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,5 @@
+/* Colour and blocks only where a terminal has them and nobody said NO_COLOR. A table is kept until
+ * it is whole, because only then are the widths of its columns known. */
 #include <assert.h>
 #include <langinfo.h>
 #include <locale.h>

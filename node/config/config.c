@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "config/config_priv.h"
 #include "base/mem.h"
+#include "config/config_priv.h"
 
 /* ---- ownership ---- */
 

@@ -3,8 +3,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "config/config_priv.h"
 #include "base/mem.h"
+#include "config/config_priv.h"
 
 static const char dotenv_path[] = ".env";
 
@@ -280,8 +280,7 @@ static bool set_endpoint(struct config_reader *r, struct config_draft *draft, co
         text.len -= 3;
     if (text.len > CONFIG_URL_MAX)
         return config_fail(r, "anthropic: a URL is longer than %d bytes", CONFIG_URL_MAX);
-    return origin_parse(&draft->made.origin, text, &why) ||
-           config_fail(r, "anthropic: %s", why);
+    return origin_parse(&draft->made.origin, text, &why) || config_fail(r, "anthropic: %s", why);
 }
 
 /* The i-th subscription gets the i-th URL, from the front again when there are fewer. */

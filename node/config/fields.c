@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/config_priv.h"
 #include "base/mem.h"
 #include "base/suggest.h"
+#include "config/config_priv.h"
 
 /* What is left of `path` behind `section`; NULL if it is elsewhere. */
 static const char *behind(const char *path, const char *section)

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/config_priv.h"
 #include "base/mem.h"
+#include "config/config_priv.h"
 
 /* File names and JSON keys may hold anything: a terminal is not to be driven by them. */
 static void make_printable(char *text)

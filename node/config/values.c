@@ -4,8 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "config/config_priv.h"
 #include "base/mem.h"
+#include "config/config_priv.h"
 
 static struct slice text_of(const json_t *value)
 {

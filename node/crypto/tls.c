@@ -1,3 +1,6 @@
+/* All that is decided about TLS: versions, protocol, what is verified, and the words for what
+ * failed. OpenSSL keeps errors in a queue of the thread: whoever calls it clears the queue first,
+ * and tls_error_text() empties it. */
 #include "crypto/tls.h"
 
 #include <arpa/inet.h>
@@ -50,6 +53,7 @@ static SSL_CTX *new_context(const SSL_METHOD *method)
     return context;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the parameters are OpenSSL's */
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
                            const unsigned char *in, unsigned in_len, void *arg)
 {
@@ -78,7 +82,7 @@ SSL_CTX *tls_server_context(const char *cert_file, const char *key_file, char *w
     return context;
 }
 
-static const char *system_ca_file(void)
+const char *tls_system_ca_file(void)
 {
     for (size_t i = 0; i < sizeof(system_ca_files) / sizeof(system_ca_files[0]); i++)
         if (access(system_ca_files[i], R_OK) == 0)
@@ -89,7 +93,7 @@ static const char *system_ca_file(void)
 SSL_CTX *tls_client_context(const char *ca_file, char *why)
 {
     SSL_CTX *context = new_context(TLS_client_method());
-    const char *file = ca_file != NULL ? ca_file : system_ca_file();
+    const char *file = ca_file != NULL ? ca_file : tls_system_ca_file();
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_session_cache_mode(context,
                                    SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);

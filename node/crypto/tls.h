@@ -19,6 +19,7 @@ MUST_USE SSL_CTX *tls_server_context(const char *cert_file, const char *key_file
  * the system's certificates, read as one file (OpenSSL's default directory look-up costs
  * milliseconds per connection). Yours. */
 MUST_USE SSL_CTX *tls_client_context(const char *ca_file, char *why);
+const char *tls_system_ca_file(void);    /* or NULL */
 void tls_context_free(SSL_CTX *context); /* NULL is fine */
 
 /* A client connection to `host` (name or address literal): name check, SNI, ALPN http/1.1.

@@ -1,7 +1,12 @@
 #include "dialect/anthropic.h"
 
 #include <assert.h>
-#include <stdio.h>
+#include <string.h>
+
+#include "base/utf8.h"
+
+/* Bytes of the finished JSON. What is between and around them is ours, and short. */
+enum { MESSAGE_BYTES_MAX = 3072, REQUEST_ID_BYTES_MAX = 256 };
 
 static const struct {
     int status;
@@ -35,20 +40,21 @@ const char *anthropic_error_type(int status)
 static void put(struct buf *out, struct slice bytes)
 {
     bool fits = buf_append(out, bytes);
-    assert(fits); /* our own messages are short */
+    assert(fits); /* what comes from outside has been cut; the header says how much room to bring */
 }
 
-static void put_json_string(struct buf *out, struct slice s)
+static void put_json_string(struct buf *out, struct slice s, size_t bytes_max)
 {
+    char code[UTF8_ESCAPE_MAX];
+    size_t used = 0;
     put(out, SLICE("\""));
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.at[i];
-        char code[8];
-        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
-            put(out, (struct slice){s.at + i, 1});
-            continue;
+    while (s.len > 0) {
+        s = slice_from(s, utf8_escape(s, code));
+        used += strlen(code);
+        if (used > bytes_max) {
+            put(out, SLICE("..."));
+            break;
         }
-        snprintf(code, sizeof(code), "\\u%04x", c);
         put(out, slice_of(code));
     }
     put(out, SLICE("\""));
@@ -60,11 +66,11 @@ void anthropic_error_json(struct buf *out, int status, struct slice message,
     put(out, SLICE("{\"type\":\"error\",\"error\":{\"type\":\""));
     put(out, slice_of(anthropic_error_type(status)));
     put(out, SLICE("\",\"message\":"));
-    put_json_string(out, message);
+    put_json_string(out, message, MESSAGE_BYTES_MAX);
     put(out, SLICE("}"));
     if (request_id.len > 0) {
         put(out, SLICE(",\"request_id\":"));
-        put_json_string(out, request_id);
+        put_json_string(out, request_id, REQUEST_ID_BYTES_MAX);
     }
     put(out, SLICE("}"));
 }

@@ -1,8 +1,8 @@
 /* request_facts.c - the two values of a request body that routing wants, without parsing it. */
 #include <string.h>
 
-#include "format/json_scan.h"
 #include "dialect/watch.h"
+#include "format/json_scan.h"
 
 enum path { MODEL, STREAM, PATHS };
 

@@ -1,8 +1,10 @@
 /* http1.c - heads: finding their end, and parsing them.
  *
  *     http1_find            line by line: CR LF only, no NUL, limits
- *     http1_parse_request   parse_request_line -> parse_fields -> judge_request
- *     http1_parse_response  parse_status_line  -> parse_fields -> judge_response
+ *     http1_parse_request   parse_request_line -> parse_fields -> judge_framing,
+ *                          judge_host, judge_keep_alive
+ *     http1_parse_response  parse_status_line  -> parse_fields -> judge_framing,
+ *                          judge_keep_alive
  *
  * parse_fields notes the few fields that decide framing and connection in a struct notes; the
  * judges decide from these alone. The parsers do not rely on http1_find having checked anything. */

@@ -1,7 +1,7 @@
 /* http1.h - the wire format of HTTP/1.0 and 1.1: heads and chunked bodies, strictly.
  * Pure: bytes in, slices of those bytes out, no I/O, no allocation. What two readers could
- * understand differently is refused, not interpreted (RFC 9112; the smuggling corpus in
- * tests/e2e). Requests and responses are read with the same rules.
+ * understand differently is refused, not interpreted (RFC 9112; the corpus in
+ * tests/http1/corpus.js). Requests and responses are read with the same rules.
  *
  * A head is read in two steps, so that its bytes can first be put where they stay: find its end in
  * what has arrived (http1_find), then parse the whole of it (http1_parse_*). */

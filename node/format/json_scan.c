@@ -28,7 +28,7 @@ enum state {
     BROKEN
 };
 
-_Static_assert(sizeof(struct json_scan) < 600, "it is embedded in every exchange");
+_Static_assert(sizeof(struct json_scan) < 600, "it is embedded in every watch");
 
 void json_scan_init(struct json_scan *scan, const char *const *paths, unsigned path_count,
                     json_scan_fn on_value, void *arg)

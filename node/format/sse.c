@@ -1,8 +1,13 @@
+/* Whole stretches of a line are handed on as they come, in pieces; of a value nothing is kept but
+ * the event's name. CR, LF and CRLF end a line, and a CR at the end of a piece may be half of a
+ * CRLF. */
 #include "format/sse.h"
 
 #include <string.h>
 
-enum { STRETCH_BYTES = 1024 };
+#include "base/tiny.h"
+
+enum { STRETCH_BYTES = TINY(1024, 7) };
 
 enum state {
     FIELD,       /* a line's beginning, up to its colon */

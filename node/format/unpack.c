@@ -1,3 +1,6 @@
+/* zlib, a piece of PIECE_BYTES at a time on the stack. "deflate" is said of two things (with a
+ * zlib header and without), so the first byte decides. What comes out is bounded, for a few bytes
+ * can unpack to gigabytes. */
 #include "format/unpack.h"
 
 #include <stdlib.h>
@@ -6,13 +9,14 @@
 #include <zlib.h>
 
 #include "base/mem.h"
+#include "base/tiny.h"
 
 enum {
-    PIECE_BYTES = 4096,    /* unpacked at a time, on the stack */
-    WINDOW_GZIP = 15 + 16, /* as zlib wants it told: the largest window, and which header */
+    PIECE_BYTES = TINY(4096, 7), /* unpacked at a time, on the stack */
+    WINDOW_GZIP = 15 + 16,       /* as zlib wants it told: the largest window, and which header */
     WINDOW_ZLIB = 15,
     WINDOW_RAW = -15,
-    INPUT_BYTES_MAX = 1 << 20 /* zlib counts in unsigned int */
+    INPUT_BYTES_MAX = TINY(1 << 20, 7) /* zlib counts in unsigned int */
 };
 
 struct unpack {

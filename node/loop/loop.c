@@ -1,3 +1,12 @@
+/* libevent turns; around it each turn does three things of its own, in this order:
+ *   events     callbacks of sockets, timers and posts (on_posted) run
+ *   tasks      what was deferred in this turn, once; what they defer runs in the next
+ *   hooks      those who want to act once per turn, after everything (one write for many commands)
+ *
+ * Deadlines are thousands and nearly all are cleared before they expire, so they stand in a wheel:
+ * a slot a tick, setting and clearing are list operations, and the tick runs only while there are
+ * any. A post is the one thing that another thread may do: a list under a lock, and an eventfd
+ * that wakes. */
 #include "loop/loop.h"
 
 #include <assert.h>
@@ -12,8 +21,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tiny.h"
 
-enum { WHEEL_SLOTS = 1024 }; /* with LOOP_TICK_MS: one turn of the wheel is 51 s */
+enum { WHEEL_SLOTS = TINY(1024, 4) }; /* with LOOP_TICK_MS: one turn of the wheel is 51 s */
 
 struct post {
     struct list link;
@@ -108,8 +118,7 @@ static void run_slot(struct loop *loop, struct list *slot, uint64_t now_ms)
         list_push(slot, link);
 }
 
-/* A tick is worked off only when it is over, so no deadline in its slot can still lie ahead in it.
- */
+/* A tick is worked off only when it is over: no deadline in its slot can then still lie ahead. */
 static void on_tick_event(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -139,7 +148,7 @@ void deadline_set(struct loop *loop, struct deadline *d, uint64_t in_ms)
     deadline_clear(d);
     uint64_t now_ms = loop_now_ms(loop);
     if (loop->deadline_count == 0) {
-        struct timeval tick = {.tv_usec = LOOP_TICK_MS * 1000};
+        struct timeval tick = {.tv_usec = LOOP_TICK_MS * 1000L};
         loop->wheel_tick = tick_of(now_ms) - 1;
         event_add(loop->tick, &tick);
     }
@@ -170,6 +179,17 @@ static void on_libevent_log(int severity, const char *text)
         log_message(severity == EVENT_LOG_ERR ? LOG_ERROR : LOG_DEBUG, "libevent: %s", text);
 }
 
+/* Not a bug of ours but a process without what it needs, above all descriptors: it says so and
+ * ends.
+ */
+NORETURN static void give_up(int code)
+{
+    (void)code;
+    log_message(LOG_ERROR, "the node cannot go on: %m (see ulimit -n)");
+    log_stop();
+    _exit(EXIT_FAILURE);
+}
+
 /* Loops need no locks, but libevent's random numbers (the ids of name look-ups) are one source for
  * all threads. */
 static void set_up_libevent(void)
@@ -177,6 +197,7 @@ static void set_up_libevent(void)
     int failed = evthread_use_pthreads();
     assert(failed == 0);
     event_set_log_callback(on_libevent_log);
+    event_set_fatal_callback(give_up);
 }
 
 struct loop *loop_new(void)
@@ -189,7 +210,8 @@ struct loop *loop_new(void)
     event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
     loop->base = event_base_new_with_config(config);
     event_config_free(config);
-    assert(loop->base != NULL);
+    if (loop->base == NULL)
+        give_up(0);
     list_init(&loop->tasks);
     list_init(&loop->hooks);
     list_init(&loop->posts);
@@ -198,7 +220,8 @@ struct loop *loop_new(void)
     loop->tick = event_new(loop->base, -1, EV_PERSIST, on_tick_event, loop);
     pthread_mutex_init(&loop->post_lock, NULL);
     loop->post_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    assert(loop->post_fd >= 0);
+    if (loop->post_fd < 0)
+        give_up(0);
     loop->posted = event_new(loop->base, loop->post_fd, EV_READ | EV_PERSIST, on_posted, loop);
     event_add(loop->posted, NULL);
     return loop;

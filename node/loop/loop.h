@@ -25,8 +25,7 @@ struct event_base *loop_base(struct loop *loop);
 struct evdns_base *loop_dns(struct loop *loop); /* made at first use */
 uint64_t loop_now_ms(struct loop *loop); /* monotonic; taken once per turn: cheap and a bit old */
 
-/* Call on_turn after every turn, last of all. The hook is embedded in its owner, which removes it.
- */
+/* Call on_turn after every turn, last of all. The hook lies in its owner, which removes it. */
 struct loop_hook {
     struct list link;
     loop_fn on_turn;

@@ -1,3 +1,10 @@
+/* A lookup waits at its host; a host has one question open at a time, and its answer serves all who
+ * wait. Whatever the answer is, it is given later in the turn, from the list `answered`, so that no
+ * callback comes before resolver_lookup() has returned. Hosts are kept in the order of their last
+ * use, as preferences are; at the ceiling the one not used for longest goes.
+ *
+ * libevent reads resolv.conf and hosts once, when its part for names is made; follow_files() makes
+ * it read them again. Questions that are open then are asked again of the new servers. */
 #include "net/resolve.h"
 
 #include <arpa/inet.h>
@@ -7,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file_watch.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -15,14 +23,26 @@
 enum {
     HOSTS_MAX = 256, /* names remembered; more than a config can hold */
     HOST_BYTES_MAX = 255,
+    PREFERENCES_MAX = 256,
     ASK_AGAIN_MS = 1000 /* after a failure that old addresses bridged */
+};
+
+/* The address of a place that answered first when the first one did not. */
+struct preference {
+    struct list link;
+    char name[HOST_BYTES_MAX + 1];
+    uint16_t port;
+    struct address address;
 };
 
 struct resolver {
     struct loop *loop;
     struct list hosts; /* least recently used first */
     size_t host_count;
-    struct list answered; /* lookups whose callback runs later in this turn */
+    struct list answered;    /* lookups whose callback runs later in this turn */
+    struct list preferences; /* least recently used first */
+    size_t preference_count;
+    struct file_watch servers, names; /* resolv.conf, hosts */
 };
 
 /* A question to the DNS on its way. libevent answers it in any case, perhaps after its host is
@@ -47,6 +67,7 @@ struct resolve {
     struct list link; /* in a host's waiting list or in the resolver's answered list */
     struct resolver *resolver;
     struct host *host; /* while waiting */
+    char name[HOST_BYTES_MAX + 1];
     uint16_t port;
     resolve_fn on_resolved;
     void *arg;
@@ -62,6 +83,9 @@ struct resolver *resolver_new(struct loop *loop)
     resolver->loop = loop;
     list_init(&resolver->hosts);
     list_init(&resolver->answered);
+    list_init(&resolver->preferences);
+    file_watch_init(&resolver->servers, "/etc/resolv.conf", loop_now_ms(loop));
+    file_watch_init(&resolver->names, "/etc/hosts", loop_now_ms(loop));
     return resolver;
 }
 
@@ -100,7 +124,65 @@ void resolver_free(struct resolver *resolver)
     cancel_all(&resolver->answered);
     while ((link = list_pop(&resolver->hosts)) != NULL)
         host_free(LIST_OWNER(link, struct host, link));
+    while ((link = list_pop(&resolver->preferences)) != NULL)
+        free(LIST_OWNER(link, struct preference, link));
     free(resolver);
+}
+
+/* ---- what answered first ---- */
+
+static struct preference *find_preference(struct resolver *resolver, const char *name,
+                                          uint16_t port)
+{
+    LIST_EACH (link, &resolver->preferences) {
+        struct preference *p = LIST_OWNER(link, struct preference, link);
+        if (p->port != port || strcmp(p->name, name) != 0)
+            continue;
+        list_remove(&p->link);
+        list_push(&resolver->preferences, &p->link);
+        return p;
+    }
+    return NULL;
+}
+
+void resolver_prefer(struct resolver *resolver, struct slice host, uint16_t port,
+                     const struct address *address)
+{
+    char name[HOST_BYTES_MAX + 1];
+    if (host.len > HOST_BYTES_MAX)
+        return;
+    memcpy(name, host.at, host.len);
+    name[host.len] = '\0';
+    struct preference *p = find_preference(resolver, name, port);
+    if (p == NULL) {
+        if (resolver->preference_count < PREFERENCES_MAX) {
+            p = mem_new(sizeof(*p));
+            resolver->preference_count++;
+        } else {
+            p = LIST_OWNER(list_pop(&resolver->preferences), struct preference, link);
+        }
+        memcpy(p->name, name, host.len + 1);
+        p->port = port;
+        list_push(&resolver->preferences, &p->link);
+    }
+    p->address = *address;
+}
+
+static bool is_same_address(const struct address *a, const struct address *b)
+{
+    return a->len == b->len && memcmp(&a->storage, &b->storage, a->len) == 0;
+}
+
+static void put_preferred_first(struct resolve *lookup)
+{
+    const struct preference *p = find_preference(lookup->resolver, lookup->name, lookup->port);
+    for (size_t i = 1; p != NULL && i < lookup->count; i++) {
+        if (!is_same_address(&lookup->addresses[i], &p->address))
+            continue;
+        memmove(&lookup->addresses[1], &lookup->addresses[0], i * sizeof(lookup->addresses[0]));
+        lookup->addresses[0] = p->address;
+        return;
+    }
 }
 
 /* ---- giving answers ---- */
@@ -122,13 +204,14 @@ static void set_port(struct address *address, uint16_t port)
         ((struct sockaddr_in *)&address->storage)->sin_port = htons(port);
 }
 
-static void answer(struct resolve *lookup, const struct address *addresses, size_t count)
+static void answer_lookup(struct resolve *lookup, const struct address *addresses, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         lookup->addresses[i] = addresses[i];
         set_port(&lookup->addresses[i], lookup->port);
     }
     lookup->count = count;
+    put_preferred_first(lookup);
     lookup->host = NULL;
     list_remove(&lookup->link);
     list_push(&lookup->resolver->answered, &lookup->link);
@@ -139,15 +222,16 @@ static void answer(struct resolve *lookup, const struct address *addresses, size
 static void answer_waiting(struct host *host)
 {
     while (!list_is_empty(&host->waiting))
-        answer(LIST_OWNER(host->waiting.next, struct resolve, link), host->addresses, host->count);
+        answer_lookup(LIST_OWNER(host->waiting.next, struct resolve, link), host->addresses,
+                      host->count);
 }
 
-static void on_late(void *arg)
+static void on_lookup_late(void *arg)
 {
     struct resolve *lookup = arg;
     log_message(LOG_WARN, "no answer from the DNS for %s within %d ms", lookup->host->name,
                 RESOLVE_TIMEOUT_MS);
-    answer(lookup, lookup->host->addresses, lookup->host->count);
+    answer_lookup(lookup, lookup->host->addresses, lookup->host->count);
 }
 
 /* ---- asking ---- */
@@ -188,7 +272,7 @@ static void take_answer(struct host *host, int result, const struct evutil_addri
     }
 }
 
-static void on_answer(int result, struct evutil_addrinfo *found, void *arg)
+static void on_dns_answer(int result, struct evutil_addrinfo *found, void *arg)
 {
     struct question *question = arg;
     struct host *host = question->host;
@@ -202,7 +286,7 @@ static void on_answer(int result, struct evutil_addrinfo *found, void *arg)
     free(question);
 }
 
-static void ask(struct host *host)
+static void ask_dns(struct host *host)
 {
     struct evutil_addrinfo hints = {.ai_family = AF_UNSPEC,
                                     .ai_socktype = SOCK_STREAM,
@@ -213,13 +297,45 @@ static void ask(struct host *host)
     question->host = host;
     host->question = question;
     if (dns == NULL) {
-        on_answer(EVUTIL_EAI_SYSTEM, NULL, question);
+        on_dns_answer(EVUTIL_EAI_SYSTEM, NULL, question);
         return;
     }
     struct evdns_getaddrinfo_request *request =
-        evdns_getaddrinfo(dns, host->name, NULL, &hints, on_answer, question);
-    if (request != NULL) /* else on_answer has been called already and `question` is gone */
+        evdns_getaddrinfo(dns, host->name, NULL, &hints, on_dns_answer, question);
+    if (request != NULL) /* else on_dns_answer has been called already and `question` is gone */
         question->request = request;
+}
+
+/* ---- files that name servers and hosts ---- */
+
+/* False: not now; what was known of them is gone. */
+static bool read_files(struct resolver *resolver, struct evdns_base *dns)
+{
+    evdns_base_clear_nameservers_and_suspend(dns);
+    evdns_base_clear_host_addresses(dns);
+    evdns_base_search_clear(dns);
+    int failed = evdns_base_resolv_conf_parse(dns, DNS_OPTIONS_ALL & ~DNS_OPTION_HOSTSFILE,
+                                              resolver->servers.path);
+    failed |= evdns_base_load_hosts(dns, resolver->names.path);
+    evdns_base_resume(dns);
+    return failed == 0 && evdns_base_count_nameservers(dns) > 0;
+}
+
+static void follow_files(struct resolver *resolver)
+{
+    uint64_t now_ms = loop_now_ms(resolver->loop);
+    bool has_changed = file_watch_has_changed(&resolver->servers, now_ms);
+    has_changed |= file_watch_has_changed(&resolver->names, now_ms);
+    struct evdns_base *dns = has_changed ? loop_dns(resolver->loop) : NULL;
+    if (dns == NULL)
+        return;
+    bool is_read = read_files(resolver, dns);
+    if (!is_read)
+        resolver->servers.inode = 0; /* as never seen: read again in a second */
+    log_message(is_read ? LOG_INFO : LOG_WARN, "the files that name servers and hosts changed: %s",
+                is_read ? "read again" : "they cannot be read");
+    LIST_EACH (link, &resolver->hosts)
+        LIST_OWNER(link, struct host, link)->good_until_ms = 0;
 }
 
 /* ---- lookups ---- */
@@ -277,14 +393,14 @@ static void wait_for(struct resolve *lookup, struct host *host)
     list_remove(&host->link);
     list_push(&resolver->hosts, &host->link);
     if (host->count > 0 && loop_now_ms(resolver->loop) < host->good_until_ms) {
-        answer(lookup, host->addresses, host->count);
+        answer_lookup(lookup, host->addresses, host->count);
         return;
     }
     lookup->host = host;
     list_push(&host->waiting, &lookup->link);
     deadline_set(resolver->loop, &lookup->deadline, RESOLVE_TIMEOUT_MS);
     if (host->question == NULL)
-        ask(host);
+        ask_dns(host);
 }
 
 struct resolve *resolver_lookup(struct resolver *resolver, struct slice host, uint16_t port,
@@ -292,29 +408,29 @@ struct resolve *resolver_lookup(struct resolver *resolver, struct slice host, ui
 {
     struct resolve *lookup = mem_new(sizeof(*lookup));
     struct address here[2];
-    char text[HOST_BYTES_MAX + 1];
     lookup->resolver = resolver;
     lookup->port = port;
     lookup->on_resolved = on_resolved;
     lookup->arg = arg;
     list_init(&lookup->link);
-    deadline_init(&lookup->deadline, on_late, lookup);
+    deadline_init(&lookup->deadline, on_lookup_late, lookup);
     loop_task_init(&lookup->task, deliver, lookup);
 
     size_t nul;
     if (host.len == 0 || host.len > HOST_BYTES_MAX || slice_find(host, '\0', &nul)) {
-        answer(lookup, NULL, 0);
+        answer_lookup(lookup, NULL, 0);
         return lookup;
     }
-    memcpy(text, host.at, host.len);
-    text[host.len] = '\0';
-    size_t count = resolve_here(text, here);
-    struct host *known = count > 0 ? NULL : find_host(resolver, text);
+    memcpy(lookup->name, host.at, host.len); /* zeroed: the NUL is there */
+    size_t count = resolve_here(lookup->name, here);
+    if (count == 0)
+        follow_files(resolver);
+    struct host *known = count > 0 ? NULL : find_host(resolver, lookup->name);
     if (count == 0 && known == NULL)
-        known = add_host(resolver, text);
+        known = add_host(resolver, lookup->name);
     if (known != NULL)
         wait_for(lookup, known);
     else
-        answer(lookup, here, count);
+        answer_lookup(lookup, here, count);
     return lookup;
 }

@@ -1,6 +1,8 @@
 /* resolve.h - host names to addresses, without ever blocking a loop.
  * Literal addresses need no lookup. Answers are remembered for RESOLVE_KEEP_MS per loop's resolver;
- * when a fresh lookup fails, the last known addresses are used and the failure is logged. */
+ * when a fresh lookup fails, the last known addresses are used and the failure is logged. A change
+ * of /etc/resolv.conf or /etc/hosts is noticed within a second, at the next lookup: what was
+ * remembered is asked anew then. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -30,3 +32,7 @@ struct resolve; /* one lookup in progress */
 struct resolve *resolver_lookup(struct resolver *resolver, struct slice host, uint16_t port,
                                 resolve_fn on_resolved, void *arg);
 void resolve_cancel(struct resolve *lookup); /* before its callback has fired; then it never does */
+
+/* This one of a name's addresses was the first to answer: it comes first from now on. Copied. */
+void resolver_prefer(struct resolver *resolver, struct slice host, uint16_t port,
+                     const struct address *address);

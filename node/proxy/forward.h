@@ -4,8 +4,8 @@
  * credentials. */
 #pragma once
 #include "base/arena.h"
-#include "config/config.h"
 #include "base/slice.h"
+#include "config/config.h"
 #include "format/http1.h"
 
 /* May this go up at all? NULL, or why not: TRACE, which would show the caller the credential put

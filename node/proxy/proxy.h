@@ -4,11 +4,12 @@
 #include <stddef.h>
 
 #include "auth/access.h"
-#include "config/config.h"
 #include "base/list.h"
 #include "base/metrics.h"
+#include "config/config.h"
 #include "net/http/server.h"
 #include "net/http/upstream.h"
+#include "state/lease.h"
 #include "state/state.h"
 
 struct loop;

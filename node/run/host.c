@@ -1,3 +1,5 @@
+/* What the machine gives: how many descriptors, a name for the node. The limit of descriptors is
+ * raised to what we are allowed; half of it is for callers, because each may need one upwards. */
 #include "run/host.h"
 
 #include <openssl/rand.h>
@@ -6,7 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "state/state.h"
+#include "base/identity.h"
 
 enum {
     DESCRIPTORS_OF_NODE = 64, /* files, the control thread, a private Redis */

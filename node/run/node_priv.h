@@ -1,59 +1,77 @@
-/* node_priv.h - what the control thread (node.c) and the workers (worker.c) share.
+/* node_priv.h - the control thread: one struct, and the files that share it.
+ *
+ *     node.c     start and end; the signals; the phases
+ *     pulse.c    once a second: heartbeat, sweep; the pool's subscriptions declared
+ *     reload.c   the configuration read again
+ *     leave.c    from the order to leave to the last word
+ *
  * The control thread has signals, the heartbeat, reloads and the private Redis; workers have the
  * traffic. They speak through loop_post() and a few atomics, nothing else. */
 #pragma once
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
 
-#include "base/metrics.h"
+#include "base/identity.h"
 #include "config/config.h"
-#include "state/state.h"
+#include "loop/loop.h"
+#include "run/worker.h"
 
-struct admin_reload;
-struct budget;
-struct loop;
-struct node;
-struct worker;
+struct control_call;
+struct event;
+struct private_redis;
+struct state;
 
-enum { WORKERS_MAX = 64 };
+/* A node's life. X(phase, the phases that may follow) */
+#define PHASE_TABLE(X)                                            \
+    X(STARTING, PHASE(RUNNING) | PHASE(NOTICE) | PHASE(DRAINING)) \
+    X(RUNNING, PHASE(NOTICE) | PHASE(DRAINING))                   \
+    X(NOTICE, PHASE(DRAINING))                                    \
+    X(DRAINING, PHASE(BREAKING))                                  \
+    X(BREAKING, 0)
 
-struct worker_reload { /* POST /admin/reload on its way to the control thread and back */
-    struct node *node;
-    struct worker *worker;
-    struct admin_reload *reload;
-    bool is_done;
-    size_t subscriptions;
-    char error[1024];
+enum phase {
+#define X(name, to) PHASE_##name,
+    PHASE_TABLE(X)
+#undef X
 };
 
-/* What workers need of the node: set before they start, and constant. */
-struct node_shared {
-    struct node *node;
-    struct loop *control;
-    const struct node_identity *identity;
-    struct metrics *metrics; /* one slot each, and the last for the control thread */
-    unsigned worker_count;
-    struct budget *budget;    /* of all workers together */
-    unsigned connections_max; /* of one worker */
-    unsigned reserve_max;     /* beyond that, for probes */
-    const char *redis_url;
-    _Atomic bool is_draining;
-    void (*on_worker_ready)(void *node);    /* posted to the control loop */
-    void (*on_reload)(void *worker_reload); /* posted to the control loop */
+struct node {
+    struct node_shared shared;
+    struct node_identity identity;
+    struct config *config;
+    const char *config_path; /* as given on the command line, or NULL */
+    struct timespec config_seen;
+    struct timespec config_changed; /* seen once: it must stand still for a second */
+    struct loop *loop;
+    struct state *state;
+    struct private_redis *private_redis;
+    struct worker *workers[WORKERS_MAX];
+    unsigned ready_count;
+    uint16_t port;
+    enum phase phase;
+    struct deadline phase_deadline;
+    struct loop_timer *pulse_timer, *drain_timer;
+    struct event *signals[3];
+    struct loop_hook log_hook;
+    uint64_t log_lines_lost; /* so many are in the metrics */
+    bool is_declared;        /* Redis knows the subscriptions of n->config */
+    bool was_id_conflict_logged;
+    bool was_digest_difference_logged;
 };
 
-struct worker *worker_start(struct node_shared *shared, unsigned number, int listener,
-                            struct config *config);
-/* All from the control thread. */
-void worker_pool_declared(struct worker *worker); /* requests can be admitted: serve */
-void worker_use_config(struct worker *worker, struct config *config);
-void worker_drain(struct worker *worker); /* no new connections; the count below becomes true */
-void worker_break(struct worker *worker); /* cut off what runs */
-void worker_stop(struct worker *worker);  /* ends the loop and waits for the thread; frees */
-unsigned
-worker_open(const struct worker *worker); /* requests and answers in progress, as of lately */
-struct loop *worker_loop(struct worker *worker);
+/* node.c: the only writer of node->phase. at_most_ms: until leave_phase_over(); 0: for ever */
+void node_go(struct node *node, enum phase phase, uint64_t at_most_ms);
 
-/* loop_post() this back with what on_reload was given, filled in. */
-void worker_reload_answer(void *worker_reload);
+/* pulse.c */
+void pulse_start(struct node *node);   /* the state, and the first second */
+void pulse_declare(struct node *node); /* tell Redis which subscriptions this configuration has */
+
+/* reload.c */
+void reload_remember_file(struct node *node);
+void reload_if_changed(struct node *node); /* a file that changed and stands still again */
+void reload_on_signal(struct node *node);
+void reload_run(struct node *node, struct control_call *call); /* POST /admin/reload */
+
+/* leave.c */
+void leave_asked(struct node *node, int signal); /* SIGTERM, SIGINT; again: faster */
+void leave_phase_over(void *node);

@@ -1,3 +1,6 @@
+/* Finding redis-server and starting it as a child. Between fork and exec only what a signal
+ * handler may do: so everything the child needs is made before. The child dies with the thread
+ * that made it. */
 #include "run/process.h"
 
 #include <errno.h>

@@ -1,4 +1,8 @@
 /* A worker: one thread, one loop, one listener, one Redis connection, one upstream pool. */
+#include "run/worker.h"
+
+#include <assert.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,12 +17,14 @@
 #include "net/http/upstream.h"
 #include "net/resolve.h"
 #include "proxy/proxy.h"
+#include "run/control.h"
 #include "run/node_priv.h"
 
 enum {
     READY_WAIT_MS = 3000, /* for Redis, before serving without it */
     DRAIN_LOOK_MS = 50,
-    QUIET_LOOKS = 2 /* what came in between is seen by the second */
+    QUIET_LOOKS = 2,         /* what came in between is seen by the second */
+    IDLE_DROPPED_AT_ONCE = 8 /* of the upstream's connections, when a caller finds no descriptor */
 };
 
 struct worker {
@@ -74,6 +80,15 @@ static void on_request(struct connection *call, struct http_message *message, vo
         admin_handle(w->admin, call, message);
 }
 
+static bool on_descriptors_short(void *arg)
+{
+    const struct worker *w = arg;
+    return upstream_drop_idle(w->upstream, IDLE_DROPPED_AT_ONCE) > 0;
+}
+
+static_assert((int)ANTHROPIC_ERROR_BYTES_MAX <= (int)HTTP_ERROR_BYTES_MAX,
+              "write_error has no more room");
+
 static struct http_server_options server_options(struct worker *w)
 {
     const struct config *c = w->config;
@@ -87,6 +102,7 @@ static struct http_server_options server_options(struct worker *w)
         .write_error = anthropic_error_json,
         .on_head = on_head,
         .on_request = on_request,
+        .on_descriptors_short = on_descriptors_short,
         .arg = w,
     };
     return options;
@@ -148,23 +164,20 @@ static void on_turn_end(void *arg)
     log_flush();
 }
 
-/* ---- reload, from an admin request to the control thread and back ---- */
+/* ---- what an operator asks of the node ---- */
+
+static void on_reloaded(struct control_call *call)
+{
+    admin_reload_done(call->arg, call->subscriptions, call->is_done ? NULL : call->error);
+    free(call);
+}
 
 static void on_reload(struct admin_reload *reload, void *arg)
 {
     struct worker *w = arg;
-    struct worker_reload *r = mem_new(sizeof(*r));
-    r->node = w->shared->node;
-    r->worker = w;
-    r->reload = reload;
-    loop_post(w->shared->control, w->shared->on_reload, r);
-}
-
-void worker_reload_answer(void *arg)
-{
-    struct worker_reload *r = arg;
-    admin_reload_done(r->reload, r->subscriptions, r->is_done ? NULL : r->error);
-    free(r);
+    struct control_call *call = mem_new(sizeof(*call));
+    *call = (struct control_call){.run = reload_run, .on_done = on_reloaded, .arg = reload};
+    control_send(call, w->shared->node, w->shared->control, w->loop);
 }
 
 /* ---- orders of the control thread ---- */
@@ -250,11 +263,6 @@ void worker_break(struct worker *w)
 unsigned worker_open(const struct worker *w)
 {
     return atomic_load(&w->open);
-}
-
-struct loop *worker_loop(struct worker *w)
-{
-    return w->loop;
 }
 
 static void stop(void *arg)
@@ -349,6 +357,7 @@ struct worker *worker_start(struct node_shared *shared, unsigned number, int lis
     w->loop = loop_new();
     if (pthread_create(&w->thread, NULL, run, w) != 0) {
         log_message(LOG_ERROR, "a worker thread could not be started");
+        log_stop(); /* or it would not be heard */
         abort();
     }
     return w;

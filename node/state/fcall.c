@@ -1,7 +1,13 @@
+/* One call of one function, from its arguments to its answer. The arguments stand in the same
+ * allocation as the call, so it can be sent again as it was.
+ *
+ * A server that does not know the functions (it is new, was emptied, or took over from another)
+ * answers "Function not found". Then the library is loaded once for all who wait, and they are
+ * sent again in their order; a failed load answers all of them. A call that may not be sent at all
+ * is refused from the loop, because no callback fires before its call returns. */
 #include "state/fcall.h"
 
 #include <assert.h>
-#include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/redis/link.h"
+#include "net/redis/value.h"
 #include "state/functions.h"
 
 enum {
@@ -70,17 +77,17 @@ static void load_library(struct redis *redis, struct slice source, redis_fn on_r
     redis_call(redis, args, sizeof(args) / sizeof(args[0]), on_reply, arg);
 }
 
-static void log_load_failure(struct fcalls *calls, const struct redisReply *reply)
+static void log_load_failure(struct fcalls *calls, const struct redis_value *reply)
 {
     if (!calls->has_failed &&
         log_begin(LOG_ERROR, "the functions could not be loaded into redis")) {
-        log_text("reason", (struct slice){reply->str, reply->len});
+        log_text("reason", redis_value_slice(reply));
         log_end();
     }
     calls->has_failed = true;
 }
 
-static void on_loaded(enum err err, const struct redisReply *reply, void *arg)
+static void on_loaded(enum err err, const struct redis_value *reply, void *arg)
 {
     struct fcalls *calls = arg;
     struct list *link, waiting;
@@ -101,11 +108,11 @@ static void on_loaded(enum err err, const struct redisReply *reply, void *arg)
 }
 
 /* The operator's weir_status: pleasant to have, so a failure is only told. */
-static void on_status_loaded(enum err err, const struct redisReply *reply, void *arg)
+static void on_status_loaded(enum err err, const struct redis_value *reply, void *arg)
 {
     (void)arg;
     if (err == ERR_REPLY && log_begin(LOG_WARN, "weir_status could not be loaded into redis")) {
-        log_text("reason", (struct slice){reply->str, reply->len});
+        log_text("reason", redis_value_slice(reply));
         log_end();
     }
 }
@@ -124,13 +131,13 @@ static void load(struct fcalls *calls)
 
 /* ---- one call ---- */
 
-static bool is_function_missing(enum err err, const struct redisReply *reply)
+static bool is_function_missing(enum err err, const struct redis_value *reply)
 {
-    return err == ERR_REPLY && slice_starts_nocase((struct slice){reply->str, reply->len},
-                                                   SLICE("ERR Function not found"));
+    return err == ERR_REPLY &&
+           slice_starts_nocase(redis_value_slice(reply), SLICE("ERR Function not found"));
 }
 
-static void on_answer(enum err err, const struct redisReply *reply, void *arg)
+static void on_answer(enum err err, const struct redis_value *reply, void *arg)
 {
     struct fcall *call = arg;
     if (is_function_missing(err, reply) && call->loads < LOADS_MAX) {

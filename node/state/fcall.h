@@ -12,7 +12,7 @@
 #include "loop/loop.h"
 
 struct redis;
-struct redisReply;
+struct redis_value;
 struct fcall;
 
 #define VERB_TABLE(X)     \
@@ -50,7 +50,7 @@ void fcalls_fini(struct fcalls *calls); /* after redis_free(): every call has be
 
 /* reply: borrowed, NULL unless err is OK or ERR_REPLY (then an error reply). The call may be sent
  * again or freed here. */
-typedef void (*fcall_fn)(struct fcall *call, enum err err, const struct redisReply *reply);
+typedef void (*fcall_fn)(struct fcall *call, enum err err, const struct redis_value *reply);
 
 struct fcall {
     struct list owner_link; /* for its owner's lists */

@@ -1,5 +1,9 @@
+/* Asking for a slot, and giving it back. Between the two the lease stands among those that
+ * renewal.c renews. What was asked is remembered by its time of asking: Redis cannot have given
+ * the slot away before that and a lease time, however late the answer comes. */
+#include "state/lease.h"
+
 #include <assert.h>
-#include <hiredis/hiredis.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,12 +27,12 @@ static void answer(struct lease *lease, enum err err, const struct grant *grant,
 
 /* A grant that took longer to arrive than a lease lives may be someone else's by now: this node
  * stood still. It is left to expire. */
-static void take_grant(struct state *state, struct lease *lease, const struct redisReply *reply)
+static void take_grant(struct state *state, struct lease *lease, const struct redis_value *reply)
 {
-    struct grant grant = {.subscription = reply_slice(reply_at(reply, 1)),
-                          .active = (uint32_t)reply_number(reply_at(reply, 2)),
-                          .max = (uint32_t)reply_number(reply_at(reply, 3)),
-                          .how = reply_slice(reply_at(reply, 4))};
+    struct grant grant = {.subscription = redis_value_slice(redis_value_at(reply, 1)),
+                          .active = (uint32_t)redis_value_number(redis_value_at(reply, 2)),
+                          .max = (uint32_t)redis_value_number(redis_value_at(reply, 3)),
+                          .how = redis_value_slice(redis_value_at(reply, 4))};
     if (clock_ms() > lease->asked_ms + LEASE_MS) {
         answer(lease, ERR_STATE_DOWN, NULL, NULL);
         return;
@@ -40,34 +44,34 @@ static void take_grant(struct state *state, struct lease *lease, const struct re
 }
 
 /* Once per change: a Redis that is full refuses every admission. */
-static void note_failure(struct state *state, const struct redisReply *reply)
+static void note_failure(struct state *state, const struct redis_value *reply)
 {
     if (!state->leases.is_admission_failing &&
         log_begin(LOG_ERROR, "redis cannot answer admissions")) {
-        log_text("reply", reply_slice(reply));
+        log_text("reply", redis_value_slice(reply));
         log_end();
     }
     state->leases.is_admission_failing = true;
 }
 
-static void on_answer(struct fcall *call, enum err err, const struct redisReply *reply)
+static void on_answer(struct fcall *call, enum err err, const struct redis_value *reply)
 {
     struct lease *lease = call->arg;
     struct state *state = lease->state;
-    struct slice word = reply_slice(reply_at(reply, 0));
+    struct slice word = redis_value_slice(redis_value_at(reply, 0));
     fcall_free(call);
-    if (err == OK && slice_eq(word, SLICE("granted")) && reply_count(reply) >= GRANT_PARTS) {
+    if (err == OK && slice_eq(word, SLICE("granted")) && redis_value_count(reply) >= GRANT_PARTS) {
         state->leases.is_admission_failing = false;
         take_grant(state, lease, reply);
     } else if (err == OK && slice_eq(word, SLICE("refused")) &&
-               reply_count(reply) >= REFUSAL_PARTS) {
-        struct refusal refusal = {.reason = reply_slice(reply_at(reply, 1)),
-                                  .retry_ms = reply_number(reply_at(reply, 2))};
+               redis_value_count(reply) >= REFUSAL_PARTS) {
+        struct refusal refusal = {.reason = redis_value_slice(redis_value_at(reply, 1)),
+                                  .retry_ms = redis_value_number(redis_value_at(reply, 2))};
         state->leases.is_admission_failing = false;
         answer(lease, ERR_REFUSED, NULL, &refusal);
     } else {
         if (err != ERR_STATE_DOWN)
-            note_failure(state, err == OK ? reply_at(reply, 0) : reply);
+            note_failure(state, err == OK ? redis_value_at(reply, 0) : reply);
         answer(lease, err == OK ? ERR_REPLY : err, NULL, NULL);
     }
 }

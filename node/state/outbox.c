@@ -1,14 +1,15 @@
 /* outbox.c - settlements until Redis has confirmed them. Settling is idempotent by lease id, so
  * what may have arrived is simply sent again. */
-#include <hiredis/hiredis.h>
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/tiny.h"
 #include "net/redis/link.h"
 #include "state/state_priv.h"
 
 enum {
-    SENT_MAX = 512, /* on their way at once: after an outage others want to get a word in too */
+    /* On their way at once: after an outage others want to get a word in too. */
+    SENT_MAX = TINY(512, 1),
     TRIES_MAX = 10, /* for one that Redis refuses for its own sake */
     /* Admissions stop at OUTBOX_MAX; what runs then still wants to be booked. Never reached, for
      * what runs is bounded by the pool's slots, but a growing thing needs an end. */
@@ -64,7 +65,7 @@ static void keep_refused(struct state *state, struct fcall *settlement, struct s
     state->outbox.is_holding_off = true;
 }
 
-static void on_answer(struct fcall *settlement, enum err err, const struct redisReply *reply)
+static void on_answer(struct fcall *settlement, enum err err, const struct redis_value *reply)
 {
     struct state *state = settlement->arg;
     list_remove(&settlement->owner_link);
@@ -72,7 +73,7 @@ static void on_answer(struct fcall *settlement, enum err err, const struct redis
     if (err == OK)
         forget(state, settlement);
     else if (err == ERR_REPLY)
-        keep_refused(state, settlement, reply_slice(reply));
+        keep_refused(state, settlement, redis_value_slice(reply));
     else
         list_push(&state->outbox.waiting, &settlement->owner_link);
     outbox_send(state);

@@ -1,10 +1,13 @@
-#include <hiredis/hiredis.h>
+/* Two calls that concern all subscriptions: declare, with everything the config says of them, and
+ * the second's sweep, which is also this node's heartbeat. */
+#include "state/pool.h"
+
 #include <stdlib.h>
 
 #include "base/arena.h"
-#include "config/config.h"
 #include "base/mem.h"
 #include "base/number.h"
+#include "config/config.h"
 #include "state/state_priv.h"
 
 /* Whom to tell; lives until the call is answered. */
@@ -18,12 +21,12 @@ struct sweep {
     void *arg;
 };
 
-static void on_declared(struct fcall *call, enum err err, const struct redisReply *reply)
+static void on_declared(struct fcall *call, enum err err, const struct redis_value *reply)
 {
     struct declaration *declaration = call->arg;
     fcall_free(call);
     if (declaration->on_done != NULL)
-        declaration->on_done(err, err == ERR_REPLY ? reply_slice(reply) : SLICE_NONE,
+        declaration->on_done(err, err == ERR_REPLY ? redis_value_slice(reply) : SLICE_NONE,
                              declaration->arg);
     free(declaration);
 }
@@ -53,17 +56,16 @@ void state_declare(struct state *state, const struct config *config, state_done_
     arena_fini(&texts);
 }
 
-static void on_swept(struct fcall *call, enum err err, const struct redisReply *reply)
+static void on_swept(struct fcall *call, enum err err, const struct redis_value *reply)
 {
     struct sweep *sweep = call->arg;
     struct pool_pulse pulse = {0};
     fcall_free(call);
     if (err == OK) {
-        pulse.nodes_alive = (unsigned)reply_number(reply_at(reply, 0));
-        pulse.leases_expired = (unsigned)reply_number(reply_at(reply, 1));
-        pulse.is_node_id_taken = reply_number(reply_at(reply, 2)) != 0;
-        pulse.do_configs_differ = reply_number(reply_at(reply, 3)) != 0;
-        pulse.subscriptions = (unsigned)reply_number(reply_at(reply, 4));
+        pulse.leases_expired = (unsigned)redis_value_number(redis_value_at(reply, 1));
+        pulse.is_node_id_taken = redis_value_number(redis_value_at(reply, 2)) != 0;
+        pulse.do_configs_differ = redis_value_number(redis_value_at(reply, 3)) != 0;
+        pulse.subscriptions = (unsigned)redis_value_number(redis_value_at(reply, 4));
     }
     if (sweep->on_pulse != NULL)
         sweep->on_pulse(err, err == OK ? &pulse : NULL, sweep->arg);

@@ -9,7 +9,7 @@
  * `renew`, in which Redis gives back only what is still free; so also after a reconnect, because
  * the connection may have broken only because of the standing still. If no renewal comes through
  * for a whole lease time more, everything held counts as lost. */
-#include <hiredis/hiredis.h>
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +35,26 @@ bool state_lease_is_fresh(const struct state *state)
 
 /* ---- what is held ---- */
 
+#ifdef WEIR_TINY
+static bool count_is_right(const struct leases *leases)
+{
+    size_t count = 0;
+    LIST_EACH (link, &leases->held)
+        count++;
+    return count == leases->held_count;
+}
+#endif
+
+/* Asserted where a lease comes or goes. Counting is for the build that looks for such mistakes. */
+static bool leases_sane(const struct leases *leases)
+{
+#ifdef WEIR_TINY
+    if (!count_is_right(leases))
+        return false;
+#endif
+    return (leases->held_count == 0) == list_is_empty(&leases->held);
+}
+
 /* A lease granted while a round is on its way is not in it; the round then vouches only as far as
  * that grant does. */
 void renewal_hold(struct state *state, struct lease *lease, uint64_t asked_ms)
@@ -47,6 +67,7 @@ void renewal_hold(struct state *state, struct lease *lease, uint64_t asked_ms)
         leases->renewal.covers_ms = asked_ms;
     list_push(&leases->held, &lease->link);
     leases->held_count++;
+    assert(leases_sane(leases));
 }
 
 void renewal_release(struct state *state, struct lease *lease)
@@ -54,6 +75,7 @@ void renewal_release(struct state *state, struct lease *lease)
     if (list_is_linked(&lease->link))
         state->leases.held_count--;
     list_remove(&lease->link);
+    assert(leases_sane(&state->leases));
 }
 
 static void tell_lost(struct list *lost)
@@ -131,9 +153,9 @@ void state_wait_cancel(struct renewal_wait *wait)
 
 /* ---- a round ---- */
 
-static void note_refusal(struct state *state, const struct redisReply *reply)
+static void note_refusal(struct state *state, const struct redis_value *reply)
 {
-    struct slice text = reply_slice(reply);
+    struct slice text = redis_value_slice(reply);
     bool is_news = state->why[0] == '\0';
     snprintf(state->why, sizeof(state->why), "Redis refuses to renew leases: %.*s",
              (int)(text.len < 200 ? text.len : 200), text.at != NULL ? text.at : "");
@@ -170,19 +192,19 @@ static struct lease *find_held(struct state *state, struct slice id, struct list
 }
 
 /* The ids come back in the order they were sent in, which is that of `held`: one walk finds all. */
-static void take_lost(struct state *state, const struct redisReply *reply)
+static void take_lost(struct state *state, const struct redis_value *reply)
 {
     struct list lost, *from = state->leases.held.next;
     list_init(&lost);
-    for (size_t i = 0; i < reply_count(reply); i++) {
-        struct lease *lease = find_held(state, reply_slice(reply_at(reply, i)), &from);
+    for (size_t i = 0; i < redis_value_count(reply); i++) {
+        struct lease *lease = find_held(state, redis_value_slice(redis_value_at(reply, i)), &from);
         if (lease != NULL)
             lose(state, lease, &lost);
     }
     tell_lost(&lost);
 }
 
-static void on_answer(struct fcall *call, enum err err, const struct redisReply *reply)
+static void on_answer(struct fcall *call, enum err err, const struct redis_value *reply)
 {
     struct state *state = call->arg;
     fcall_free(call);

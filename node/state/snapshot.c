@@ -1,6 +1,7 @@
-/* snapshot.c - the pool's snapshot (lua/snapshot.lua describes the reply) as plain structs. Kinds
- * and keys that are not known here are skipped, so a newer library may answer an older node. */
-#include <hiredis/hiredis.h>
+/* The reply (lua/verb/snapshot.lua describes it) as plain structs. Kinds and keys that are not
+ * known here are skipped, so a newer library may answer an older node. */
+#include "state/snapshot.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,32 +14,32 @@ struct request {
     void *arg;
 };
 
-static struct slice section_kind(const struct redisReply *section)
+static struct slice section_kind(const struct redis_value *section)
 {
-    return reply_slice(reply_at(section, 0));
+    return redis_value_slice(redis_value_at(section, 0));
 }
 
 /* The value of `key` in a section's flat list of pairs, or NULL. */
-static const struct redisReply *value(const struct redisReply *section, const char *key)
+static const struct redis_value *value(const struct redis_value *section, const char *key)
 {
-    const struct redisReply *pairs = reply_at(section, 1);
-    for (size_t i = 0; i + 1 < reply_count(pairs); i += 2)
-        if (slice_eq(reply_slice(reply_at(pairs, i)), slice_of(key)))
-            return reply_at(pairs, i + 1);
+    const struct redis_value *pairs = redis_value_at(section, 1);
+    for (size_t i = 0; i + 1 < redis_value_count(pairs); i += 2)
+        if (slice_eq(redis_value_slice(redis_value_at(pairs, i)), slice_of(key)))
+            return redis_value_at(pairs, i + 1);
     return NULL;
 }
 
-static struct slice text_of(const struct redisReply *section, const char *key)
+static struct slice text_of(const struct redis_value *section, const char *key)
 {
-    return reply_slice(value(section, key));
+    return redis_value_slice(value(section, key));
 }
 
-static uint64_t number_of(const struct redisReply *section, const char *key)
+static uint64_t number_of(const struct redis_value *section, const char *key)
 {
-    return reply_number(value(section, key));
+    return redis_value_number(value(section, key));
 }
 
-static void read_subscription(const struct redisReply *from, struct pool_subscription *to)
+static void read_subscription(const struct redis_value *from, struct pool_subscription *to)
 {
     *to = (struct pool_subscription){
         .name = text_of(from, "name"),
@@ -46,10 +47,8 @@ static void read_subscription(const struct redisReply *from, struct pool_subscri
         .max = (uint32_t)number_of(from, "max"),
         .priority = (uint32_t)number_of(from, "priority"),
         .is_enabled = number_of(from, "enabled") != 0,
-        .is_leaving = slice_eq(text_of(from, "state"), SLICE("leaving")),
         .cooldown_ms = number_of(from, "cooldown_remaining_ms"),
         .cooldown_reason = text_of(from, "cooldown_reason"),
-        .last_used_ms = number_of(from, "last_used_ms"),
         .requests = number_of(from, "total_requests"),
         .errors = number_of(from, "total_errors"),
         .input = number_of(from, "total_input"),
@@ -60,7 +59,7 @@ static void read_subscription(const struct redisReply *from, struct pool_subscri
     };
 }
 
-static void read_node(const struct redisReply *from, struct pool_node *to)
+static void read_node(const struct redis_value *from, struct pool_node *to)
 {
     *to = (struct pool_node){
         .id = text_of(from, "id"),
@@ -72,17 +71,17 @@ static void read_node(const struct redisReply *from, struct pool_node *to)
     };
 }
 
-static void read_sections(const struct redisReply *reply, struct arena *arena,
+static void read_sections(const struct redis_value *reply, struct arena *arena,
                           struct pool_snapshot *snapshot)
 {
-    size_t sections = reply_count(reply);
+    size_t sections = redis_value_count(reply);
     struct pool_subscription *subscriptions =
         arena_new(arena, (sections + 1) * sizeof(*subscriptions));
     struct pool_node *nodes = arena_new(arena, (sections + 1) * sizeof(*nodes));
     snapshot->subscriptions = subscriptions;
     snapshot->nodes = nodes;
     for (size_t i = 0; i < sections; i++) {
-        const struct redisReply *section = reply_at(reply, i);
+        const struct redis_value *section = redis_value_at(reply, i);
         struct slice kind = section_kind(section);
         if (slice_eq(kind, SLICE("subscription"))) {
             read_subscription(section, &subscriptions[snapshot->subscription_count++]);
@@ -95,7 +94,7 @@ static void read_sections(const struct redisReply *reply, struct arena *arena,
     }
 }
 
-static void on_answer(struct fcall *call, enum err err, const struct redisReply *reply)
+static void on_answer(struct fcall *call, enum err err, const struct redis_value *reply)
 {
     struct request *request = call->arg;
     struct pool_snapshot snapshot = {0};

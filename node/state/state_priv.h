@@ -2,13 +2,16 @@
  */
 #pragma once
 #include "base/list.h"
+#include "base/tiny.h"
 #include "loop/loop.h"
+#include "net/redis/value.h"
 #include "state/fcall.h"
+#include "state/lease.h"
 #include "state/state.h"
 
 enum {
     STATE_TICK_MS = 1000,
-    RENEW_BATCH_MAX = 256, /* leases in one call of renew */
+    RENEW_BATCH_MAX = TINY(256, 1), /* leases in one call of renew */
     POOL_KEY_MAX = 160,
     NAME_MAX_BYTES = 128 /* of what lua/ takes as a name */
 };
@@ -84,9 +87,3 @@ void outbox_fini(struct state *state);
 void outbox_add(struct state *state, struct fcall *settlement); /* takes it */
 void outbox_send(struct state *state);                          /* what may be sent now */
 void outbox_tick(struct state *state);
-
-/* reply.c: redisReply as our own types. A reply of another shape gives nothing, never a crash. */
-struct slice reply_slice(const struct redisReply *reply);
-uint64_t reply_number(const struct redisReply *reply); /* integer or decimal string; else 0 */
-const struct redisReply *reply_at(const struct redisReply *reply, size_t index); /* or NULL */
-size_t reply_count(const struct redisReply *reply);

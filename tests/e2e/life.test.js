@@ -243,6 +243,24 @@ test('POST /admin/reload says how many subscriptions there are', async (world) =
     assert.equal((await bare.answer()).status, 200);
 });
 
+test('a refused reload says why, however long that is and in whatever letters', async (world) => {
+    const { node } = await world.setting();
+    const good = structuredClone(node.config);
+    const refusal = async (path) => {
+        const server = { ...good.server, tls: { cert: path, key: path } };
+        await node.writeConfig({ ...good, server });
+        return call(node.port, 'POST', '/admin/reload', { body: '' });
+    };
+    for (const letter of ['a', 'ü', '€', '😀', '"', '\\']) {
+        const answer = await refusal(`/${letter.repeat(400)}`);
+        assert.equal(answer.status, 500);
+        assert.ok(answer.json.error.message.includes(`/${letter.repeat(200)}`), answer.text);
+    }
+    await node.writeConfig(good);
+    assert.equal((await call(node.port, 'POST', '/admin/reload', { body: '' })).status, 200);
+    assert.equal((await post(node.port)).status, 200);
+});
+
 test('requests under way during reloads see no error', async (world) => {
     const { provider, node } = await world.setting({ subscriptions: 2, max: 20 });
     let isOver = false;

@@ -5,13 +5,16 @@ import { join } from 'node:path';
 import {
     call,
     connect,
+    environment,
     eventually,
     freePort,
     key,
     messagesRequest,
+    PATHS,
     pause,
     post,
     quiet,
+    run,
     test,
     weir,
 } from './harness/index.js';
@@ -50,6 +53,19 @@ test('weir check accepts what serves', async (world) => {
     const good = await weir(['check', '--config', 'weir.json'], { dir });
     assert.equal(good.code, 0, good.err);
     assert.ok(!(good.out + good.err).includes(KEY));
+});
+
+test('a node that may not open enough files says so and ends', async (world) => {
+    const redis = { url: 'redis://127.0.0.1:1' };
+    const config = { ...MINIMAL, server: { port: 0, workers: 8 }, redis };
+    const dir = await place(world, { 'weir.json': config });
+    const env = environment(dir, { ASAN_OPTIONS: 'detect_leaks=0' }); // that needs files itself
+    for (const files of [6, 12, 24]) {
+        const script = `ulimit -n ${files}; exec "$0" serve --config weir.json`;
+        const { code, err } = await run('sh', ['-c', script, PATHS.weir], { cwd: dir, env });
+        assert.equal(code, 1, err);
+        assert.match(err, /"level":"error".*Too many open files/);
+    }
 });
 
 const sub = (fields) => ({ subscriptions: [{ name: 'a', api_key: KEY, ...fields }] });

@@ -18,8 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
         }                                                                           \
     } while (0)
 
-/* Where a part of `size` bytes could be cut next, from a number that follows from the input only.
- */
+/* Where a part of `size` bytes could be cut next; the number follows from the input alone. */
 static inline size_t fuzz_step(uint32_t *seed, size_t size)
 {
     *seed = *seed * 1664525u + 1013904223u;

@@ -7,8 +7,7 @@
  *      "end":"close"|"more"|"refused","status":400,"why":"...","rest":12}
  *
  * Requests are read one after the other until one closes the connection, is not complete, or is
- * refused; `rest` counts the bytes behind the last complete one. Texts are Latin-1, bodies in hex.
- */
+ * refused; `rest` counts the bytes behind the last complete one. Texts are Latin-1, bodies hex. */
 #include <stdio.h>
 #include <stdlib.h>
 

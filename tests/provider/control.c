@@ -394,10 +394,13 @@ static void serve_wait(struct desk *desk, json_t *body)
 /* ---- connections ---- */
 
 static const struct route ROUTES[] = {
-    {"POST", "/faults", serve_faults}, {"POST", "/limit", serve_limit},
-    {"POST", "/step", serve_step},     {"POST", "/reset", serve_reset},
-    {"GET", "/log", serve_log},        {"GET", "/stats", serve_stats},
-    {"GET", "/wait", serve_wait},
+    {.method = "POST", .path = "/faults", .serve = serve_faults},
+    {.method = "POST", .path = "/limit", .serve = serve_limit},
+    {.method = "POST", .path = "/step", .serve = serve_step},
+    {.method = "POST", .path = "/reset", .serve = serve_reset},
+    {.method = "GET", .path = "/log", .serve = serve_log},
+    {.method = "GET", .path = "/stats", .serve = serve_stats},
+    {.method = "GET", .path = "/wait", .serve = serve_wait},
 };
 
 static void dispatch(struct desk *desk)

@@ -65,7 +65,7 @@ static void on_accept_error(struct evconnlistener *listener, void *arg)
 {
     (void)listener;
     (void)arg;
-    fprintf(stderr, "weir-provider: accept: %s\n", strerror(errno));
+    fprintf(stderr, "weir-provider: accept: %s\n", strerrordesc_np(errno));
 }
 
 static void on_signal(evutil_socket_t signal_number, short what, void *arg)
@@ -94,7 +94,7 @@ static void listen_on(struct server *server, int which, const char *host, int po
                                 LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE,
                                 BACKLOG, (struct sockaddr *)&address, len);
     if (listener == NULL)
-        die("cannot listen", strerror(errno));
+        die("cannot listen", strerrordesc_np(errno));
     evconnlistener_set_error_cb(listener, on_accept_error);
     socklen_t bound = sizeof(address);
     getsockname(evconnlistener_get_fd(listener), (struct sockaddr *)&address, &bound);

@@ -106,8 +106,7 @@ static json_t *sample_value(json_t *schema)
     return strcmp(type, "object") == 0 ? json_object() : json_null();
 }
 
-/* A value for each required property of the tool's schema, so that a client that checks is happy.
- */
+/* A value for each required property of the tool's schema: a client that checks is happy. */
 static void sample_input(struct message *message, struct slice tool)
 {
     json_t *object = json_loadb(tool.at, tool.len, 0, NULL);

@@ -320,7 +320,7 @@ static void on_malformed(struct peer *peer)
     }
     if (peer->credential == NULL)
         peer->credential = credentials_get(peer->provider->credentials, slice_of("(malformed)"));
-    strncpy(peer->fault, peer->request.fault, sizeof(peer->fault) - 1);
+    snprintf(peer->fault, sizeof(peer->fault), "%s", peer->request.fault);
     script_unref(peer->script);
     peer->script = script_ref(peer->provider->defaults);
     begin_answer(peer);

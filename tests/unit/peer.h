@@ -50,7 +50,9 @@ static inline void peer_on_closed(void *arg)
 
 static inline void peer_open(struct peer *p, struct loop *loop, int fd, SSL *ssl)
 {
-    static const struct wire_events events = {peer_on_readable, peer_on_drained, peer_on_closed};
+    static const struct wire_events events = {.on_readable = peer_on_readable,
+                                              .on_drained = peer_on_drained,
+                                              .on_closed = peer_on_closed};
     int one = 1;
     CHECK(fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));

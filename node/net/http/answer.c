@@ -126,8 +126,8 @@ static void on_wire_drained(void *arg)
         connection_answer_taken(c);
 }
 
-const struct wire_events connection_wire_events = {on_wire_readable, on_wire_drained,
-                                                   on_wire_closed};
+const struct wire_events connection_wire_events = {
+    .on_readable = on_wire_readable, .on_drained = on_wire_drained, .on_closed = on_wire_closed};
 
 void connection_answer_taken(struct connection *c)
 {
@@ -214,11 +214,6 @@ void answer_flush(struct connection *c)
     watch_taking(c);
 }
 
-static struct iovec vector_of(struct slice s)
-{
-    return (struct iovec){(void *)(uintptr_t)s.at, s.len};
-}
-
 void answer_body(struct connection *c, const struct slice *pieces, unsigned count, bool is_last)
 {
     struct iovec out[WIRE_VECTOR_MAX];
@@ -230,7 +225,7 @@ void answer_body(struct connection *c, const struct slice *pieces, unsigned coun
         n = 2; /* the size and the end of its line, once it is known */
     for (unsigned i = 0; i < count; i++) {
         total += pieces[i].len;
-        out[n++] = vector_of(pieces[i]);
+        out[n++] = wire_vector(pieces[i]);
     }
     if (c->framing == HTTP1_NO_BODY || (total == 0 && !is_last))
         return;
@@ -241,12 +236,12 @@ void answer_body(struct connection *c, const struct slice *pieces, unsigned coun
     if (c->framing == HTTP1_CHUNKED && total == 0) {
         n = 0;
     } else if (c->framing == HTTP1_CHUNKED) {
-        out[0] = vector_of(number_hex(total, size));
-        out[1] = vector_of(SLICE("\r\n"));
-        out[n++] = vector_of(SLICE("\r\n"));
+        out[0] = wire_vector(number_hex(total, size));
+        out[1] = wire_vector(SLICE("\r\n"));
+        out[n++] = wire_vector(SLICE("\r\n"));
     }
     if (c->framing == HTTP1_CHUNKED && is_last) {
-        out[n++] = vector_of(SLICE("0\r\n\r\n"));
+        out[n++] = wire_vector(SLICE("0\r\n\r\n"));
         c->has_ended = true;
     }
     metrics_add(c->server->options.metrics, COUNT_BYTES_DOWN, total);

@@ -73,7 +73,7 @@ static void wait_for_room(struct connection *c)
 static void say_continue(struct connection *c)
 {
     static const char proceed[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    struct iovec out = {(void *)(uintptr_t)proceed, sizeof(proceed) - 1};
+    struct iovec out = wire_vector((struct slice){proceed, sizeof(proceed) - 1});
     if (c->owes_continue)
         wire_write(&c->wire, &out, 1);
     c->owes_continue = false;

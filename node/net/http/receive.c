@@ -17,7 +17,7 @@
 #include "base/metrics.h"
 #include "net/http/server_priv.h"
 
-enum { READS_PER_TURN = 16 };
+enum { READS_PER_TURN = TINY(16, 2) };
 
 static void receive_bytes(struct connection *c, struct slice bytes);
 
@@ -319,7 +319,7 @@ void connection_receive(struct connection *c)
         }
         if (!wants_more(c))
             break;
-        if (c->wire.ssl == NULL && got < asked)
+        if (!wire_may_have_more(&c->wire, asked, got))
             return;
     }
     wire_read_later(&c->wire);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "net/http/server_priv.h"
 
 enum { LISTEN_BACKLOG = 4096 };
@@ -116,6 +117,7 @@ struct http_server *http_server_new(struct loop *loop, int listener,
     list_init(&s->silent);
     list_init(&s->idle);
     list_init(&s->asking);
+    metrics_set(options->metrics, GAUGE_CLIENTS_MAX, options->connections_max);
     queue_start(s);
     server_accept_start(s);
     return s;

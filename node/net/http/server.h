@@ -32,8 +32,8 @@ struct http_server;
 struct loop;
 struct metrics;
 
-/* The body of an error answer of ours, in the shape a caller expects: at most HTTP_ERROR_BYTES_MAX,
- * whatever message and request_id hold. request_id may be empty. */
+/* The body of an error answer of ours, in the shape a caller expects; request_id may be empty. It
+ * is never longer than that, whatever message and id hold: `out` has no more room. */
 enum { HTTP_ERROR_BYTES_MAX = 4096 };
 typedef void (*http_write_error_fn)(struct buf *out, int status, struct slice message,
                                     struct slice request_id);

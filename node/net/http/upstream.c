@@ -1,47 +1,76 @@
-/* Calls and pools. The states of a connection stand in upstream_priv.h. */
+/* Calls and pools. A call has a connection from the moment it is sent, perhaps one that is still
+ * being made (upstream_connect.c); the answer is read in upstream_read.c, which gives the
+ * connection back here with upstream_answered(). The states of a connection stand in
+ * upstream_priv.h.
+ *
+ * A request is sent from where it lies: head and body are offered to the socket as one, what it
+ * does not take is offered again when there is room. A connection and its call end together, except
+ * that an answered connection goes on to the pool; memory of a connection goes later in the turn,
+ * because its own callbacks may be on the stack. */
 #include "net/http/upstream.h"
 
 #include <assert.h>
-#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "net/http/upstream_priv.h"
 
-static void on_idle_too_long(void *arg)
+static const struct {
+    const char *word;
+    unsigned to;
+} states[] = {
+#define X(state, word, to) [UPSTREAM_##state] = {word, to},
+    UPSTREAM_STATE_TABLE(X)
+#undef X
+};
+
+void upstream_go(struct upstream_connection *c, enum upstream_state state)
+{
+    assert((states[c->state].to & (1U << state)) != 0);
+    if (log_begin(LOG_DEBUG, "upstream connection")) {
+        log_string("host", c->pool->host);
+        log_string("from", states[c->state].word);
+        log_string("to", states[state].word);
+        log_end();
+    }
+    c->state = state;
+}
+
+static void on_pooled_too_long(void *arg)
 {
     upstream_connection_free(arg);
 }
 
-static void on_late(void *arg)
+static void on_connection_late(void *arg)
 {
     struct upstream_connection *c = arg;
     switch (c->state) {
-    case UPSTREAM_CONNECTING:
-        upstream_fail(c, ERR_TIMEOUT, "no connection within timeouts.connect_ms");
-        return;
     case UPSTREAM_SENT:
         upstream_fail(c, ERR_TIMEOUT, "no answer within timeouts.first_byte_ms");
         return;
     case UPSTREAM_BODY:
         upstream_fail(c, ERR_TIMEOUT, "the answer stood still for timeouts.idle_ms");
         return;
+    case UPSTREAM_CONNECTING:
     case UPSTREAM_IDLE:
+    case UPSTREAM_FREED:
         return;
     }
 }
 
-static void set_deadline(struct upstream_connection *c, loop_fn on_expired, uint64_t in_ms)
+static void set_connection_deadline(struct upstream_connection *c, loop_fn on_expired,
+                                    uint64_t in_ms)
 {
     deadline_clear(&c->deadline);
     c->deadline.on_expired = on_expired;
     deadline_set(c->pool->upstream->loop, &c->deadline, in_ms);
 }
 
-static bool same(const char *a, const char *b)
+static bool is_same_text(const char *a, const char *b)
 {
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
@@ -51,19 +80,20 @@ static struct origin_pool *origin_pool_of(struct upstream *u, const struct upstr
     LIST_EACH (link, &u->pools) {
         struct origin_pool *p = LIST_OWNER(link, struct origin_pool, link);
         if (p->port == r->origin->port && p->is_tls == r->origin->is_tls &&
-            same(p->host, r->origin->host) && same(p->ca_file, r->ca_file))
+            is_same_text(p->host, r->origin->host) && is_same_text(p->ca_file, r->ca_file))
             return p;
     }
     struct origin_pool *p = mem_new(sizeof(*p));
     *p = (struct origin_pool){.upstream = u, .is_tls = r->origin->is_tls, .port = r->origin->port};
     p->host = mem_string(slice_of(r->origin->host));
     p->ca_file = r->ca_file != NULL ? mem_string(slice_of(r->ca_file)) : NULL;
+    p->trust = p->is_tls ? tls_trust_new(p->ca_file) : NULL;
     list_init(&p->idle);
     list_push(&u->pools, &p->link);
     return p;
 }
 
-static void free_now(void *arg)
+static void free_connection(void *arg)
 {
     free(arg);
 }
@@ -72,11 +102,10 @@ static struct upstream_connection *connection_new(struct origin_pool *p)
 {
     struct upstream_connection *c = mem_new(sizeof(*c));
     c->pool = p;
-    c->wire.fd = -1;
     c->state = UPSTREAM_CONNECTING;
     buf_init(&c->in, HTTP1_HEAD_MAX + UPSTREAM_SCRATCH_BYTES);
-    deadline_init(&c->deadline, on_late, c);
-    loop_task_init(&c->free_task, free_now, c);
+    deadline_init(&c->deadline, on_connection_late, c);
+    loop_task_init(&c->free_task, free_connection, c);
     list_init(&c->link);
     return c;
 }
@@ -84,22 +113,21 @@ static struct upstream_connection *connection_new(struct origin_pool *p)
 void upstream_connection_free(struct upstream_connection *c)
 {
     struct upstream *u = c->pool->upstream;
-    if (c->is_freed)
+    if (c->state == UPSTREAM_FREED)
         return;
-    c->is_freed = true;
-    if (c->lookup != NULL)
-        resolve_cancel(c->lookup);
+    dial_cancel(c->dial);
+    c->dial = NULL;
     if (c->state == UPSTREAM_IDLE) {
         c->pool->idle_count--;
         metrics_move(u->metrics, GAUGE_UPSTREAM_IDLE, -1);
     } else {
         metrics_move(u->metrics, GAUGE_UPSTREAM_BUSY, -1);
     }
+    upstream_go(c, UPSTREAM_FREED);
     deadline_clear(&c->deadline);
     list_remove(&c->link);
     wire_close(&c->wire);
     buf_fini(&c->in);
-    free(c->addresses);
     loop_defer(u->loop, &c->free_task);
 }
 
@@ -121,46 +149,57 @@ static struct upstream_connection *take_idle(struct origin_pool *p)
     return NULL;
 }
 
-static struct iovec vector_of(struct slice s)
+unsigned upstream_drop_idle(struct upstream *u, unsigned count)
 {
-    return (struct iovec){(void *)(uintptr_t)s.at, s.len};
+    unsigned dropped = 0, before;
+    do {
+        before = dropped;
+        LIST_EACH (link, &u->pools) {
+            struct origin_pool *p = LIST_OWNER(link, struct origin_pool, link);
+            if (dropped == count || list_is_empty(&p->idle))
+                continue;
+            upstream_connection_free(
+                LIST_OWNER(p->idle.previous, struct upstream_connection, link));
+            dropped++;
+        }
+    } while (dropped > before && dropped < count);
+    return dropped;
 }
 
-static struct slice next_piece(struct upstream_call *call)
+static size_t left_to_write(const struct upstream_call *call)
 {
-    struct slice piece = slice_from(call->request.body, call->body_written);
-    if (piece.len > UPLOAD_PIECE)
-        piece.len = UPLOAD_PIECE;
-    call->body_written += piece.len;
-    return piece;
+    return call->request.head.len + call->request.body.len - call->written;
 }
 
-/* The wire keeps what the socket does not take: no more than a piece of a large body. */
 static void write_more(struct upstream_connection *c)
 {
-    while (c->call->body_written < c->call->request.body.len && wire_waiting(&c->wire) == 0 &&
-           !c->wire.has_failed) {
-        struct iovec out = vector_of(next_piece(c->call));
-        wire_write(&c->wire, &out, 1);
-    }
+    struct upstream_call *call = c->call;
+    size_t head_len = call->request.head.len;
+    size_t of_body = call->written > head_len ? call->written - head_len : 0;
+    struct iovec out[2];
+    unsigned count = 0;
+    if (call->written < head_len)
+        out[count++] = wire_vector(slice_from(call->request.head, call->written));
+    if (call->request.body.len > of_body)
+        out[count++] = wire_vector(slice_from(call->request.body, of_body));
+    if (count > 0)
+        call->written += wire_offer(&c->wire, out, count);
 }
 
 static void write_request(struct upstream_connection *c)
 {
     struct upstream_call *call = c->call;
-    c->state = UPSTREAM_SENT;
+    upstream_go(c, UPSTREAM_SENT);
     c->finder = (struct http1_finder){0};
     c->sent_before = c->wire.sent;
     call->sent_ns = clock_ns();
-    call->body_written = 0;
-    struct iovec out[2] = {vector_of(call->request.head), vector_of(next_piece(call))};
-    wire_write(&c->wire, out, out[1].iov_len > 0 ? 2 : 1);
+    call->written = 0;
     write_more(c);
     wire_set_reading(&c->wire, true);
-    set_deadline(c, on_late, call->request.first_byte_ms);
+    set_connection_deadline(c, on_connection_late, call->request.first_byte_ms);
 }
 
-static bool may_send(struct upstream_connection *c)
+static bool may_still_send(struct upstream_connection *c)
 {
     if (c->call->events->may_send(c->call->arg))
         return true;
@@ -170,12 +209,11 @@ static bool may_send(struct upstream_connection *c)
 
 void upstream_connected(struct upstream_connection *c)
 {
-    free(c->addresses);
-    c->addresses = NULL;
-    if (may_send(c))
+    if (may_still_send(c))
         write_request(c);
 }
 
+/* The dial has a deadline of its own. */
 static void connect_new(struct upstream_call *call, struct origin_pool *p)
 {
     struct upstream_connection *c = connection_new(p);
@@ -184,7 +222,6 @@ static void connect_new(struct upstream_call *call, struct origin_pool *p)
     list_push(&p->upstream->busy, &c->link);
     metrics_move(p->upstream->metrics, GAUGE_UPSTREAM_BUSY, 1);
     metrics_add(p->upstream->metrics, COUNT_UPSTREAM_OPENED, 1);
-    set_deadline(c, on_late, call->request.connect_ms);
     upstream_connect(c);
 }
 
@@ -251,21 +288,21 @@ void upstream_answered(struct upstream_connection *c)
 {
     struct upstream *u = c->pool->upstream;
     bool is_reusable = c->keep_alive && upstream_is_sent(c->call) && wire_waiting(&c->wire) == 0 &&
-                       !c->wire.has_failed && c->pool->idle_count < UPSTREAM_IDLE_MAX;
+                       !wire_is_broken(&c->wire) && c->pool->idle_count < UPSTREAM_IDLE_MAX;
     free(c->call);
     c->call = NULL;
     if (!is_reusable) {
         upstream_connection_free(c);
         return;
     }
-    c->state = UPSTREAM_IDLE;
+    upstream_go(c, UPSTREAM_IDLE);
     c->is_reused = false;
     list_remove(&c->link);
     list_push_front(&c->pool->idle, &c->link);
     c->pool->idle_count++;
     buf_release(&c->in);
     wire_set_reading(&c->wire, true);
-    set_deadline(c, on_idle_too_long, UPSTREAM_IDLE_MS);
+    set_connection_deadline(c, on_pooled_too_long, UPSTREAM_IDLE_MS);
     metrics_move(u->metrics, GAUGE_UPSTREAM_BUSY, -1);
     metrics_move(u->metrics, GAUGE_UPSTREAM_IDLE, 1);
 }
@@ -284,12 +321,12 @@ void upstream_resume(struct upstream_call *call)
         return;
     call->is_paused = false;
     wire_set_reading(&c->wire, true);
-    set_deadline(c, on_late, call->request.idle_ms);
+    set_connection_deadline(c, on_connection_late, call->request.idle_ms);
 }
 
 bool upstream_is_sent(const struct upstream_call *call)
 {
-    return call->sent_ns != 0 && call->body_written == call->request.body.len &&
+    return call->sent_ns != 0 && left_to_write(call) == 0 &&
            wire_waiting(&call->connection->wire) == 0;
 }
 
@@ -306,29 +343,29 @@ static void on_wire_readable(void *arg)
 static void on_wire_drained(void *arg)
 {
     struct upstream_connection *c = arg;
-    if (c->state == UPSTREAM_CONNECTING)
-        upstream_connect_progress(c);
-    else if (c->call != NULL)
+    if (c->call != NULL && left_to_write(c->call) > 0) {
+        if (!may_still_send(c))
+            return;
         write_more(c);
+    }
     if (c->state ==
         UPSTREAM_SENT) /* its body is still on its way: the provider's time starts after it */
-        set_deadline(c, on_late, c->call->request.first_byte_ms);
+        set_connection_deadline(c, on_connection_late, c->call->request.first_byte_ms);
 }
 
 static void on_wire_closed(void *arg)
 {
     struct upstream_connection *c = arg;
-    if (c->state == UPSTREAM_CONNECTING)
-        upstream_connect_failed(c);
-    else if (c->call != NULL && c->call->is_paused)
+    if (c->call != NULL && c->call->is_paused)
         return; /* a write failed; what was sent to us before that is still to be read */
-    else if (c->state == UPSTREAM_IDLE)
+    if (c->state == UPSTREAM_IDLE)
         upstream_connection_free(c);
     else
         upstream_read(c); /* an answer may have come before the writing failed */
 }
 
-const struct wire_events upstream_wire_events = {on_wire_readable, on_wire_drained, on_wire_closed};
+const struct wire_events upstream_wire_events = {
+    .on_readable = on_wire_readable, .on_drained = on_wire_drained, .on_closed = on_wire_closed};
 
 struct upstream *upstream_new(struct loop *loop, struct resolver *resolver, struct metrics *metrics)
 {
@@ -351,8 +388,7 @@ void upstream_free(struct upstream *u)
         struct origin_pool *p = LIST_OWNER(link, struct origin_pool, link);
         LIST_EACH (idle, &p->idle)
             upstream_connection_free(LIST_OWNER(idle, struct upstream_connection, link));
-        SSL_SESSION_free(p->session);
-        tls_context_free(p->tls);
+        tls_trust_free(p->trust);
         free(p->host);
         free(p->ca_file);
         free(p);

@@ -1,10 +1,16 @@
-/* Reading answers: heads from the scratch buffer where they arrive whole, bodies as slices of it.
- */
+/* Reading answers. All connections read into one scratch buffer of the worker: a head that arrives
+ * whole is parsed where it lies, one that does not is gathered in c->in; bodies are handed on as
+ * slices of the scratch, framing taken off, so nothing of an answer is copied here.
+ *
+ * Every function that may hand something on says whether the call goes on, because the receiver may
+ * have cancelled it; the end of an answer gives the connection back first and tells then. */
 #include <string.h>
+
+#include "base/tiny.h"
 
 #include "net/http/upstream_priv.h"
 
-enum { READS_PER_TURN = 8 };
+enum { READS_PER_TURN = TINY(8, 2) };
 
 static void restart_idle_deadline(struct upstream_connection *c)
 {
@@ -44,7 +50,7 @@ static bool hand_on(struct upstream_connection *c, const struct slice *pieces, u
         upstream_answered(c);
     if (count > 0 || is_end)
         events->on_body(pieces, count, is_end, arg);
-    return !is_end && !c->is_freed;
+    return !is_end && c->state != UPSTREAM_FREED;
 }
 
 static bool read_sized(struct upstream_connection *c, struct slice bytes)
@@ -119,13 +125,13 @@ static bool take_head(struct upstream_connection *c, struct slice head)
     c->finder = (struct http1_finder){0};
     if (response.status < 200)
         return true; /* 100, 103: the answer proper is still to come */
-    c->state = UPSTREAM_BODY;
+    upstream_go(c, UPSTREAM_BODY);
     c->framing = response.framing;
     c->left = response.length;
     c->chunked = (struct http1_chunked){0};
     c->keep_alive = response.keep_alive && c->framing != HTTP1_UNTIL_CLOSE;
     c->call->events->on_head(&response, c->call->arg);
-    return !c->is_freed;
+    return c->state != UPSTREAM_FREED;
 }
 
 /* Heads until one is not complete, then the body. False: the call has ended. */
@@ -169,7 +175,7 @@ void upstream_read(struct upstream_connection *c)
     for (int i = 0; i < READS_PER_TURN; i++) {
         size_t got;
         enum wire_read result = wire_read(&c->wire, u->scratch, sizeof(u->scratch), &got);
-        if (result == WIRE_AGAIN && !c->wire.has_failed)
+        if (result == WIRE_AGAIN && !wire_is_broken(&c->wire))
             return;
         if (result != WIRE_DATA) {
             on_end_of_input(c, result == WIRE_END);
@@ -182,14 +188,14 @@ void upstream_read(struct upstream_connection *c)
         }
         struct slice bytes = {u->scratch, got};
         bool goes_on = c->state == UPSTREAM_SENT ? read_head(c, bytes) : read_body(c, bytes);
-        if (!goes_on || c->is_freed || c->call == NULL)
+        if (!goes_on || c->state == UPSTREAM_FREED || c->call == NULL)
             return;
         if (c->call->is_paused)
             return;
         if (c->state == UPSTREAM_BODY)
             restart_idle_deadline(c);
-        if (c->wire.ssl == NULL && got < sizeof(u->scratch))
-            return; /* a short read: the socket is empty */
+        if (!wire_may_have_more(&c->wire, sizeof(u->scratch), got))
+            return;
     }
     wire_read_later(&c->wire);
 }

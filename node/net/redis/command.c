@@ -1,3 +1,5 @@
+/* A command is an array of strings whose lengths are told before them, so any bytes may be in it.
+ * Room for the longest form is reserved at once; then it is written from front to back. */
 #include "net/redis/command.h"
 
 #include <string.h>

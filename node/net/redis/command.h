@@ -1,4 +1,4 @@
-/* redis_command.h - a command as Redis reads it (RESP), written without any detour. */
+/* command.h - a command as Redis reads it (RESP), written without any detour. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

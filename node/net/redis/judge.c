@@ -1,8 +1,11 @@
+/* Two judgements: of an error reply, by its first word, from a table; and of what INFO says when a
+ * connection is greeted. In doubt a server is good: what it cannot do shows at the first call. */
 #include "net/redis/judge.h"
 
-#include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "net/redis/value.h"
 
 static const char too_old[] = "Redis 7 or newer is needed (FCALL is unknown)";
 
@@ -25,24 +28,20 @@ static const struct {
     {"BUSY", "Redis is busy running a script"},
 };
 
-static struct slice reply_text(const struct redisReply *reply)
+bool redis_reply_is_away(const struct redis_value *reply, char *why)
 {
-    return reply->str == NULL ? SLICE_NONE : (struct slice){reply->str, reply->len};
-}
-
-bool redis_reply_is_away(const struct redisReply *reply, char *why)
-{
-    struct slice word;
-    if (reply->type != REDIS_REPLY_ERROR)
+    struct slice word, text = redis_value_slice(reply);
+    if (!redis_value_is_error(reply))
         return false;
-    slice_cut(reply_text(reply), ' ', &word);
+    slice_cut(text, ' ', &word);
     for (size_t i = 0; i < sizeof(away_words) / sizeof(away_words[0]); i++)
         if (slice_eq(word, slice_of(away_words[i].word))) {
             snprintf(why, REDIS_WHY_MAX, "%s (%s)", away_words[i].why, away_words[i].word);
             return true;
         }
-    if (slice_starts_nocase(reply_text(reply), SLICE("ERR unknown command")) &&
-        (strstr(reply->str, "FCALL") != NULL || strstr(reply->str, "FUNCTION") != NULL)) {
+    if (slice_starts_nocase(text, SLICE("ERR unknown command")) &&
+        (memmem(text.at, text.len, "FCALL", 5) != NULL ||
+         memmem(text.at, text.len, "FUNCTION", 8) != NULL)) {
         snprintf(why, REDIS_WHY_MAX, "%s", too_old);
         return true;
     }
@@ -75,10 +74,10 @@ static bool is_new_enough(struct slice info, char *why)
     return false;
 }
 
-bool redis_reply_is_fit(const struct redisReply *info, char *why)
+bool redis_reply_is_fit(const struct redis_value *info, char *why)
 {
-    struct slice text = reply_text(info);
-    if (info->type == REDIS_REPLY_ERROR) {
+    struct slice text = redis_value_slice(info);
+    if (redis_value_is_error(info)) {
         if (slice_starts(text, SLICE("NOPERM")))
             return true;
         if (!redis_reply_is_away(info, why))

@@ -1,14 +1,12 @@
-/* redis.c - the life of one connection.
+/* The life of one link.
  *
- *     AWAY --retry--> RESOLVE -> CONNECT -> SECURE -> GREET -> UP
- *      ^                 |          |          |        |      |
- *      +-----------------+----------+----------+--------+------+   redis_lose(why): from anywhere
+ *     AWAY --retry--> DIAL --> GREET --> UP
+ *      ^               |         |        |
+ *      +---------------+---------+--------+    redis_lose(why): from anywhere
  *
- *     RESOLVE  host name to addresses (skipped for a socket path)       redis_connect
- *     CONNECT  TCP or Unix socket; one address after the other          redis_connect_next
- *     SECURE   TLS handshake, for rediss://                             secure
- *     GREET    AUTH, SELECT, INFO: is this a server to work with        greet, on_info
- *     UP       calls are taken
+ *     DIAL     name, address, TCP or Unix socket, TLS                    redis_connect
+ *     GREET    AUTH, SELECT, INFO: is this a server to work with         greet, on_info
+ *     UP       calls are taken                                           redis_come_up
  *
  * redis_lose() moves every call on its way to `failed`; those callbacks run later in the turn,
  * because redis_lose() may itself be called from one. Nothing else ends a call but its answer. */
@@ -24,25 +22,48 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "base/tiny.h"
 #include "net/redis/command.h"
 #include "net/redis/link_priv.h"
+#include "net/redis/value.h"
 
 enum {
     TICK_MS = 250,
     STOOD_STILL_MS = 1000, /* between two ticks: then lateness says nothing about Redis */
     QUIET_TICKS_MAX = 4,
     STEADY_MS = 2000, /* up for so long: the next loss starts with the first backoff again */
-    READ_BYTES = 16384,
+    READ_BYTES = TINY(16384, 7),
     REPLY_BYTES_MAX = 64 << 20,
     OUT_BYTES_MAX = 4 << 20,
     BACKOFF_FIRST_MS = 100,
     BACKOFF_MAX_MS = 2000
 };
 
+static const struct {
+    const char *word;
+    unsigned to;
+} steps[] = {
+#define X(step, word, to) [REDIS_##step] = {word, to},
+    REDIS_STEP_TABLE(X)
+#undef X
+};
+
+void redis_go(struct redis *redis, enum redis_step step)
+{
+    assert((steps[redis->step].to & (1U << step)) != 0);
+    if (log_begin(LOG_DEBUG, "redis link")) {
+        log_string("redis", redis->place);
+        log_string("from", steps[redis->step].word);
+        log_string("to", steps[step].word);
+        log_end();
+    }
+    redis->step = step;
+}
+
 /* ---- the end of calls ---- */
 
 static void call_back(struct redis *redis, const struct redis_waiting *waiting, enum err err,
-                      const struct redisReply *reply)
+                      const struct redis_value *reply)
 {
     bool was_calling_back = redis->is_calling_back;
     if (redis->metrics != NULL && err != OK)
@@ -54,7 +75,7 @@ static void call_back(struct redis *redis, const struct redis_waiting *waiting, 
     redis->is_calling_back = was_calling_back;
 }
 
-static void give_up(void *arg)
+static void fail_calls(void *arg)
 {
     struct redis *redis = arg;
     struct redis_waiting waiting;
@@ -72,11 +93,12 @@ static void give_up(void *arg)
 
 /* ---- losing the connection ---- */
 
-void redis_close_wire(struct redis *redis)
+static void drop_connection(struct redis *redis)
 {
-    if (redis->is_wired)
-        wire_close(&redis->wire);
-    redis->is_wired = false;
+    dial_cancel(redis->dial);
+    redis->dial = NULL;
+    deadline_clear(&redis->greeting);
+    wire_close(&redis->wire);
     if (redis->reader != NULL)
         redisReaderFree(redis->reader);
     redis->reader = NULL;
@@ -116,10 +138,10 @@ static uint64_t next_backoff_ms(struct redis *redis)
 
 void redis_come_up(struct redis *redis)
 {
-    redis->step = REDIS_UP;
+    redis_go(redis, REDIS_UP);
     redis->up_ms = clock_ms();
     redis->why[0] = '\0';
-    deadline_clear(&redis->attempt);
+    deadline_clear(&redis->greeting);
     if (redis->metrics != NULL)
         metrics_set(redis->metrics, GAUGE_REDIS_UP, 1);
     if (redis->is_known_away && log_begin(LOG_INFO, "redis is back")) {
@@ -136,11 +158,7 @@ void redis_lose(struct redis *redis, const char *why)
 {
     struct redis_waiting waiting;
     snprintf(redis->why, sizeof(redis->why), "%s", why);
-    redis_close_wire(redis);
-    deadline_clear(&redis->attempt);
-    if (redis->lookup != NULL)
-        resolve_cancel(redis->lookup);
-    redis->lookup = NULL;
+    drop_connection(redis);
     while (redis_queue_pop(&redis->sent, &waiting))
         if (!redis_queue_push(&redis->failed, waiting))
             call_back(redis, &waiting, ERR_STATE_DOWN, NULL);
@@ -149,24 +167,17 @@ void redis_lose(struct redis *redis, const char *why)
 
     if (redis->step == REDIS_UP && clock_ms() - redis->up_ms >= STEADY_MS)
         redis->backoff_ms = BACKOFF_FIRST_MS;
-    redis->step = REDIS_AWAY;
+    redis_go(redis, REDIS_AWAY);
     note_away(redis);
     deadline_set(redis->loop, &redis->retry, next_backoff_ms(redis));
 }
 
-static void on_attempt_late(void *arg)
+static void on_greeting_late(void *arg)
 {
-    struct redis *redis = arg;
     char why[REDIS_WHY_MAX];
-    static const char *const doing[] = {"",
-                                        "resolving the host name",
-                                        "connecting",
-                                        "the TLS handshake",
-                                        "waiting for Redis to answer",
-                                        ""};
-    snprintf(why, sizeof(why), "%s took longer than %d ms", doing[redis->step],
+    snprintf(why, sizeof(why), "Redis did not answer its greeting within %d ms",
              REDIS_CONNECT_TIMEOUT_MS);
-    redis_lose(redis, why);
+    redis_lose(arg, why);
 }
 
 /* ---- sending ---- */
@@ -175,9 +186,9 @@ static void flush(void *arg)
 {
     struct redis *redis = arg;
     struct slice bytes = buf_slice(&redis->out);
-    if (!redis->is_wired || bytes.len == 0)
+    if (bytes.len == 0)
         return;
-    struct iovec piece = {redis->out.at + redis->out.start, bytes.len};
+    struct iovec piece = wire_vector(bytes);
     wire_write(&redis->wire, &piece, 1); /* a failure shows as on_closed, from the loop */
     buf_clear(&redis->out);
 }
@@ -207,7 +218,7 @@ void redis_call(struct redis *redis, const struct slice *args, size_t count, red
 
 /* ---- receiving ---- */
 
-static void take_reply(struct redis *redis, const struct redisReply *reply)
+static void take_reply(struct redis *redis, const struct redis_value *reply)
 {
     struct redis_waiting waiting;
     char why[REDIS_WHY_MAX];
@@ -222,7 +233,7 @@ static void take_reply(struct redis *redis, const struct redisReply *reply)
         call_back(redis, &waiting, ERR_STATE_DOWN, NULL);
         return;
     }
-    call_back(redis, &waiting, reply->type == REDIS_REPLY_ERROR ? ERR_REPLY : OK, reply);
+    call_back(redis, &waiting, redis_value_is_error(reply) ? ERR_REPLY : OK, reply);
 }
 
 /* False: the connection is gone. A callback may lose it, so that is looked at after each. */
@@ -240,35 +251,18 @@ static bool take_replies(struct redis *redis)
             redis_lose(redis, "Redis sent a reply larger than 64 MiB");
             return false;
         }
-        take_reply(redis, reply);
+        take_reply(redis, redis_value_of(reply));
         freeReplyObject(reply);
     }
     return false;
 }
 
-static void on_closed(void *arg)
+static void on_link_closed(void *arg)
 {
-    struct redis *redis = arg;
-    char why[TLS_WHY_MAX];
-    switch (redis->step) {
-    case REDIS_CONNECT:
-        snprintf(redis->why, sizeof(redis->why), "the connection was refused");
-        redis_connect_next(redis);
-        return;
-    case REDIS_SECURE:
-        tls_error_text(redis->wire.ssl, why);
-        redis_lose(redis, why);
-        return;
-    case REDIS_AWAY:
-    case REDIS_RESOLVE:
-    case REDIS_GREET:
-    case REDIS_UP:
-        redis_lose(redis, "Redis closed the connection");
-        return;
-    }
+    redis_lose(arg, "Redis closed the connection");
 }
 
-static void on_readable(void *arg)
+static void on_link_readable(void *arg)
 {
     struct redis *redis = arg;
     char bytes[READ_BYTES];
@@ -281,13 +275,19 @@ static void on_readable(void *arg)
             if (!take_replies(redis))
                 return;
         }
-    } while (result == WIRE_DATA && (got == sizeof(bytes) || redis->wire.ssl != NULL));
+    } while (result == WIRE_DATA && wire_may_have_more(&redis->wire, sizeof(bytes), got));
     if (result == WIRE_END || result == WIRE_FAILED)
-        on_closed(redis);
+        on_link_closed(redis);
+}
+
+/* What waited has gone: nobody waits for that. */
+static void on_link_drained(void *arg)
+{
+    (void)arg;
 }
 
 const struct wire_events redis_wire_events = {
-    .on_readable = on_readable, .on_drained = redis_on_drained, .on_closed = on_closed};
+    .on_readable = on_link_readable, .on_drained = on_link_drained, .on_closed = on_link_closed};
 
 /* ---- deadlines of calls ---- */
 
@@ -311,7 +311,7 @@ static void ask_if_quiet(struct redis *redis)
 
 /* A process that stood still finds its calls late although the answers have long been there: they
  * are read first, and the first tick after standing still judges nobody. */
-static void on_tick(void *arg)
+static void on_link_tick(void *arg)
 {
     struct redis *redis = arg;
     uint64_t now_ms = clock_ms();
@@ -320,7 +320,7 @@ static void on_tick(void *arg)
     ask_if_quiet(redis);
     if (stood_still || !is_late(redis, now_ms))
         return;
-    on_readable(redis);
+    on_link_readable(redis);
     if (is_late(redis, now_ms)) {
         char why[REDIS_WHY_MAX];
         snprintf(why, sizeof(why), "no answer within %d ms", REDIS_CALL_TIMEOUT_MS);
@@ -347,10 +347,12 @@ struct redis *redis_new(struct loop *loop, struct slice url, const struct redis_
     redis_url_place(&redis->url, redis->place);
     buf_init(&redis->out, OUT_BYTES_MAX);
     loop_task_init(&redis->flush, flush, redis);
-    loop_task_init(&redis->give_up, give_up, redis);
-    deadline_init(&redis->attempt, on_attempt_late, redis);
+    loop_task_init(&redis->give_up, fail_calls, redis);
+    if (redis->url.is_tls)
+        redis->trust = tls_trust_new(redis->url.ca_file[0] != '\0' ? redis->url.ca_file : NULL);
+    deadline_init(&redis->greeting, on_greeting_late, redis);
     deadline_init(&redis->retry, redis_connect, redis);
-    redis->ticker = loop_every(loop, TICK_MS, on_tick, redis);
+    redis->ticker = loop_every(loop, TICK_MS, on_link_tick, redis);
     redis_connect(redis);
     return redis;
 }
@@ -364,14 +366,14 @@ void redis_free(struct redis *redis)
     redis_lose(redis, "this node is leaving");
     redis->owes_on_down = false;
     while (redis->failed.count > 0)
-        give_up(redis);
+        fail_calls(redis);
     deadline_clear(&redis->retry);
     loop_task_cancel(&redis->give_up);
     loop_timer_free(redis->ticker);
     resolver_free(redis->resolver);
     redis_queue_fini(&redis->sent);
     redis_queue_fini(&redis->failed);
-    tls_context_free(redis->tls);
+    tls_trust_free(redis->trust);
     buf_fini(&redis->out);
     redis_url_fini(&redis->url);
     if (redis->metrics != NULL)

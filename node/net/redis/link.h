@@ -1,4 +1,4 @@
-/* redis.h - one connection to Redis on one loop, that mends itself.
+/* link.h - one connection to Redis on one loop, that mends itself.
  * hiredis reads the protocol; the socket is ours (net/wire.h), so that nothing in it ever blocks,
  * TLS is there with every hiredis, and no callback meets a half-freed context. The read event stays
  * registered, and all commands of a loop turn leave in one write. Commands are answered in order.
@@ -21,7 +21,7 @@
 struct loop;
 struct metrics;
 struct redis;
-struct redisReply;
+struct redis_value;
 
 enum { REDIS_CALL_TIMEOUT_MS = 2000, REDIS_CONNECT_TIMEOUT_MS = 3000 };
 
@@ -40,8 +40,9 @@ void redis_free(struct redis *redis);
 bool redis_is_up(const struct redis *redis);
 struct slice redis_last_error(const struct redis *redis); /* why it is away; without credentials */
 
-/* reply: borrowed, NULL unless err is OK or ERR_REPLY (an error reply, its text in reply->str). */
-typedef void (*redis_fn)(enum err err, const struct redisReply *reply, void *arg);
+/* reply: borrowed, NULL unless err is OK or ERR_REPLY (an error reply, its text in
+ * redis_value_slice()). */
+typedef void (*redis_fn)(enum err err, const struct redis_value *reply, void *arg);
 
 /* Send a command; the arguments are copied. on_reply may be NULL. */
 void redis_call(struct redis *redis, const struct slice *args, size_t count, redis_fn on_reply,

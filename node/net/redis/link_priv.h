@@ -1,18 +1,31 @@
-/* redis_priv.h - what redis.c (calls, loss, the object) and redis_connect.c (the way up) share. */
+/* link_priv.h - what link.c (calls, loss, the object) and connect.c (the way up) share. */
 #pragma once
 #include <hiredis/hiredis.h>
 
 #include "base/buf.h"
-#include "crypto/tls.h"
+#include "crypto/tls_trust.h"
+#include "format/redis_url.h"
 #include "loop/loop.h"
+#include "net/dial.h"
+#include "net/redis/judge.h"
 #include "net/redis/link.h"
 #include "net/redis/queue.h"
-#include "net/redis/judge.h"
-#include "format/redis_url.h"
 #include "net/resolve.h"
 #include "net/wire.h"
 
-enum redis_step { REDIS_AWAY, REDIS_RESOLVE, REDIS_CONNECT, REDIS_SECURE, REDIS_GREET, REDIS_UP };
+/* Drawn at the head of link.c. Only redis_go() moves a link on. */
+#define REDIS_TO(step) (1U << REDIS_##step)
+#define REDIS_STEP_TABLE(X)                           \
+    X(AWAY, "away", REDIS_TO(DIAL) | REDIS_TO(AWAY))  \
+    X(DIAL, "dial", REDIS_TO(GREET) | REDIS_TO(AWAY)) \
+    X(GREET, "greet", REDIS_TO(UP) | REDIS_TO(AWAY))  \
+    X(UP, "up", REDIS_TO(AWAY))
+
+enum redis_step {
+#define X(step, word, to) REDIS_##step,
+    REDIS_STEP_TABLE(X)
+#undef X
+};
 
 struct redis {
     struct loop *loop;
@@ -23,22 +36,18 @@ struct redis {
     char place[REDIS_PLACE_MAX];
     enum redis_step step;
 
-    struct resolve *lookup; /* while RESOLVE */
-    struct address addresses[RESOLVE_ADDRESSES_MAX];
-    size_t address_count, address_next;
-
-    struct wire wire; /* from CONNECT on */
-    bool is_wired;
-    SSL_CTX *tls; /* made when first needed */
-    redisReader *reader;
-    struct buf out; /* commands of this turn */
+    struct tls_trust *trust; /* NULL: plain */
+    struct dial *dial;       /* while DIAL */
+    struct wire wire;        /* open from GREET on */
+    redisReader *reader;     /* likewise */
+    struct buf out;          /* commands of this turn */
     struct redis_queue sent, failed;
     bool is_calling_back;
 
     struct loop_task flush;
     struct loop_task give_up; /* runs the callbacks of `failed`, then on_down */
     struct loop_timer *ticker;
-    struct deadline attempt; /* until UP */
+    struct deadline greeting; /* while GREET */
     struct deadline retry;
     uint64_t ticked_ms, up_ms, away_ms, backoff_ms;
     unsigned quiet_ticks; /* since a command was sent */
@@ -48,15 +57,13 @@ struct redis {
     char why[REDIS_WHY_MAX];
 };
 
-/* redis.c */
+/* link.c */
 extern const struct wire_events redis_wire_events;
+void redis_go(struct redis *redis, enum redis_step step); /* the only way on */
 void redis_come_up(struct redis *redis);
 void redis_lose(struct redis *redis, const char *why); /* from any step; copies `why` */
-void redis_close_wire(struct redis *redis);
 MUST_USE bool redis_send(struct redis *redis, const struct slice *args, size_t count,
                          struct redis_waiting waiting);
 
-/* redis_connect.c */
-void redis_connect(void *arg);                /* one attempt, from the beginning */
-void redis_connect_next(struct redis *redis); /* the next of its addresses, or the end of it */
-void redis_on_drained(void *arg);             /* of the wire */
+/* connect.c */
+void redis_connect(void *arg); /* one attempt, from the beginning */

@@ -1,10 +1,13 @@
+/* A ring: `first` is the oldest, the others follow it and wrap around at `cap`, which is a power of
+ * two so that wrapping is a mask. Growing lays the ring out from its beginning again. */
 #include "net/redis/queue.h"
 
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/tiny.h"
 
-enum { CAP_FIRST = 64 };
+enum { CAP_FIRST = TINY(64, 1) };
 
 void redis_queue_fini(struct redis_queue *queue)
 {
@@ -12,7 +15,7 @@ void redis_queue_fini(struct redis_queue *queue)
     *queue = (struct redis_queue){0};
 }
 
-static void grow(struct redis_queue *queue)
+static void grow_queue(struct redis_queue *queue)
 {
     size_t cap = queue->cap == 0 ? CAP_FIRST : queue->cap * 2;
     struct redis_waiting *at = mem_new(cap * sizeof(*at));
@@ -29,7 +32,7 @@ bool redis_queue_push(struct redis_queue *queue, struct redis_waiting waiting)
     if (queue->count >= REDIS_QUEUE_MAX)
         return false;
     if (queue->count == queue->cap)
-        grow(queue);
+        grow_queue(queue);
     queue->at[(queue->first + queue->count) & (queue->cap - 1)] = waiting;
     queue->count++;
     return true;

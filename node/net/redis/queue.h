@@ -1,4 +1,4 @@
-/* redis_queue.h - calls whose answers are awaited, oldest first: a ring that grows to a ceiling. */
+/* queue.h - calls whose answers are awaited, oldest first: a ring that grows to a ceiling. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -200,6 +200,15 @@ export class Node {
         return this.log.find('the reload', isAbout, { from });
     }
 
+    /** The reader of its log stands still: what it says stays in the pipe. */
+    stopReading() {
+        this.child.process.stderr.pause();
+    }
+
+    readOn() {
+        this.child.process.stderr.resume();
+    }
+
     suspend() {
         this.child.signal('SIGSTOP');
     }

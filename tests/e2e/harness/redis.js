@@ -7,10 +7,15 @@ import { createClient } from 'redis';
 import { Child, run } from './child.js';
 import { eventually } from './wait.js';
 
+// Files that run side by side are told by scripts/test where each one's ports begin: a port that one
+// leaves free on purpose must not become another's.
+const { WEIR_TEST_PORTS: told } = process.env;
+const [firstPort, portCount] = told ? [Number(told), 200] : [20000, 12000];
+
 /** A port nobody has, below the range from which the kernel takes ports for connections. */
 export async function freePort() {
     for (let tries = 0; tries < 100; tries++) {
-        const port = 20000 + Math.floor(Math.random() * 12000);
+        const port = firstPort + Math.floor(Math.random() * portCount);
         const isFree = await new Promise((resolve) => {
             const server = net.createServer();
             server.once('error', () => resolve(false));

@@ -1,7 +1,7 @@
 #include "auth/client.h"
 
-#include "config/config.h"
 #include "check.h"
+#include "config/config.h"
 
 static struct arena arena;
 

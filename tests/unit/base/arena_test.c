@@ -5,7 +5,7 @@
 
 #include "check.h"
 
-int main(void)
+static void test_taking(void)
 {
     struct arena a;
     arena_init(&a);
@@ -36,6 +36,13 @@ int main(void)
         CHECK(is_aligned);
         CHECK(is_intact);
     }
+    arena_fini(&a);
+}
+
+static void test_texts(void)
+{
+    struct arena a;
+    arena_init(&a);
     PROMISE("copies are the arena's own, with an end mark behind them")
     {
         char text[] = "abc";
@@ -53,5 +60,11 @@ int main(void)
         CHECK(arena_printf(&a, "%5000d", 1).len == 5000);
     }
     arena_fini(&a);
+}
+
+int main(void)
+{
+    test_taking();
+    test_texts();
     return check_done();
 }

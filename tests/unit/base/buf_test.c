@@ -91,9 +91,25 @@ static void test_growth(void)
         }
         CHECK(is_same);
         CHECK(buf_len(&b) == next_in - next_out);
-        CHECK(b.start <= b.end && b.end <= b.cap && b.cap <= b.max);
+        CHECK(buf_is_sane(&b));
     }
     buf_fini(&b);
+}
+
+static void test_truncate(void)
+{
+    struct buf b;
+    PROMISE("what is truncated keeps its beginning, behind what was consumed")
+    {
+        buf_init(&b, 64);
+        CHECK(buf_append(&b, SLICE("abcdef")));
+        buf_consume(&b, 2);
+        buf_truncate(&b, 3);
+        CHECK_TEXT(buf_slice(&b), "cde");
+        buf_truncate(&b, 0);
+        CHECK(buf_len(&b) == 0);
+        buf_fini(&b);
+    }
 }
 
 int main(void)
@@ -101,5 +117,6 @@ int main(void)
     test_content();
     test_ceiling();
     test_growth();
+    test_truncate();
     return check_done();
 }

@@ -22,6 +22,11 @@ static void test_text(void)
         says(1709251199999, "2024-02-29T23:59:59.999Z");
         says(253402300799999, "9999-12-31T23:59:59.999Z");
     }
+    PROMISE("a time beyond the year 9999 is written as its end")
+    {
+        says(253402300800000, "9999-12-31T23:59:59.999Z");
+        says(UINT64_MAX, "9999-12-31T23:59:59.999Z");
+    }
     PROMISE("what was written before does not show in what is written next")
     {
         says(1795255200007, "2026-11-21T10:00:00.007Z");

@@ -12,14 +12,11 @@ static int value_of(struct list *link)
     return link == NULL ? -1 : LIST_OWNER(link, struct item, link)->value;
 }
 
-int main(void)
-{
-    struct list head;
-    struct item items[4] = {{.value = 0}, {.value = 1}, {.value = 2}, {.value = 3}};
-    list_init(&head);
-    for (int i = 0; i < 4; i++)
-        list_init(&items[i].link);
+static struct list head;
+static struct item items[4] = {{.value = 0}, {.value = 1}, {.value = 2}, {.value = 3}};
 
+static void test_order(void)
+{
     PROMISE("an empty list has nothing to give")
     {
         CHECK(list_is_empty(&head));
@@ -39,6 +36,10 @@ int main(void)
         CHECK(value_of(list_pop(&head)) == 2);
         CHECK(list_is_empty(&head));
     }
+}
+
+static void test_removing(void)
+{
     PROMISE("a link knows whether it is in a list, and removing it twice does no harm")
     {
         CHECK(!list_is_linked(&items[3].link));
@@ -64,5 +65,14 @@ int main(void)
         CHECK(value_of(list_pop(&head)) == 3);
         CHECK(list_pop(&head) == NULL);
     }
+}
+
+int main(void)
+{
+    list_init(&head);
+    for (int i = 0; i < 4; i++)
+        list_init(&items[i].link);
+    test_order();
+    test_removing();
     return check_done();
 }

@@ -267,18 +267,19 @@ static void test_dotenv(void)
     }
 }
 
+static const char *const variables[][2] = {{"PORT", "4321"},
+                                           {"WEIR_HOST", "0.0.0.0"},
+                                           {"LOG_LEVEL", "Error"},
+                                           {"WEIR_AUTH", "open"},
+                                           {"WEIR_REDIS_URL", "redis://:pw@r"},
+                                           {"WEIR_NODE_ID", "n9"},
+                                           {"WEIR_STATE_DIR", "/st"},
+                                           {"WEIR_ADMIN_TOKEN", "tok"},
+                                           {"LB_STRATEGY", "headroom"}};
+enum { COUNT = sizeof(variables) / sizeof(variables[0]) };
+
 static void test_overrides(void)
 {
-    static const char *const variables[][2] = {{"PORT", "4321"},
-                                               {"WEIR_HOST", "0.0.0.0"},
-                                               {"LOG_LEVEL", "Error"},
-                                               {"WEIR_AUTH", "open"},
-                                               {"WEIR_REDIS_URL", "redis://:pw@r"},
-                                               {"WEIR_NODE_ID", "n9"},
-                                               {"WEIR_STATE_DIR", "/st"},
-                                               {"WEIR_ADMIN_TOKEN", "tok"},
-                                               {"LB_STRATEGY", "headroom"}};
-    enum { COUNT = sizeof(variables) / sizeof(variables[0]) };
     PROMISE("the environment overrides single fields of a file")
     {
         for (size_t i = 0; i < COUNT; i++)

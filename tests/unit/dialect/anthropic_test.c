@@ -59,8 +59,14 @@ static void test_json(void)
     {
         CHECK_TEXT(json(500, SLICE("a\"b\\c\n\0\x7f\xc3"), SLICE("\"}")),
                    "{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":"
-                   "\"a\\u0022b\\u005cc\\u000a\\u0000\\u007f\\u00c3\"},"
-                   "\"request_id\":\"\\u0022}\"}");
+                   "\"a\\\"b\\\\c\\u000a\\u0000\\u007f\\u00c3\"},"
+                   "\"request_id\":\"\\\"}\"}");
+    }
+    PROMISE("a message in any language arrives as it was")
+    {
+        CHECK_TEXT(json(400, SLICE("\xc3\xbc \xf0\x9f\x98\x80"), SLICE_NONE),
+                   "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\","
+                   "\"message\":\"\\u00fc \\ud83d\\ude00\"}}");
     }
     PROMISE("it is put behind what stands there already")
     {
@@ -71,6 +77,49 @@ static void test_json(void)
         CHECK_TEXT(buf_slice(&both), "before {\"type\":\"error\",\"error\":{\"type\":"
                                      "\"not_found_error\",\"message\":\"m\"}}");
         buf_fini(&both);
+    }
+}
+
+/* `unit`, over and over. */
+static struct slice many(struct slice unit)
+{
+    static char text[1 << 16];
+    size_t len = 0;
+    for (; len + unit.len <= sizeof(text); len += unit.len)
+        memcpy(text + len, unit.at, unit.len);
+    return (struct slice){text, len};
+}
+
+static int holds(struct slice text, struct slice part)
+{
+    return memmem(text.at, text.len, part.at, part.len) != NULL;
+}
+
+static void test_length(void)
+{
+    static const struct slice units[] = {{"a", 1},        {"\"", 1},   {"\n", 1},
+                                         {"\xc3\xbc", 2}, {"\xff", 1}, {"\xf0\x9f\x98\x80", 4}};
+    PROMISE("a message of any length and any bytes has room: its end is left out and marked")
+    {
+        for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+            struct slice got = json(500, many(units[i]), SLICE("\xfe"));
+            CHECK(got.len <= ANTHROPIC_ERROR_BYTES_MAX);
+            CHECK(got.len > 3000);
+            CHECK(holds(got, SLICE("...\"},\"request_id\":\"\\u00fe")));
+            CHECK(got.len > 2 && got.at[got.len - 2] == '"' && got.at[got.len - 1] == '}');
+        }
+    }
+    PROMISE("it is left out in whole characters")
+    {
+        struct slice got = json(500, many(SLICE("\xf0\x9f\x98\x80")), SLICE_NONE);
+        CHECK(holds(got, SLICE("\\ud83d\\ude00...\"}}")));
+    }
+    PROMISE("so it is within a stream, and there is room for what ends the event before")
+    {
+        buf_clear(&out);
+        CHECK(buf_append(&out, SLICE("\n\n")));
+        anthropic_error_event(&out, 502, many(SLICE("\xff")), many(SLICE("\xff")));
+        CHECK(buf_len(&out) <= ANTHROPIC_ERROR_BYTES_MAX);
     }
 }
 
@@ -88,9 +137,10 @@ static void test_event(void)
 
 int main(void)
 {
-    buf_init(&out, 4096);
+    buf_init(&out, ANTHROPIC_ERROR_BYTES_MAX);
     test_types();
     test_json();
+    test_length();
     test_event();
     buf_fini(&out);
     return check_done();

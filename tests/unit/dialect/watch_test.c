@@ -190,6 +190,10 @@ static void test_events(void)
         read_sse("data: {\"choices\":[]}\n\n");
         CHECK(!watch_is_message(watch));
     }
+}
+
+static void test_places(void)
+{
     PROMISE("any event of a content block, and any delta, is content")
     {
         read_sse("event: content_block_start\ndata: {}\n\n");
@@ -278,6 +282,10 @@ static void test_compression(void)
         feed((struct slice){both, len + in.len}, 100);
         CHECK(saw_stream());
     }
+}
+
+static void test_false_compression(void)
+{
     PROMISE("what is not compressed as it says is not read, and harms nobody")
     {
         start(WATCH_JSON, WATCH_GZIP);
@@ -324,7 +332,9 @@ int main(void)
     test_answers();
     test_usage();
     test_events();
+    test_places();
     test_compression();
+    test_false_compression();
     test_codings();
     watch_free(watch);
     return check_done();

@@ -7,8 +7,7 @@ static char body[BODY_MAX];
 static size_t body_len;
 static size_t rest_len;
 
-/* Reads `in` in pieces of `step` bytes, each in memory of its own: body and rest are left behind.
- */
+/* Reads `in` in pieces of `step` bytes, each in memory of its own; leaves body and rest behind. */
 static enum http1_progress read_pieces(struct slice in, size_t step)
 {
     struct http1_chunked chunked = {0};

@@ -190,6 +190,10 @@ static void test_malformed(void)
         for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++)
             CHECK(breaks(broken[i]));
     }
+}
+
+static void test_limits(void)
+{
     PROMISE("what has not ended is neither complete nor broken")
     {
         CHECK(stays_open(""));
@@ -216,7 +220,7 @@ static void test_malformed(void)
 }
 
 /* Random JSON-like text from the bytes that matter. */
-static void test_cuts(void)
+static void make_text(char *json, int count, uint32_t *seed)
 {
     static const char *const words[] = {"{",
                                         "}",
@@ -240,19 +244,21 @@ static void test_cuts(void)
                                         "\\ud83d",
                                         "\\ude00",
                                         "\"model\":\""};
+    memcpy(json, "{", 2);
+    for (int i = 0; i < count; i++) {
+        *seed = *seed * 1664525u + 1013904223u;
+        const char *word = words[(*seed >> 16) % (sizeof(words) / sizeof(words[0]))];
+        memcpy(json + strlen(json), word, strlen(word) + 1);
+    }
+}
+
+static void test_cuts(void)
+{
     uint32_t seed = 7;
     char json[2048];
     int is_same = 1;
     for (int round = 0; round < 3000; round++) {
-        size_t len = 0;
-        int count = 1 + round % 60;
-        memcpy(json, "{", 2);
-        for (int i = 0; i < count; i++) {
-            seed = seed * 1664525u + 1013904223u;
-            const char *word = words[(seed >> 16) % (sizeof(words) / sizeof(words[0]))];
-            len = strlen(json);
-            memcpy(json + len, word, strlen(word) + 1);
-        }
+        make_text(json, 1 + round % 60, &seed);
         struct slice all = slice_of(json);
         int end = scan_pieces(all, all.len, &whole);
         seed = seed * 1664525u + 1013904223u;
@@ -276,6 +282,7 @@ int main(void)
     test_values();
     test_strings();
     test_malformed();
+    test_limits();
     test_cuts();
     return check_done();
 }

@@ -22,6 +22,7 @@ static struct {
     struct event *event;
     unsigned asked;
     bool is_failing;
+    uint16_t port;
 } dns;
 
 enum { RCODE_FAIL = 2, RCODE_UNKNOWN = 3, TYPE_A = 1, TYPE_AAAA = 28, HEADER = 12 };
@@ -97,7 +98,8 @@ static void start_dns(void)
     CHECK(getsockname(dns.fd, (struct sockaddr *)&address, &len) == 0);
     dns.event = event_new(loop_base(loop), dns.fd, EV_READ | EV_PERSIST, on_question, NULL);
     event_add(dns.event, NULL);
-    snprintf(name, sizeof(name), "127.0.0.1:%u", (unsigned)ntohs(address.sin_port));
+    dns.port = ntohs(address.sin_port);
+    snprintf(name, sizeof(name), "127.0.0.1:%u", dns.port);
     struct evdns_base *base = loop_dns(loop);
     evdns_base_clear_nameservers_and_suspend(base);
     evdns_base_search_clear(base);
@@ -188,6 +190,51 @@ static void remembers(void)
     CHECK(dns.asked > asked);
 }
 
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    CHECK(file != NULL && fputs(text, file) >= 0);
+    fclose(file);
+}
+
+static void wait_for_a_look(void)
+{
+    uint64_t until_ms = clock_ms() + FILE_WATCH_MS + 20;
+    RUN_UNTIL(loop, clock_ms() > until_ms);
+}
+
+/* Nothing of this machine's own files is touched: the resolver watches two of the test's. */
+static void changed_files(void)
+{
+    char servers[64], names[64], ours[64];
+    snprintf(servers, sizeof(servers), "/tmp/weir-resolv-%ld", (long)getpid());
+    snprintf(names, sizeof(names), "/tmp/weir-hosts-%ld", (long)getpid());
+    snprintf(ours, sizeof(ours), "nameserver 127.0.0.1:%u\n", dns.port);
+    write_file(servers, ours);
+    write_file(names, "");
+    file_watch_init(&resolver->servers, servers, clock_ms());
+    file_watch_init(&resolver->names, names, clock_ms());
+
+    write_file(names, "10.7.7.7 moved.test\n");
+    wait_for_a_look();
+    check_found("moved.test", OK, 1, "10.7.7.7 80");
+    write_file(names, "10.8.8.8 moved.test\n");
+    wait_for_a_look();
+    check_found("moved.test", OK, 1, "10.8.8.8 80");
+
+    write_file(servers, "nameserver 127.0.0.1:1\n"); /* nobody is there */
+    wait_for_a_look();
+    check_found("fresh.two.test", ERR_RESOLVE, 0, "");
+    write_file(servers, ours);
+    wait_for_a_look();
+    check_found("two.changed.test", OK, 2, "10.0.0.1 80");
+
+    unlink(servers); /* as it is for a moment while it is replaced */
+    wait_for_a_look();
+    check_found("two.changed.test", OK, 2, "10.0.0.1 80");
+    unlink(names);
+}
+
 static void failures(void)
 {
     check_found("none.test", ERR_RESOLVE, 0, "");
@@ -248,6 +295,8 @@ int main(void)
     PROMISE("a name that is not there is an error; one that was there is used as it was known")
     failures();
     PROMISE("a name server that says nothing is waited for only so long") deadlines();
+    PROMISE("a change of the files that name servers and hosts is noticed, without a new start")
+    changed_files();
     PROMISE("a cancelled lookup says nothing") cancelled();
     PROMISE("only so many names are remembered") ceiling();
     PROMISE("a freed resolver says nothing") freed();

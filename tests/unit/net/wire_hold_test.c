@@ -18,7 +18,8 @@ static void on_closed(void *arg)
 
 int main(void)
 {
-    static const struct wire_events events = {nothing, nothing, on_closed};
+    static const struct wire_events events = {
+        .on_readable = nothing, .on_drained = nothing, .on_closed = on_closed};
     struct loop *loop = loop_new();
     struct wire wire;
     int fds[2];

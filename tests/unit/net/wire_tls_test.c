@@ -15,8 +15,8 @@ static char large[LARGE];
 struct client {
     struct wire wire;
     struct buf in;
-    unsigned connected, closed;
-    bool is_inside, is_connected, reads_little;
+    unsigned secured, drained, closed;
+    bool is_inside, reads_little;
     enum wire_read last;
 };
 
@@ -42,8 +42,14 @@ static void on_drained(void *arg)
 {
     struct client *c = arg;
     CHECK(!c->is_inside);
-    c->connected += !c->is_connected;
-    c->is_connected = true;
+    c->drained++;
+}
+
+static void on_secured(void *arg)
+{
+    struct client *c = arg;
+    CHECK(!c->is_inside);
+    c->secured++;
 }
 
 static void on_closed(void *arg)
@@ -55,7 +61,10 @@ static void on_closed(void *arg)
 
 static void open_client(struct client *c, int fd, const char *host)
 {
-    static const struct wire_events events = {on_readable, on_drained, on_closed};
+    static const struct wire_events events = {.on_readable = on_readable,
+                                              .on_drained = on_drained,
+                                              .on_closed = on_closed,
+                                              .on_secured = on_secured};
     *c = (struct client){.is_inside = true};
     buf_init(&c->in, PEER_BYTES_MAX);
     wire_init(&c->wire, loop, fd, NULL, &events, c);
@@ -75,8 +84,8 @@ static void open_both(struct client *c, struct peer *server)
     peer_pair(fds);
     peer_open(server, loop, fds[1], tls_server_new(server_context, fds[1]));
     open_client(c, fds[0], "localhost");
-    RUN_UNTIL(loop, c->connected + c->closed > 0);
-    CHECK(c->connected == 1 && c->closed == 0);
+    RUN_UNTIL(loop, c->secured + c->closed > 0);
+    CHECK(c->secured == 1 && c->closed == 0);
     wire_set_reading(&c->wire, true);
 }
 
@@ -112,6 +121,29 @@ static void test_bytes(void)
         struct iovec piece = {large, 1};
         wire_write(&c.wire, &piece, 1);
         RUN_UNTIL(loop, peer_has(&server, "first "));
+    }
+    close_client(&c);
+    peer_close(&server);
+}
+
+static void test_offer(void)
+{
+    struct client c;
+    struct peer server;
+    size_t taken = 0;
+    open_both(&c, &server);
+    PROMISE("a large offer passes a record at a time, and no more of it is ever kept here")
+    {
+        while (taken < LARGE && check_failures == 0) {
+            struct iovec rest = {large + taken, LARGE - taken};
+            unsigned before = c.drained;
+            taken += wire_offer(&c.wire, &rest, 1);
+            CHECK(wire_waiting(&c.wire) <= 16384);
+            if (taken < LARGE)
+                RUN_UNTIL(loop, c.drained > before);
+        }
+        RUN_UNTIL(loop, is_large(&server.in));
+        CHECK(c.wire.sent == LARGE && wire_waiting(&c.wire) == 0);
     }
     close_client(&c);
     peer_close(&server);
@@ -205,7 +237,7 @@ static void test_handshakes(void)
         open_client(&c, fds[0], "example.org");
         RUN_UNTIL(loop, c.closed > 0);
         tls_error_text(c.wire.ssl, why);
-        CHECK(c.connected == 0 && c.closed == 1 && strstr(why, "certificate refused") != NULL);
+        CHECK(c.secured == 0 && c.closed == 1 && strstr(why, "certificate refused") != NULL);
         close_client(&c);
         RUN_UNTIL(loop, peer_is_over(&server));
         peer_close(&server);
@@ -218,7 +250,7 @@ static void test_handshakes(void)
         RUN_UNTIL(loop, buf_len(&server.in) > 0);
         peer_close(&server);
         RUN_UNTIL(loop, c.closed == 1);
-        CHECK(c.connected == 0);
+        CHECK(c.secured == 0);
         close_client(&c);
     }
     PROMISE("a caller that speaks no TLS is a failed reading, not a crash")
@@ -243,6 +275,7 @@ int main(void)
     for (size_t i = 0; i < LARGE; i++)
         large[i] = (char)(i * 7 + i / 251);
     test_bytes();
+    test_offer();
     test_reading_off();
     test_ends();
     test_handshakes();

@@ -1,6 +1,5 @@
 /* state_fixture.h - what the tests of state/ share: a server, a state on it, leases that count what
- * happens to them, and a clock that can be put forward, as it seems to a process that was stopped.
- */
+ * happens to them, and a clock that can be put forward, as a process sees it that was stopped. */
 #pragma once
 /* The clock of this program: the real one and what has been skipped. It replaces base/clock.c. */
 #define clock_ns real_clock_ns
@@ -25,12 +24,15 @@ uint64_t clock_ns(void)
     return real_clock_ns() + skipped_ms * 1000000U;
 }
 
-#include "config/config.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "config/config.h"
 #include "redis_server.h"
 #include "run_until.h"
 #include "state/functions.h"
+#include "state/lease.h"
+#include "state/pool.h"
+#include "state/snapshot.h"
 #include "state/state.h"
 
 #define BASE "weir:{main}"

@@ -47,6 +47,11 @@ static void test_framing(void)
               peer_has(&caller, "2\r\nhi\r\n0\r\n\r\nHTTP"));
         peer_close(&caller);
     }
+}
+
+static void test_sizes(void)
+{
+    struct held_call *held;
     PROMISE("an answer of known length comes as it is")
     {
         held = caller_asks(&caller, GET("/x"));
@@ -130,6 +135,11 @@ static void test_breaks(void)
         CHECK(got_body(&caller, "hello"));
         peer_close(&caller);
     }
+}
+
+static void test_ends(void)
+{
+    struct held_call *held;
     PROMISE("to an HTTP/1.0 caller the end of the connection is the end of the answer")
     {
         held = caller_asks(&caller, OLD_GET("/x"));
@@ -195,6 +205,11 @@ static void test_gone(void)
         CHECK(held->gone == 1);
         peer_close(&caller);
     }
+}
+
+static void test_gone_elsewhere(void)
+{
+    struct held_call *held;
     PROMISE("who leaves after its answer is not told of")
     {
         held = caller_asks(&caller, GET("/x"));
@@ -361,10 +376,13 @@ int main(void)
     fixture_open();
     server_open();
     test_framing();
+    test_sizes();
     test_head_requests();
     test_flush();
     test_breaks();
+    test_ends();
     test_gone();
+    test_gone_elsewhere();
     test_slow_taking();
     test_not_taking();
     test_ceiling_of_connections();

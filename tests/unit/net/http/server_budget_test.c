@@ -369,6 +369,25 @@ static void test_room_for_others(void)
     }
 }
 
+static void test_unfinished(void)
+{
+    PROMISE("then one that has not finished its head for some time")
+    {
+        open_many(CONNECTIONS, "GET /now/x HTTP/1.1\r\nHos");
+        RUN_UNTIL(loop, list_is_empty(&server->silent));
+        uint64_t until_ms = clock_ms() + ASKING_MS + 100;
+        RUN_UNTIL(loop, clock_ms() > until_ms);
+        caller_open(&caller);
+        peer_send(&caller, GET("/now/1"));
+        RUN_UNTIL(loop, peer_has(&caller, "/now/1 ;"));
+        CHECK(metrics_counter(&metrics, 1, COUNT_CLOSED_ASKING) == 1);
+        RUN_UNTIL(loop, peer_is_over(&many[0]));
+        CHECK(!many[1].has_ended);
+        peer_close(&caller);
+        close_all(many, CONNECTIONS);
+    }
+}
+
 static void test_reserve(void)
 {
     call_count = 0;
@@ -497,6 +516,7 @@ int main(void)
     options.reserve_max = RESERVE;
     server_open();
     test_room_for_others();
+    test_unfinished();
     test_reserve();
     test_descriptors();
     server_close();

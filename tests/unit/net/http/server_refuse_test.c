@@ -1,5 +1,4 @@
-/* What is refused, with which status, and that the connection closes with it; ceilings; time-outs.
- */
+/* What is refused, with which status, and the connection closes with it; ceilings; deadlines. */
 #include "net/http/server_fixture.h"
 
 enum { SMALL_MAX = 1000, SHORT_MS = 150 };

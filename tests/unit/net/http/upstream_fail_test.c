@@ -277,6 +277,17 @@ static void test_large_request(void)
         RUN_UNTIL(loop, is_over(&call));
         CHECK(call.ends == 1 && metrics_gauge(&metrics, 1, GAUGE_UPSTREAM_IDLE) == 1);
     }
+    PROMISE("a request whose slot is lost on the way goes up no further")
+    {
+        start_over();
+        ask(&call, POST, (struct slice){large, LARGE});
+        RUN_UNTIL(loop, peer_total == 1 && peer_has(&peers[0], "\r\n\r\n"));
+        call.is_lost = true;
+        RUN_UNTIL(loop, is_over(&call));
+        CHECK(failed(&call, ERR_LOST));
+        RUN_UNTIL(loop, peer_is_over(&peers[0]));
+        CHECK(buf_len(&peers[0].in) < LARGE);
+    }
     PROMISE("an answer that comes before the whole request is taken; the connection is not")
     {
         start_over();

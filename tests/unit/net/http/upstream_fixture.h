@@ -1,4 +1,4 @@
-/* http_upstream_fixture.h - a provider on loopback for the tests of net/upstream.c, that does
+/* upstream_fixture.h - a provider on loopback for the tests of net/upstream.c, that does
  * only what the test tells it: each connection to it is a peer. Calls write down what they hear. */
 #pragma once
 #include <event2/event.h>
@@ -57,6 +57,7 @@ struct asked {
     char detail[256];
     bool pauses; /* when something comes */
     bool cancels;
+    bool is_lost;       /* may not be sent any more */
     struct asked *then; /* sent when this one ends */
 };
 
@@ -129,15 +130,15 @@ static inline struct upstream_request request_of(const char *head, struct slice 
                                      .idle_ms = PATIENT_MS};
 }
 
-static inline bool always(void *arg)
+static inline bool may_send_it(void *arg)
 {
-    (void)arg;
-    return true;
+    const struct asked *a = arg;
+    return !a->is_lost;
 }
 
 static inline void ask_with(struct asked *a, const struct upstream_request *request)
 {
-    static const struct upstream_events events = {always, on_head, on_body, on_failed};
+    static const struct upstream_events events = {may_send_it, on_head, on_body, on_failed};
     struct asked fresh = {.pauses = a->pauses, .cancels = a->cancels, .then = a->then};
     buf_fini(&a->body);
     *a = fresh;

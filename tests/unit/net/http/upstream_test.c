@@ -43,6 +43,10 @@ static void test_request(void)
         CHECK(answered(&first, 200, "hello") && peer_total == 1 && opened() == 1);
         CHECK(metrics_counter(&metrics, 1, COUNT_UPSTREAM_REUSED) == 1);
     }
+}
+
+static void test_pool(void)
+{
     PROMISE("two at once need two connections, and both are kept")
     {
         ask(&first, GET, SLICE_NONE);
@@ -247,6 +251,10 @@ static void test_sent_again(void)
         RUN_UNTIL(loop, is_over(&first));
         CHECK(first.err == ERR_CLOSED && peer_total == 1);
     }
+}
+
+static void test_not_sent_again(void)
+{
     PROMISE("after the first byte of an answer nothing is sent again")
     {
         start_over();
@@ -273,11 +281,13 @@ int main(void)
 {
     upstream_open();
     test_request();
+    test_pool();
     test_framings();
     test_until_close();
     test_not_kept();
     test_died_while_idle();
     test_sent_again();
+    test_not_sent_again();
     asked_fini(&first);
     asked_fini(&second);
     upstream_close();

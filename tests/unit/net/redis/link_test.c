@@ -6,6 +6,7 @@
 
 #include "base/metrics.h"
 #include "net/redis/judge.h"
+#include "net/redis/value.h"
 #include "redis_server.h"
 #include "run_until.h"
 
@@ -43,20 +44,19 @@ static void open_link(struct link *link)
 struct call {
     unsigned fired;
     enum err err;
-    int type;
-    long long integer;
+    bool is_error;
+    uint64_t number;
     char text[128];
 };
 
-static void on_reply(enum err err, const redisReply *reply, void *arg)
+static void on_reply(enum err err, const struct redis_value *reply, void *arg)
 {
     struct call *call = arg;
     call->fired++;
     call->err = err;
-    call->type = reply != NULL ? reply->type : 0;
-    call->integer = reply != NULL ? reply->integer : 0;
-    if (reply != NULL && reply->str != NULL)
-        snprintf(call->text, sizeof(call->text), "%s", reply->str);
+    call->is_error = redis_value_is_error(reply);
+    call->number = redis_value_number(reply);
+    snprintf(call->text, sizeof(call->text), "%.*s", SLICE_ARG(redis_value_slice(reply)));
 }
 
 static void ask(struct link *link, struct call *call, const char *a, const char *b)
@@ -102,7 +102,7 @@ static void answers(void)
         ask(&link, &calls[i], "INCR", "counter");
     RUN_UNTIL(loop, calls[COUNT - 1].fired > 0);
     for (int i = 0; i < COUNT; i++)
-        right += calls[i].fired == 1 && calls[i].err == OK && calls[i].integer == i + 1;
+        right += calls[i].fired == 1 && calls[i].err == OK && calls[i].number == (uint64_t)i + 1;
     CHECK(right == COUNT);
     CHECK(metrics_counter(&metrics, 1, COUNT_REDIS_CALLS) == COUNT);
     CHECK(metrics_counter(&metrics, 1, COUNT_REDIS_FAILURES) == 0);
@@ -120,7 +120,7 @@ static void errors(void)
     CHECK(call.err == OK && strcmp(call.text, "a b\r\nc") == 0);
     ask(&link, &call, "HGET", "counter");
     RUN_UNTIL(loop, call.fired > 0);
-    CHECK(call.err == ERR_REPLY && call.type == REDIS_REPLY_ERROR);
+    CHECK(call.err == ERR_REPLY && call.is_error);
     CHECK(redis_is_up(link.redis));
     redis_free(link.redis);
 }
@@ -132,7 +132,7 @@ struct chain {
     struct call last;
 };
 
-static void on_chain(enum err err, const redisReply *reply, void *arg)
+static void on_chain(enum err err, const struct redis_value *reply, void *arg)
 {
     struct chain *chain = arg;
     const struct slice ping = SLICE("PING");
@@ -354,7 +354,7 @@ static bool is_fit(const char *info, char *why)
                         .str = copy[0] == '-' ? copy + 1 : copy};
     reply.len = strlen(reply.str);
     why[0] = '\0';
-    return redis_reply_is_fit(&reply, why);
+    return redis_reply_is_fit(redis_value_of(&reply), why);
 }
 
 static void judged(void)

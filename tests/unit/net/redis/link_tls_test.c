@@ -5,6 +5,7 @@
 
 #include "certificate.h"
 #include "net/redis/link.h"
+#include "net/redis/value.h"
 #include "redis_server.h"
 #include "run_until.h"
 
@@ -56,10 +57,10 @@ static struct redis *open_url(const char *host, const char *scheme, const char *
 
 static unsigned answered;
 
-static void on_reply(enum err err, const redisReply *reply, void *arg)
+static void on_reply(enum err err, const struct redis_value *reply, void *arg)
 {
     (void)arg;
-    CHECK(err == OK && reply->len == 300000);
+    CHECK(err == OK && redis_value_slice(reply).len == 300000);
     answered++;
 }
 

@@ -1,0 +1,88 @@
+/* Leaving, from the order to the last word:
+ *   NOTICE     /ready says no; the door stays open, because a balancer looks only once a second
+ *   DRAINING   no new connections; what runs may end, for server.drain_seconds
+ *   BREAKING   what still runs is cut off and settled; a moment for the last settlements
+ * SIGINT, from a person at a terminal, leaves out the notice. Asked again, it goes on at once. */
+#include <signal.h>
+
+#include "base/log.h"
+#include "run/node_priv.h"
+#include "state/state.h"
+
+enum { NOTICE_MS = 1500, DRAIN_LOOK_MS = 50, LAST_WORDS_MS = 2000 };
+
+static void leave(struct node *n)
+{
+    loop_stop(n->loop);
+}
+
+static void break_off(struct node *n)
+{
+    for (unsigned i = 0; i < n->shared.worker_count; i++)
+        worker_break(n->workers[i]);
+    node_go(n, PHASE_BREAKING, LAST_WORDS_MS);
+}
+
+static void on_drain_look(void *arg)
+{
+    struct node *n = arg;
+    unsigned open = 0;
+    for (unsigned i = 0; i < n->shared.worker_count; i++)
+        open += worker_open(n->workers[i]);
+    if (open + state_outbox_count(n->state) == 0)
+        leave(n);
+}
+
+static void start_draining(struct node *n)
+{
+    log_message(LOG_INFO, "draining: no new connections; requests have %u s to end",
+                n->config->server.drain_seconds);
+    for (unsigned i = 0; i < n->shared.worker_count; i++)
+        worker_drain(n->workers[i]);
+    node_go(n, PHASE_DRAINING, (uint64_t)n->config->server.drain_seconds * 1000);
+    n->drain_timer = loop_every(n->loop, DRAIN_LOOK_MS, on_drain_look, n);
+}
+
+void leave_phase_over(void *arg)
+{
+    struct node *n = arg;
+    switch (n->phase) {
+    case PHASE_NOTICE:
+        start_draining(n);
+        return;
+    case PHASE_DRAINING:
+        log_message(LOG_WARN, "the time to drain is over: what still runs is cut off");
+        break_off(n);
+        return;
+    case PHASE_STARTING:
+    case PHASE_RUNNING:
+    case PHASE_BREAKING:
+        leave(n);
+        return;
+    }
+}
+
+void leave_asked(struct node *n, int signal)
+{
+    switch (n->phase) {
+    case PHASE_STARTING:
+    case PHASE_RUNNING:
+        atomic_store(&n->shared.is_draining, true);
+        log_message(LOG_INFO, "%s: leaving", signal == SIGINT ? "SIGINT" : "SIGTERM");
+        if (signal == SIGINT) /* a person at a terminal, no balancer to wait for */
+            start_draining(n);
+        else
+            node_go(n, PHASE_NOTICE, NOTICE_MS);
+        return;
+    case PHASE_NOTICE:
+        start_draining(n);
+        return;
+    case PHASE_DRAINING:
+        log_message(LOG_WARN, "asked again: what still runs is cut off");
+        break_off(n);
+        return;
+    case PHASE_BREAKING:
+        leave(n);
+        return;
+    }
+}

@@ -1,0 +1,47 @@
+/* worker.h - one thread with the traffic: a loop, a listener, a Redis link, an upstream pool.
+ * Workers know the node only by what stands in struct node_shared; the control thread speaks to
+ * them through the calls below, which post to the worker's loop, and they to it by control.h. */
+#pragma once
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct budget;
+struct config;
+struct loop;
+struct metrics;
+struct node;
+struct node_identity;
+struct worker;
+
+enum { WORKERS_MAX = 64 };
+
+/* What workers need of the node: set before they start, constant but for is_draining, and there
+ * until the last has stopped. */
+struct node_shared {
+    struct node *node;
+    struct loop *control;
+    const struct node_identity *identity;
+    struct metrics *metrics; /* one slot each, and the last for the control thread */
+    unsigned worker_count;
+    struct budget *budget;    /* of all workers together */
+    unsigned connections_max; /* of one worker */
+    unsigned reserve_max;     /* beyond that, for probes */
+    const char *redis_url;
+    _Atomic bool is_draining;
+    void (*on_worker_ready)(void *node); /* posted to the control loop */
+};
+
+/* Takes the listener; holds a reference of config of its own. */
+struct worker *worker_start(struct node_shared *shared, unsigned number, int listener,
+                            struct config *config);
+
+/* All from the control thread. */
+void worker_pool_declared(struct worker *worker); /* requests can be admitted: serve */
+void worker_use_config(struct worker *worker, struct config *config);
+void worker_drain(struct worker *worker); /* no new connections; the count below becomes true */
+void worker_break(struct worker *worker); /* cut off what runs */
+void worker_stop(struct worker *worker);  /* ends the loop and waits for the thread; frees */
+
+/* Requests and answers in progress, as of lately. Any thread. */
+unsigned worker_open(const struct worker *worker);

@@ -1,0 +1,98 @@
+/* lease.h - one admitted slot, from the question for it to its settlement.
+ * Embedded in whoever needs the slot. Only a held lease lets a byte go up; it is renewed by itself
+ * until it is settled, and if this node dies it expires by itself in Redis. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/list.h"
+#include "base/slice.h"
+
+struct state;
+
+enum {
+    /* A slot outlives its node by less than 15 s: by this, and the second to the next sweep. */
+    LEASE_MS = 13500,
+    LEASE_RENEW_MS = 5000, /* every worker renews all it holds, this often */
+    LEASE_ID_MAX = 128
+};
+
+/* How admit() answered. */
+struct grant {
+    struct slice subscription;
+    uint32_t active; /* after this admission */
+    uint32_t max;
+    struct slice how; /* why this one: "headroom 4/5 free" */
+};
+struct refusal {
+    struct slice reason; /* full, cooling, burst, disabled, excluded, none */
+    uint64_t retry_ms;   /* earliest time anything is known to become free */
+};
+
+/* OK: `grant` is set and the lease is held; it is renewed until settled. ERR_REFUSED: `refusal` is
+ * set. ERR_STATE_DOWN, ERR_REPLY: neither; a slot taken unseen expires by itself. Both borrowed. */
+typedef void (*state_admit_fn)(enum err err, const struct grant *grant,
+                               const struct refusal *refusal, void *arg);
+
+struct lease {
+    void (*on_lost)(struct lease *lease, void *arg); /* yours to set, before state_admit() */
+    void *arg;
+    char id[LEASE_ID_MAX]; /* yours to read, from here on */
+    char subscription[65];
+    char client[65];
+    char model[129];
+    bool is_held;
+    struct list link; /* private, all below too: use the verbs */
+    struct state *state;
+    state_admit_fn on_admitted;
+    void *admit_arg;
+    uint64_t asked_ms;
+};
+
+struct admit_request {
+    struct slice client;
+    struct slice model;
+    struct slice excluded; /* names of subscriptions already tried, separated by one space */
+};
+
+/* `lease` must stay where it is until the callback has fired, and after that as long as it is held.
+ * on_lost fires if the slot turns out to be gone (this node stood still too long and it was given
+ * away): no byte more may flow for it; it still wants to be settled. */
+void state_admit(struct state *state, struct lease *lease, const struct admit_request *request,
+                 state_admit_fn on_admitted, void *arg);
+
+/* Called for every chunk relayed: false if leases may have been given away while this node stood
+ * still (their last confirmation is older than LEASE_MS, and Redis was not away in between with
+ * this node running). Wait then with state_wait_renewal(): either on_lost fires, or a renewal makes
+ * it true again. Cheap: the clock and one comparison. */
+bool state_lease_is_fresh(const struct state *state);
+
+/* Asks for a renewal now. on_renewed fires once, when leases are fresh: those that are gone have
+ * got their on_lost before. While Redis is away, leases that were fresh stay so; those that were
+ * not are given up (on_lost) when no renewal comes through for LEASE_MS more. Zero it before its
+ * first use; giving it again while it waits changes nothing. */
+struct renewal_wait {
+    struct list link;
+    void (*on_renewed)(void *arg);
+    void *arg;
+};
+void state_wait_renewal(struct state *state, struct renewal_wait *wait);
+void state_wait_cancel(struct renewal_wait *wait);
+
+enum outcome { OUTCOME_OK, OUTCOME_ERROR, OUTCOME_CANCELLED };
+
+struct settlement {
+    int status; /* the provider's, 0 if none */
+    enum outcome outcome;
+    uint64_t cooldown_ms; /* 0: none */
+    struct slice cooldown_reason;
+    struct slice model; /* as the answer named it; empty: the request's */
+    uint64_t input, output, cache_read, cache_write_5m, cache_write_1h;
+    uint64_t duration_ms;
+};
+
+/* Give the slot back and book, once, even if Redis is away now. Copies everything; the lease's
+ * memory is the caller's again at once. A lease that was never held: nothing happens. */
+void state_settle(struct state *state, struct lease *lease, const struct settlement *settlement);

@@ -1,0 +1,35 @@
+/* snapshot.h - a look at everything, for /status and /metrics. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/slice.h"
+
+struct state;
+
+struct pool_subscription {
+    struct slice name;
+    uint32_t active, max, priority;
+    bool is_enabled;
+    uint64_t cooldown_ms; /* left; 0: not cooling */
+    struct slice cooldown_reason;
+    uint64_t requests, errors;
+    uint64_t input, output, cache_read, cache_write_5m, cache_write_1h; /* totals */
+};
+struct pool_node {
+    struct slice id, boot, version, config_digest;
+    uint64_t seen_ms_ago, active;
+};
+struct pool_snapshot {
+    const struct pool_subscription *subscriptions;
+    size_t subscription_count;
+    const struct pool_node *nodes;
+    size_t node_count;
+    uint64_t leases;
+    uint64_t now_ms; /* Redis' clock */
+};
+/* snapshot: borrowed, NULL unless OK. */
+typedef void (*state_snapshot_fn)(enum err err, const struct pool_snapshot *snapshot, void *arg);
+void state_snapshot(struct state *state, state_snapshot_fn on_snapshot, void *arg);
