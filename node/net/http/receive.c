@@ -3,7 +3,8 @@
  * connection_receive() reads into the server's scratch, or a large body right to where it stays;
  * receive_bytes() takes in what came, state by state, until it is used up. A head that arrives
  * whole is parsed where it lies; an unfinished one is kept in `in`, as is what comes behind a
- * request that is being answered or that waits for room. receive_kept() starts with that again.
+ * request that is being answered or that waits for room. connection_receive_kept() starts
+ * with that again.
  *
  * What the budget is asked for here: input kept beyond an ordinary head, on the peer's account; and
  * a large head, once it is known whose it is. Bodies stand in body.c. */
@@ -15,9 +16,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/tiny.h"
 #include "net/http/server_priv.h"
 
-enum { READS_PER_TURN = TINY(16, 2) };
+enum {
+    READS_PER_TURN = TINY(16, 2),
+    READ_BYTES = TINY(SCRATCH_BYTES, 7) /* of what is understood at once */
+};
 
 static void receive_bytes(struct connection *c, struct slice bytes);
 
@@ -287,19 +292,20 @@ static void receive_bytes(struct connection *c, struct slice bytes)
     }
 }
 
-static enum wire_read read_scratch(struct connection *c, size_t *asked, size_t *got)
-{
-    struct http_server *s = c->server;
-    *asked = SCRATCH_BYTES;
-    enum wire_read result = wire_read(&c->wire, s->scratch, SCRATCH_BYTES, got);
-    if (result == WIRE_DATA)
-        receive_bytes(c, (struct slice){s->scratch, *got});
-    return result;
-}
-
 static bool wants_more(const struct connection *c)
 {
     return (c->state == CONNECTION_HEAD || c->state == CONNECTION_BODY) && c->wire.is_reading;
+}
+
+static enum wire_read read_scratch(struct connection *c, size_t *asked, size_t *got)
+{
+    struct http_server *s = c->server;
+    bool is_awaited = c->state == CONNECTION_IDLE || wants_more(c);
+    *asked = is_awaited ? READ_BYTES : SCRATCH_BYTES;
+    enum wire_read result = wire_read(&c->wire, s->scratch, *asked, got);
+    if (result == WIRE_DATA)
+        receive_bytes(c, (struct slice){s->scratch, *got});
+    return result;
 }
 
 /* Reading ends with the request: what may follow it tells the loop, and to ask the socket would

@@ -4,8 +4,8 @@
  * on_head decides, before a byte of body is read, who may go on. A request is handed over when it
  * is complete, body included: a slow upload holds no slot, and a request can be sent again
  * elsewhere. From then until its answer has ended (answer_end or answer_break, see answer.h) the
- * connection is the receiver's; the message is whoever took it. Whatever follows on the connection waits, up to a
- * ceiling, unread. A caller that leaves is noticed at once in every phase.
+ * connection is the receiver's; the message is whoever took it. Whatever follows on the connection
+ * waits, up to a ceiling, unread. A caller that leaves is noticed at once in every phase.
  *
  * Memory comes from the node's budget. A body reserves before it is read; where there is no room it
  * is not read, and waits for its turn (its caller's time does not run meanwhile). At the ceiling of

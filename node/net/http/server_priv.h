@@ -6,13 +6,12 @@
 #include <netinet/in.h>
 
 #include "base/metrics.h"
-#include "base/tiny.h"
 #include "loop/loop.h"
 #include "net/http/answer.h"
 #include "net/wire.h"
 
 enum {
-    SCRATCH_BYTES = TINY(64 * 1024, 7),
+    SCRATCH_BYTES = 64 * 1024,
     PIPELINE_BYTES_MAX = 64 * 1024, /* kept unread behind the request being answered */
     KEEPALIVE_MS = 150000,          /* longer than any tunnel or balancer in front keeps its side */
     LINGER_MS = 2000,
