@@ -27,8 +27,9 @@
     X(COOLDOWNS, "weir_cooldowns_total", "", "Cooldowns set after an answer of a provider.")     \
     X(MALFORMED, "weir_malformed_requests_total", "", "Requests refused by the HTTP parser.")    \
     X(CONNECTIONS, "weir_client_connections_accepted_total", "", "Client connections accepted.") \
-    X(CLOSED_SILENT, "weir_client_connections_closed_for_room_total", "was=\"silent\"",          \
+    X(CLOSED_ANSWERED, "weir_client_connections_closed_for_room_total", "was=\"answered\"",      \
       "Client connections closed at the ceiling, so that others could come.")                    \
+    X(CLOSED_SILENT, "weir_client_connections_closed_for_room_total", "was=\"silent\"", "")      \
     X(CLOSED_IDLE, "weir_client_connections_closed_for_room_total", "was=\"idle\"", "")          \
     X(CLOSED_ASKING, "weir_client_connections_closed_for_room_total", "was=\"asking\"", "")      \
     X(DESCRIPTORS_SHORT, "weir_descriptors_short_total", "",                                     \

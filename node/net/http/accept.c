@@ -1,14 +1,13 @@
 /* Accepting, and what happens when there are too many. In this order:
  *   below the ceiling       everyone comes in
- *   at the ceiling          one makes room: first who has connected and said nothing for FRESH_MS,
- *                           then who has been idle longest behind its last answer, then who has
- *                           not finished a head for ASKING_MS
+ *   at the ceiling          one makes room, by REST_TABLE: first who has its last answer and does
+ *                           not go, then who has connected and said nothing, then who has been idle
+ *                           longest behind its answer, then who does not finish a head
  *   all are at work         up to reserve_max come in on the reserve: they have RESERVE_MS for a
  *                           head, and are served if it is vital or the ceiling is not reached any
  *                           more (may_stay in receive.c)
  *   the reserve is full     the rest waits in the kernel's queue
- * Out of descriptors the same is tried, then on_descriptors_short; else accepting rests a moment.
- */
+ * Out of descriptors the same is tried, then on_descriptors_short; else accepting rests a while. */
 #include <errno.h>
 #include <event2/event.h>
 #include <string.h>
@@ -18,7 +17,13 @@
 #include "base/metrics.h"
 #include "net/http/server_priv.h"
 
-enum { ACCEPTS_PER_TURN = 64, ACCEPT_REST_MS = 100, CALM_PARTS = 16, SHORT_LOG_MS = 10000 };
+enum {
+    ACCEPTS_PER_TURN = 64,
+    ACCEPT_REST_MS = 100,
+    CALM_PARTS = 16,
+    SHORT_LOG_MS = 10000,
+    HURRIED_PARTS = 4
+};
 
 static void on_rested(void *arg)
 {
@@ -33,42 +38,48 @@ static void rest(struct http_server *s)
         s->retry_accept = loop_every(s->loop, ACCEPT_REST_MS, on_rested, s);
 }
 
-static struct connection *longest_idle(struct http_server *s)
+static const struct {
+    enum counter counter;
+    uint64_t least_ms; /* so long it is left alone */
+} rests[] = {
+#define X(id, label, least_ms) {COUNT_CLOSED_##id, least_ms},
+    REST_TABLE(X)
+#undef X
+};
+
+/* With the reserve full nobody is spared for long: a probe may be waiting. */
+static uint64_t least_ms(const struct http_server *s, enum rest rest)
 {
-    LIST_EACH (link, &s->idle) {
+    const struct http_server_options *o = &s->options;
+    bool is_full = s->connection_count >= o->connections_max + o->reserve_max;
+    return is_full ? rests[rest].least_ms / HURRIED_PARTS : rests[rest].least_ms;
+}
+
+static struct connection *longest_resting(struct http_server *s, enum rest rest)
+{
+    uint64_t since_ms = loop_now_ms(s->loop) - least_ms(s, rest);
+    LIST_EACH (link, &s->resting[rest]) {
         struct connection *c = LIST_OWNER(link, struct connection, rest_link);
-        if (buf_len(&c->in) == 0) /* else its next request is about to be read */
+        if (c->rest_since_ms > since_ms)
+            return NULL;
+        if (rest != REST_IDLE ||
+            buf_len(&c->in) == 0) /* else its next request is just to be read */
             return c;
     }
     return NULL;
 }
 
-/* The one that is longest in the list, if that is long enough. */
-static struct connection *oldest(struct http_server *s, struct list *list, uint64_t least_ms)
-{
-    if (list_is_empty(list))
-        return NULL;
-    struct connection *c = LIST_OWNER(list->next, struct connection, rest_link);
-    return loop_now_ms(s->loop) >= c->rest_since_ms + least_ms ? c : NULL;
-}
-
 bool server_make_room(struct http_server *s)
 {
-    struct connection *c = oldest(s, &s->silent, FRESH_MS);
-    enum counter counter = COUNT_CLOSED_SILENT;
-    if (c == NULL) {
-        c = longest_idle(s);
-        counter = COUNT_CLOSED_IDLE;
+    for (unsigned rest = 0; rest < RESTS; rest++) {
+        struct connection *c = longest_resting(s, (enum rest)rest);
+        if (c == NULL)
+            continue;
+        metrics_add(s->options.metrics, rests[rest].counter, 1);
+        connection_end(c);
+        return true;
     }
-    if (c == NULL) {
-        c = oldest(s, &s->asking, ASKING_MS);
-        counter = COUNT_CLOSED_ASKING;
-    }
-    if (c == NULL)
-        return false;
-    metrics_add(s->options.metrics, counter, 1);
-    connection_end(c);
-    return true;
+    return false;
 }
 
 static void note_ceiling(struct http_server *s)

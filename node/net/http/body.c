@@ -136,6 +136,10 @@ static void receive_chunked(struct connection *c, struct slice *bytes)
     struct buf *body = &c->message.body;
     struct slice data = SLICE_NONE;
     size_t room = (size_t)c->message.hold.bytes - buf_len(body);
+    if (room == 0 && c->message.hold.bytes >= body_whole(c)) { /* what may be has become less */
+        connection_refuse(c, 413, too_large);
+        return;
+    }
     if (room == 0) {
         go_for_room(c);
         return;

@@ -1,5 +1,5 @@
 /* A connection as a whole: its state, written by connection_go() alone, its beginning, its end.
- * One that could make room (IDLE, HEAD) stands in a list of the server, in order of time, so that
+ * One that could make room stands in a list of the server, in order of time, so that
  * the one that is missed least can be closed for another. Ended is not freed: its
  * own callbacks may be on the stack, so connection_go_on() frees it when the turn is over. */
 #include <assert.h>
@@ -27,14 +27,24 @@ static const struct {
     [CONNECTION_DEAD] = {"dead", 0},
 };
 
-static void note_time(struct connection *c)
+/* RESTS: it is at work. */
+static enum rest rest_of(const struct connection *c)
+{
+    if (c->state == CONNECTION_IDLE)
+        return c->has_asked ? REST_IDLE : REST_SILENT;
+    if (c->state == CONNECTION_HEAD)
+        return REST_ASKING;
+    return c->state == CONNECTION_LINGER ? REST_ANSWERED : RESTS;
+}
+
+static void enter_list(struct connection *c)
 {
     struct http_server *s = c->server;
+    enum rest rest = rest_of(c);
+    if (rest == RESTS)
+        return;
     c->rest_since_ms = loop_now_ms(s->loop);
-    list_push(c->state == CONNECTION_HEAD ? &s->asking
-              : c->has_asked              ? &s->idle
-                                          : &s->silent,
-              &c->rest_link);
+    list_push(&s->resting[rest], &c->rest_link);
 }
 
 static void trace(const struct connection *c, enum connection_state to)
@@ -53,15 +63,13 @@ void connection_go(struct connection *c, enum connection_state to)
     trace(c, to);
     c->state = to;
     list_remove(&c->rest_link);
-    if (to == CONNECTION_IDLE || to == CONNECTION_HEAD)
-        note_time(c);
+    enter_list(c);
 }
 
 void connection_sane(const struct connection *c)
 {
     assert(c->state != CONNECTION_DEAD && c->wire.fd >= 0);
-    bool may_make_room = c->state == CONNECTION_IDLE || c->state == CONNECTION_HEAD;
-    assert(list_is_linked(&c->rest_link) == may_make_room);
+    assert(list_is_linked(&c->rest_link) == (rest_of(c) != RESTS));
     assert((c->room.queue != NULL) == (c->state == CONNECTION_WAIT));
     assert(c->state != CONNECTION_WAIT || !c->wire.is_reading);
     assert(c->events == NULL || c->state == CONNECTION_BUSY);
@@ -92,7 +100,7 @@ static void set_up(struct connection *c, struct http_server *s, int fd, SSL *ssl
     loop_task_init(&c->again, connection_go_on, c);
     deadline_init(&c->deadline, (loop_fn)NULL, c);
     c->state = CONNECTION_IDLE;
-    note_time(c);
+    enter_list(c);
 }
 
 void connection_new(struct http_server *s, int fd, const struct sockaddr *peer, socklen_t len)

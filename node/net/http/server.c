@@ -1,7 +1,6 @@
 /* The listener, and the server as a whole. The parts and a connection's way through them stand in
  * server_priv.h. Those of its connections that wait for room are told by the budget on whatever
- * thread gave it back; that thread only writes to wake_fd, and on_woken() goes on with them here.
- */
+ * thread gave it back; that thread only writes to wake_fd; on_woken() goes on with them here. */
 #include "net/http/server.h"
 
 #include <arpa/inet.h>
@@ -114,9 +113,8 @@ struct http_server *http_server_new(struct loop *loop, int listener,
     s->options = *options;
     s->listener = listener;
     list_init(&s->connections);
-    list_init(&s->silent);
-    list_init(&s->idle);
-    list_init(&s->asking);
+    for (unsigned rest = 0; rest < RESTS; rest++)
+        list_init(&s->resting[rest]);
     metrics_set(options->metrics, GAUGE_CLIENTS_MAX, options->connections_max);
     queue_start(s);
     server_accept_start(s);

@@ -89,8 +89,7 @@ struct http_server_options {
     struct metrics *metrics;
     http_write_error_fn write_error;
     /* The head is understood, of the body nothing is read yet: may it be? Everything of `message`
-     * but body is there, and of what it leaves for later the defaults. May be NULL: everyone may.
-     */
+     * but body is there; what it leaves for later has its defaults. May be NULL: everyone may. */
     struct http_refusal (*on_head)(struct http_message *message, const struct sockaddr *peer,
                                    void *arg);
     /* Every request must be answered, now or later. Runs in the server's callback. */

@@ -1,7 +1,6 @@
 /* server_priv.h - what the parts of the HTTP server share: the listener (server.c), accepting and
  * making room (accept.c), a connection's state and end (connection.c), reading requests
- * (receive.c), their bodies (body.c) and the memory of those (body_memory.c), answering (answer.c).
- */
+ * (receive.c), their bodies (body.c), the memory of those (body_memory.c), answering (answer.c). */
 #pragma once
 #include <netinet/in.h>
 
@@ -17,7 +16,6 @@ enum {
     LINGER_MS = 2000,
     FRESH_MS = 1000,   /* who has connected but not asked yet is given so long: while draining, and
                           before it makes room for another */
-    ASKING_MS = 5000,  /* so long may a head take before it makes room for another */
     RESERVE_MS = 2000, /* for a head on a connection of the reserve */
     ROOM_WAIT_MS = 120000,      /* a body waits so long for room */
     ORDINARY_HEAD_BYTES = 4096, /* what is beyond is counted in the budget */
@@ -58,9 +56,23 @@ enum connection_state {
 #undef X
 };
 
+/* Who could make room for another, in this order. X(id, label at /metrics, after how many ms) */
+#define REST_TABLE(X)                                             \
+    X(ANSWERED, "answered", 200)  /* LINGER */                    \
+    X(SILENT, "silent", FRESH_MS) /* IDLE, and has never asked */ \
+    X(IDLE, "idle", 0)                                            \
+    X(ASKING, "asking", 5000) /* HEAD: it does not finish it */
+
+enum rest {
+#define X(id, label, least_ms) REST_##id,
+    REST_TABLE(X)
+#undef X
+        RESTS
+};
+
 struct connection {
     struct list link;
-    struct list rest_link; /* IDLE: in server->silent or server->idle; HEAD: in server->asking */
+    struct list rest_link; /* in a list of server->resting, or in none */
     uint64_t rest_since_ms;
     struct http_server *server;
     struct wire wire;
@@ -108,10 +120,9 @@ struct http_server {
     struct loop_timer *retry_accept; /* while accepting rests */
     struct list connections;
     unsigned connection_count;
-    /* The oldest first: never asked; idle behind an answer; with an unfinished head. */
-    struct list silent, idle, asking;
-    bool is_at_ceiling;       /* and that was logged */
-    uint64_t short_logged_ms; /* when it was told last that descriptors are short */
+    struct list resting[RESTS]; /* who could make room, the longest there first */
+    bool is_at_ceiling;         /* and that was logged */
+    uint64_t short_logged_ms;   /* when it was told last that descriptors are short */
     struct budget_queue queue;
     int wake_fd; /* an eventfd: one of the queue is granted */
     struct event woken;

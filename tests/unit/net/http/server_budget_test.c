@@ -203,6 +203,19 @@ static void test_unknown_length(void)
         RUN_UNTIL(loop, peer_has(&caller, "\r\n\r\nx"));
         peer_close(&caller);
     }
+    PROMISE("one that is larger than what may be now is refused, however much could be before")
+    {
+        struct http_server_options changed = options;
+        changed.body_bytes_max = 50000;
+        post_chunked(&caller, "a");
+        send_chunk(&caller, 0, 60000);
+        RUN_UNTIL(loop, metrics_gauge(&metrics, 1, GAUGE_BODY_BYTES_HELD) == 60000);
+        http_server_update(server, &changed);
+        send_chunk(&caller, 60000, 100000);
+        RUN_UNTIL(loop, peer_has(&caller, "HTTP/1.1 413 "));
+        http_server_update(server, &options);
+        peer_close(&caller);
+    }
     PROMISE("one that becomes large waits where it is, and then goes on")
     {
         call_count = 0;

@@ -78,8 +78,8 @@ static void test_unfinished(void)
     PROMISE("then one that has not finished its head for some time")
     {
         open_many(CONNECTIONS, "GET /now/x HTTP/1.1\r\nHos");
-        RUN_UNTIL(loop, list_is_empty(&server->silent));
-        uint64_t until_ms = clock_ms() + ASKING_MS + 100;
+        RUN_UNTIL(loop, list_is_empty(&server->resting[REST_SILENT]));
+        uint64_t until_ms = clock_ms() + 5100;
         RUN_UNTIL(loop, clock_ms() > until_ms);
         caller_open(&caller);
         peer_send(&caller, GET("/now/1"));
@@ -149,6 +149,32 @@ static void test_leaving_the_reserve(void)
     close_all(many + 1, CONNECTIONS - 1);
 }
 
+static void test_refused_who_stay(void)
+{
+    struct peer refused[RESERVE + 2];
+    call_count = 0;
+    open_many(CONNECTIONS, GET("/busy"));
+    RUN_UNTIL(loop, call_count == CONNECTIONS);
+    PROMISE("those who were refused and do not go do not keep the reserve either")
+    {
+        for (unsigned i = 0; i < RESERVE + 2; i++) {
+            caller_open(&refused[i]);
+            peer_send(&refused[i], GET("/now/1"));
+            RUN_UNTIL(loop, peer_has(&refused[i], "HTTP/1.1 503 "));
+        }
+        caller_open(&caller);
+        peer_send(&caller, GET("/now/vital"));
+        RUN_UNTIL(loop, peer_has(&caller, "HTTP/1.1 200 "));
+        CHECK(metrics_counter(&metrics, 1, COUNT_CLOSED_ANSWERED) > 0);
+        peer_close(&caller);
+    }
+    for (unsigned i = 0; i < RESERVE + 2; i++)
+        peer_close(&refused[i]);
+    for (unsigned i = 0; i < CONNECTIONS; i++)
+        answer_text(&calls[i], "x");
+    close_all(many, CONNECTIONS);
+}
+
 static unsigned times_short;
 
 static bool close_a_descriptor(void *arg)
@@ -214,6 +240,7 @@ int main(void)
     test_unfinished();
     test_reserve();
     test_leaving_the_reserve();
+    test_refused_who_stay();
     test_descriptors();
     server_close();
     fixture_close();
