@@ -76,7 +76,7 @@ static void on_body(const struct slice *pieces, unsigned count, bool is_end, voi
     }
     assert(x->step == STEP_COLLECT);
     for (unsigned i = 0; i < count; i++)
-        if (!buf_append(&x->error_body, pieces[i]))
+        if (!buf_append(&x->error_body, pieces[i]) || !answer_keep(x->call, x->error_body.cap))
             x->is_error_whole = false; /* too large; and in part it is not passed on */
     if (is_end)
         exchange_attempt_over(x);

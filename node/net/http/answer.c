@@ -85,7 +85,7 @@ static void count_waiting(struct connection *c)
 {
     struct budget *budget = c->server->options.budget;
     size_t before = c->answer_bytes;
-    c->answer_bytes = wire_waiting(&c->wire) > 0 ? c->wire.out.cap : 0;
+    c->answer_bytes = c->kept_bytes + (wire_waiting(&c->wire) > 0 ? c->wire.out.cap : 0);
     if (c->answer_bytes > before)
         budget_force(budget, BUDGET_ANSWERS, c->peer_caller, c->answer_bytes - before);
     else
@@ -252,13 +252,13 @@ void answer_body(struct connection *c, const struct slice *pieces, unsigned coun
 static void finish(struct connection *c)
 {
     c->events = NULL;
+    c->kept_bytes = 0;
     connection_go(c, CONNECTION_FLUSH);
     http_message_fini(&c->message);
     wire_write(&c->wire, NULL, 0);
+    watch_taking(c);
     if (wire_waiting(&c->wire) == 0)
         connection_answer_taken(c);
-    else
-        watch_taking(c);
 }
 
 void answer_end(struct connection *c)
@@ -285,6 +285,13 @@ void answer_abandon(struct connection *c)
 {
     c->events = NULL;
     connection_end(c);
+}
+
+bool answer_keep(struct connection *c, size_t bytes)
+{
+    c->kept_bytes = bytes;
+    count_waiting(c);
+    return !budget_is_over(c->server->options.budget, BUDGET_ANSWERS, c->peer_caller);
 }
 
 bool answer_is_full(const struct connection *c)

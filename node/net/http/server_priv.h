@@ -82,6 +82,7 @@ struct connection {
     struct buf in;          /* arrived, not understood yet */
     size_t input_bytes;     /* of it, counted in the budget */
     size_t answer_bytes;    /* waiting for the caller, counted likewise */
+    size_t kept_bytes;      /* of those, held by the receiver */
     uint32_t peer_caller;   /* whose shares they are of */
     union {
         struct sockaddr any;

@@ -311,6 +311,38 @@ static void test_heads(void)
     }
 }
 
+static void test_answers(void)
+{
+    PROMISE("what a slow caller has not taken is counted, and what is kept for an answer elsewhere")
+    {
+        call_count = 0;
+        struct held_call *held = caller_asks(&caller, GET("/keep"));
+        wire_set_reading(&caller.wire, false);
+        CHECK(answer_keep(held->call, 1000) && budget_used(budget, BUDGET_ANSWERS) == 1000);
+        begin_answer(held, HTTP1_CHUNKED, 0);
+        while (!answer_is_full(held->call)) /* until the sockets are full, too */
+            send_body(held, (struct slice){filler, BODY_MAX}, false);
+        CHECK(budget_used(budget, BUDGET_ANSWERS) >= answer_waiting(held->call) + 1000);
+        wire_set_reading(&caller.wire, true);
+        RUN_UNTIL(loop, answer_waiting(held->call) == 0);
+        CHECK(!answer_is_full(held->call) && budget_used(budget, BUDGET_ANSWERS) == 1000);
+        end_answer(held);
+        CHECK(budget_used(budget, BUDGET_ANSWERS) == 0);
+        peer_close(&caller);
+    }
+    PROMISE("when too much is kept for a caller, it is told, and less may wait")
+    {
+        uint64_t share = budget_share(budget, BUDGET_ANSWERS);
+        call_count = 0;
+        struct held_call *held = caller_asks(&caller, GET("/keep"));
+        CHECK(!answer_keep(held->call, (size_t)share + 1));
+        CHECK(answer_keep(held->call, (size_t)share));
+        peer_close(&caller);
+        RUN_UNTIL(loop, held->gone == 1);
+        CHECK(budget_used(budget, BUDGET_ANSWERS) == 0);
+    }
+}
+
 static void test_refusal(void)
 {
     PROMISE("a refusal says what belongs to it, and reaches a caller that is still sending")
@@ -348,6 +380,7 @@ int main(void)
     test_continue();
     test_unknown_length();
     test_heads();
+    test_answers();
     test_refusal();
     server_close();
     budget_update(budget, MEMORY_MAX, BODY_MAX);
