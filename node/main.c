@@ -33,7 +33,7 @@ static const struct cli_command commands[] = {
     {"health", CLI_CONFIG | CLI_URL, cli_health, "exit with 0 if a node answers",
      "Finds the node as `weir status` does. Made for the health checks of containers.\n"},
     {"version", 0, version, "print the version", ""},
-    {"help", CLI_TOPIC, help, "this text; `weir help config` explains every field of the config",
+    {"help", CLI_TOPIC | CLI_MARKDOWN, help, "this text; `weir help config` explains every setting",
      "weir help COMMAND is the same as weir COMMAND --help.\n"},
 };
 
@@ -86,7 +86,7 @@ static int help(const struct cli_options *options)
         return EXIT_FINE;
     }
     if (strcmp(options->topic, "config") == 0)
-        return cli_help_config();
+        return cli_help_config(options->is_markdown);
     const struct cli_command *command = find_command(options->topic);
     return command != NULL ? explain(command) : EXIT_USAGE;
 }

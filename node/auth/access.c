@@ -1,101 +1,13 @@
+/* Three questions, each answered from the config and the request alone: nothing is kept here. */
 #include "auth/access.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/mem.h"
-
-struct network {
-    unsigned char bytes[16]; /* IPv4 as ::ffff:a.b.c.d */
-    unsigned bits;
-};
-
-struct networks {
-    size_t count;
-    struct network items[];
-};
-
-static void map_v4(const void *v4, unsigned char bytes[16])
-{
-    memset(bytes, 0, 10);
-    memset(bytes + 10, 0xff, 2);
-    memcpy(bytes + 12, v4, 4);
-}
-
-static bool parse(const char *text, struct network *n)
-{
-    char address[64];
-    unsigned char v4[4];
-    uint64_t bits;
-    struct slice head, tail = slice_cut(slice_of(text), '/', &head);
-    if (head.len >= sizeof(address))
-        return false;
-    memcpy(address, head.at, head.len);
-    address[head.len] = '\0';
-    bool is_v4 = inet_pton(AF_INET, address, v4) == 1;
-    if (is_v4)
-        map_v4(v4, n->bytes);
-    else if (inet_pton(AF_INET6, address, n->bytes) != 1)
-        return false;
-    if (head.len == strlen(text)) /* one address */
-        bits = is_v4 ? 32 : 128;
-    else if (!slice_number(tail, is_v4 ? 32 : 128, &bits))
-        return false;
-    n->bits = (unsigned)bits + (is_v4 ? 96 : 0);
-    return true;
-}
-
-struct networks *networks_new(char *const *texts, const char **bad)
-{
-    size_t count = 0;
-    while (texts != NULL && texts[count] != NULL)
-        count++;
-    struct networks *networks = mem_new(sizeof(*networks) + count * sizeof(networks->items[0]));
-    networks->count = count;
-    for (size_t i = 0; i < count; i++)
-        if (!parse(texts[i], &networks->items[i])) {
-            *bad = texts[i];
-            free(networks);
-            return NULL;
-        }
-    return networks;
-}
-
-void networks_free(struct networks *networks)
-{
-    free(networks);
-}
-
-static bool matches(const struct network *n, const unsigned char address[16])
-{
-    unsigned whole = n->bits / 8, rest = n->bits % 8;
-    if (memcmp(n->bytes, address, whole) != 0)
-        return false;
-    return rest == 0 || ((n->bytes[whole] ^ address[whole]) >> (8 - rest)) == 0;
-}
-
-bool networks_have(const struct networks *networks, const struct sockaddr *address)
-{
-    unsigned char bytes[16];
-    if (address->sa_family == AF_INET6)
-        memcpy(bytes, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, 16);
-    else if (address->sa_family == AF_INET)
-        map_v4(&((const struct sockaddr_in *)(const void *)address)->sin_addr, bytes);
-    else
-        return false;
-    for (size_t i = 0; i < networks->count; i++)
-        if (matches(&networks->items[i], bytes))
-            return true;
-    return false;
-}
+#include "config/config.h"
 
 bool access_is_proxy_sign(struct slice header_name)
 {
-    static const struct slice signs[] = {
-        {"cf-*", 4},      {"x-forwarded-*", 13},  {"forwarded", 9}, {"via", 3},
-        {"x-real-ip", 9}, {"true-client-ip", 14}, {"cdn-loop", 8},
+    const struct slice signs[] = {
+        SLICE("cf-*"),      SLICE("x-forwarded-*"),  SLICE("forwarded"), SLICE("via"),
+        SLICE("x-real-ip"), SLICE("true-client-ip"), SLICE("cdn-loop"),
     };
     return slice_matches(header_name, signs, sizeof(signs) / sizeof(signs[0]));
 }
@@ -108,10 +20,10 @@ static bool came_through_a_proxy(const struct http1_request *r)
     return false;
 }
 
-bool access_is_local(const struct networks *trusted, const struct sockaddr *peer,
+bool access_is_local(const struct config *config, const struct sockaddr *peer,
                      const struct http1_request *request)
 {
-    return networks_have(trusted, peer) && !came_through_a_proxy(request);
+    return networks_have(&config->server.trusted_networks, peer) && !came_through_a_proxy(request);
 }
 
 bool access_to_proxy(const struct config *config, bool is_local)

@@ -4,23 +4,17 @@
  * internet seems to come from loopback). */
 #pragma once
 #include <stdbool.h>
-#include <sys/socket.h>
 
-#include "base/attr.h"
-#include "config/config.h"
+#include "base/slice.h"
 #include "format/http1.h"
 
-struct networks; /* parsed server.trusted_networks */
-
-/* NULL: *bad is the entry that is no network. Yours. */
-MUST_USE struct networks *networks_new(char *const *texts, const char **bad);
-void networks_free(struct networks *networks);
-bool networks_have(const struct networks *networks, const struct sockaddr *address);
+struct config;
+struct sockaddr;
 
 /* A header that only a tunnel, a CDN or a proxy adds. Such are for us, not for a provider. */
 bool access_is_proxy_sign(struct slice header_name);
 
-bool access_is_local(const struct networks *trusted, const struct sockaddr *peer,
+bool access_is_local(const struct config *config, const struct sockaddr *peer,
                      const struct http1_request *request);
 
 /* Requests that go to a provider. */

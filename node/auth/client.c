@@ -1,28 +1,14 @@
 #include "auth/client.h"
 
-#include <string.h>
-
-#include "config/config.h"
-
-static bool is_plain(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr("._:@-", c) != NULL);
-}
+#include "base/name.h"
 
 struct slice client_clean(struct slice raw, struct arena *arena)
 {
-    bool is_clean = raw.len <= NAME_BYTES_MAX;
-    if (raw.len > NAME_BYTES_MAX)
-        raw.len = NAME_BYTES_MAX;
-    for (size_t i = 0; i < raw.len && is_clean; i++)
-        is_clean = is_plain(raw.at[i]);
-    if (is_clean)
+    char clean[NAME_BYTES_MAX + 1];
+    if (raw.len <= NAME_BYTES_MAX && name_is_clean(raw))
         return raw;
-    char clean[NAME_BYTES_MAX];
-    for (size_t i = 0; i < raw.len; i++)
-        clean[i] = is_plain(raw.at[i]) ? raw.at[i] : '_';
-    return arena_copy(arena, (struct slice){clean, raw.len});
+    size_t len = name_clean(raw, clean, sizeof(clean));
+    return arena_copy(arena, (struct slice){clean, len});
 }
 
 struct slice client_name(const struct http1_request *request, struct slice peer,

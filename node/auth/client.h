@@ -6,8 +6,8 @@
 #include "base/slice.h"
 #include "format/http1.h"
 
-/* A name fit for a key: at most NAME_BYTES_MAX of [A-Za-z0-9._:@-], anything else becomes '_'. From
- * `arena`, or borrowed from `raw` if nothing had to change. */
+/* A name fit for a key (base/name.h), at most NAME_BYTES_MAX long; other characters become '_'.
+ * From `arena`, or borrowed from `raw` if nothing had to change. */
 struct slice client_clean(struct slice raw, struct arena *arena);
 
 /* Never empty. */

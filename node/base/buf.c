@@ -1,3 +1,6 @@
+/* One allocation, its content anywhere in it. Consuming moves the start; what is in front is used
+ * again when room at the back runs out, before anything grows. It grows by
+ * doubling, up to the ceiling. */
 #include "base/buf.h"
 
 #include <assert.h>

@@ -2,6 +2,7 @@
  * writing and linking moves at least one of them. */
 #include "base/file_watch.h"
 
+#include <stddef.h>
 #include <sys/stat.h>
 
 /* False: it is as it was, or cannot be looked at. */

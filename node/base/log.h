@@ -27,8 +27,7 @@ void log_set_level(enum log_level level);
 
 /* From log_start() on the log has its thread; false: it could not be had. log_stop() comes when all
  * other threads have ended or the process is about to, and waits a second at most for the reader.
- * Before and after, lines are written by whoever ends them. A child made by fork() is not to log.
- */
+ * Before and after, lines are written by whoever ends them. A child of fork() is not to log. */
 MUST_USE bool log_start(void);
 void log_stop(void);
 uint64_t log_lines_lost(void); /* since the process began */

@@ -44,7 +44,7 @@ static bool use_config(struct cli_target *target, const struct config *c)
                            c->source);
         return false;
     }
-    set_url(target, is_tls, c->server.host, c->server.port);
+    set_url(target, is_tls, c->server.host.text, c->server.port);
     if (is_tls)
         target->certificate = mem_string(slice_of(c->server.tls_cert));
     return true;

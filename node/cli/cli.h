@@ -17,17 +17,18 @@ struct cli_options {
     const char *url;
     const char *topic; /* of `help` */
     bool is_json;
+    bool is_markdown;
     bool wants_help;
 };
 
 int cli_check(const struct cli_options *options);
 int cli_status(const struct cli_options *options);
 int cli_health(const struct cli_options *options);
-int cli_help_config(void);
+int cli_help_config(bool is_markdown);
 
-/* ---- cli_options.c: what stands on the command line ---- */
+/* ---- options.c: what stands on the command line ---- */
 
-enum { CLI_CONFIG = 1, CLI_URL = 2, CLI_JSON = 4, CLI_TOPIC = 8 };
+enum { CLI_CONFIG = 1, CLI_URL = 2, CLI_JSON = 4, CLI_TOPIC = 8, CLI_MARKDOWN = 16 };
 
 struct cli_command {
     const char *name;
@@ -42,7 +43,7 @@ MUST_USE bool cli_options_read(struct cli_options *options, const struct cli_com
                                char **arguments);
 void cli_options_print(const struct cli_command *command);
 
-/* ---- cli_table.c: how we speak ---- */
+/* ---- terminal.c: how we speak ---- */
 
 /* "weir: ..." in red on standard error. Gives `code` back. */
 int cli_complain(int code, const char *format, ...) PRINTF_LIKE(2, 3);
@@ -75,7 +76,7 @@ void cli_table_print(struct cli_table *table); /* and empties it */
 enum { CLI_BAR_WIDTH_MAX = 20, CLI_BAR_MAX = CLI_BAR_WIDTH_MAX * 3 + 3 };
 void cli_bar(char *out, size_t part, size_t whole, size_t width);
 
-/* ---- cli_http.c: one GET at a node ---- */
+/* ---- ask.c: one GET at a node ---- */
 
 struct cli_target {
     char *url;           /* "http://127.0.0.1:8080" */
@@ -92,8 +93,7 @@ struct cli_answer {
 /* Who to ask: --url, WEIR_URL, what the config says, else the default port. False: complained. */
 MUST_USE bool cli_target_init(struct cli_target *target, const struct cli_options *options);
 void cli_target_fini(struct cli_target *target);
-/* False: *why says it; the text lives as long as the program. An answer is the caller's either way.
- */
+/* False: *why says it; the text lives as long as the program. The answer is yours either way. */
 MUST_USE bool cli_get(const struct cli_target *target, const char *path, struct cli_answer *answer,
                       const char **why);
 void cli_answer_fini(struct cli_answer *answer);

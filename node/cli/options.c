@@ -17,6 +17,7 @@ static const struct option {
     {"--config", "FILE", CLI_CONFIG, "the config; else WEIR_CONFIG, ./config.json, ..."},
     {"--url", "URL", CLI_URL, "the node, like http://127.0.0.1:8080"},
     {"--json", NULL, CLI_JSON, "the node's answer as it is"},
+    {"--markdown", NULL, CLI_MARKDOWN, "`weir help config` as the tables of docs/config.md"},
     {"--help", NULL, EVERY_COMMAND, "this text"},
 };
 
@@ -31,7 +32,7 @@ void cli_options_print(const struct cli_command *command)
 {
     for (size_t i = 0; i < OPTIONS; i++)
         if (takes(command, &known[i]))
-            printf("  %-8s %-4s  %s\n", known[i].name,
+            printf("  %-10s %-4s  %s\n", known[i].name,
                    known[i].argument != NULL ? known[i].argument : "", known[i].summary);
 }
 
@@ -67,6 +68,9 @@ static void store(struct cli_options *options, const struct option *option, cons
         break;
     case CLI_JSON:
         options->is_json = true;
+        break;
+    case CLI_MARKDOWN:
+        options->is_markdown = true;
         break;
     default:
         options->wants_help = true;

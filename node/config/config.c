@@ -1,3 +1,7 @@
+/* The order of things: defaults, the file, the environment, then what only shows together
+ * (check.c). Each layer writes over the one before, straight into the config being made, which is
+ * thrown away if anything is wrong. A reload is the same way with its sources given instead of
+ * looked for. */
 #include "config/config.h"
 
 #include <stdatomic.h>
@@ -8,49 +12,30 @@
 
 #include "base/mem.h"
 #include "config/config_priv.h"
+#include "config/env.h"
 
 /* ---- ownership ---- */
 
-static void subscription_fini(struct subscription *s)
+static void forget_values(void *base, bool are_of_subscription)
 {
-    free(s->name);
-    free(s->ca_file);
-    secret_fini(&s->api_key);
-    origin_fini(&s->origin);
-}
-
-static void free_strings(char **list, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        free(list[i]);
-    free(list);
-}
-
-static size_t count_strings(char *const *list)
-{
-    size_t count = 0;
-    while (list != NULL && list[count] != NULL)
-        count++;
-    return count;
+    for (size_t i = 0; i < config_knob_count; i++) {
+        const struct config_knob *knob = &config_knobs[i];
+        if (knob->kind->forget != NULL &&
+            config_knob_is_of_subscription(knob) == are_of_subscription)
+            knob->kind->forget((char *)base + knob->offset);
+    }
 }
 
 static void config_free(struct config *c)
 {
     for (size_t i = 0; i < c->subscription_count; i++)
-        subscription_fini(&c->subscriptions[i]);
+        forget_values(&c->subscriptions[i], true);
+    forget_values(c, false);
     free(c->subscriptions);
+    for (size_t i = 0; i < c->warning_count; i++)
+        free(c->warnings[i]);
+    free(c->warnings);
     free(c->source);
-    free(c->server.host);
-    free(c->server.tls_cert);
-    free(c->server.tls_key);
-    free_strings(c->server.trusted_networks, count_strings(c->server.trusted_networks));
-    free(c->redis.url);
-    free(c->redis.prefix);
-    free(c->redis.pool);
-    free(c->node.id);
-    free(c->node.state_dir);
-    secret_fini(&c->admin_token);
-    free_strings(c->warnings, c->warning_count);
     free(c);
 }
 
@@ -91,19 +76,9 @@ static void reader_init(struct config_reader *r, struct config_environment *envi
     atomic_init(&r->config->references, 1);
 }
 
-static void reader_fini(struct config_reader *r)
-{
-    for (size_t i = 0; i < r->draft_count; i++) {
-        subscription_fini(&r->drafts[i].made);
-        free(r->drafts[i].api_key_env);
-        free(r->drafts[i].api_key_file);
-    }
-    free(r->drafts);
-    config_release(r->config);
-}
-
 static void set_source(struct config_reader *r, const char *source)
 {
+    free(r->config->source);
     r->config->source = mem_string(slice_of(source));
     r->source = r->config->source;
 }
@@ -121,9 +96,9 @@ static struct config *take_config(struct config_reader *r, bool is_read)
     struct config *c = is_read ? r->config : NULL;
     if (is_read) {
         r->config = NULL;
-        r->error->text[0] = '\0'; /* of places that were tried in vain */
+        *r->error = (struct config_error){0}; /* of places that were tried in vain */
     }
-    reader_fini(r);
+    config_release(r->config);
     return c;
 }
 
@@ -156,14 +131,12 @@ static enum config_file_result read_config_file(struct config_reader *r, const c
 {
     struct buf content;
     bool is_public;
-    const char *former = r->source;
     buf_init(&content, CONFIG_FILE_MAX);
     r->source = named_by;
     enum config_file_result result = config_file_read(r, path, &content, &is_public);
-    r->source = former;
     if (result == CONFIG_FILE_READ) {
         set_source(r, path);
-        r->has_file = r->config->is_from_file = true;
+        r->config->is_from_file = true;
         if (!read_file_content(r, &content, is_public))
             result = CONFIG_FILE_FAILED;
     }
@@ -172,18 +145,26 @@ static enum config_file_result read_config_file(struct config_reader *r, const c
 }
 
 /* One of the places nobody named: it may be absent. *is_found: no need to look further. */
-static bool try_place(struct config_reader *r, const char *directory, const char *below,
+static bool try_place(struct config_reader *r, struct slice directory, const char *below,
                       bool *is_found)
 {
     char path[CONFIG_KEY_MAX];
-    if (*is_found || directory == NULL || directory[0] == '\0')
+    if (*is_found || directory.len == 0)
         return true;
-    int len = snprintf(path, sizeof(path), "%s%s", directory, below);
+    int len = snprintf(path, sizeof(path), "%.*s%s", SLICE_ARG(directory), below);
     if (len < 0 || (size_t)len >= sizeof(path))
-        return config_fail(r, "the path of the config is too long");
+        return config_fail(r, "a shorter one", "the path of the config is too long");
     enum config_file_result result = read_config_file(r, path, "config");
     *is_found = result == CONFIG_FILE_READ;
     return result != CONFIG_FILE_FAILED;
+}
+
+static bool read_named_by_variable(struct config_reader *r, struct slice path)
+{
+    char *name = mem_string(path);
+    bool is_read = read_config_file(r, name, "WEIR_CONFIG (environment)") == CONFIG_FILE_READ;
+    free(name);
+    return is_read;
 }
 
 static bool find_config_file(struct config_reader *r)
@@ -191,45 +172,58 @@ static bool find_config_file(struct config_reader *r)
     unsigned line;
     bool is_found = false;
     const struct config_environment *e = r->environment;
-    const char *named = config_variable_get(e, "WEIR_CONFIG", &line);
-    if (named != NULL)
-        return read_config_file(r, named, "WEIR_CONFIG (environment)") == CONFIG_FILE_READ;
-    const char *xdg = config_variable_get(e, "XDG_CONFIG_HOME", &line);
-    const char *home = xdg == NULL ? config_variable_get(e, "HOME", &line) : NULL;
-    if (!try_place(r, "config.json", "", &is_found) ||
-        !try_place(r, xdg, "/weir/config.json", &is_found) ||
-        !try_place(r, home, "/.config/weir/config.json", &is_found))
-        return false;
-    if (!is_found)
-        set_source(r, "environment");
-    return true;
+    struct slice named = config_variable_get(e, "WEIR_CONFIG", &line);
+    if (named.len > 0)
+        return read_named_by_variable(r, named);
+    struct slice xdg = config_variable_get(e, "XDG_CONFIG_HOME", &line);
+    struct slice home = xdg.len == 0 ? config_variable_get(e, "HOME", &line) : SLICE_NONE;
+    return try_place(r, SLICE("config.json"), "", &is_found) &&
+           try_place(r, xdg, "/weir/config.json", &is_found) &&
+           try_place(r, home, "/.config/weir/config.json", &is_found);
 }
 
 static bool fail_nothing_configured(struct config_reader *r)
 {
-    if (r->has_file)
-        return config_fail(r, "no \"subscriptions\", and neither ANTHROPIC_API_KEYS nor "
-                              "ANTHROPIC_API_KEY is set; expected one of these");
+    config_at(r, "subscriptions");
+    if (r->config->is_from_file)
+        return config_fail(
+            r, "one of these",
+            "is missing, and neither ANTHROPIC_API_KEYS nor ANTHROPIC_API_KEY is set");
     r->source = "nothing to serve";
+    r->path[0] = '\0';
     return config_fail(r,
-                       "found neither a config file nor a key. Three ways to give them: "
+                       "one of three: "
                        "(1) in the environment: ANTHROPIC_API_KEYS=key1,key2 weir serve; "
                        "(2) that line, ANTHROPIC_API_KEYS=key1,key2, in a file .env here; "
                        "(3) a file config.json here or --config FILE: "
-                       "{\"subscriptions\": [{\"name\": \"main\", \"api_key\": \"sk-ant-...\"}]}");
+                       "{\"subscriptions\": [{\"name\": \"main\", \"api_key\": \"sk-ant-...\"}]}",
+                       "neither a config file nor a key");
 }
 
 /* A file without subscriptions leaves the keys to the environment: so a container's config may be
  * the same for all, and its secrets come from elsewhere. */
 static bool read_environment(struct config_reader *r)
 {
-    if (r->draft_count == 0) {
+    if (r->config->subscription_count == 0) {
         if (!config_read_dotenv(r) || !config_read_keys(r))
             return false;
-        if (r->draft_count == 0)
+        if (r->config->subscription_count == 0)
             return fail_nothing_configured(r);
     }
     return config_read_overrides(r);
+}
+
+static bool read_all(struct config_reader *r, const char *path, bool may_look)
+{
+    set_source(r, "environment");
+    if (!config_read_defaults(r))
+        return false;
+    if (path != NULL && read_config_file(r, path, "config") != CONFIG_FILE_READ)
+        return false;
+    if (path == NULL && may_look && !find_config_file(r))
+        return false;
+    r->source = r->config->source;
+    return read_environment(r) && config_finish(r);
 }
 
 bool config_load(const char *path, struct config **config, struct config_error *error)
@@ -237,10 +231,19 @@ bool config_load(const char *path, struct config **config, struct config_error *
     struct config_environment environment = {0};
     struct config_reader r;
     reader_init(&r, &environment, error);
-    bool is_read = config_read_defaults(&r) &&
-                   (path != NULL ? read_config_file(&r, path, "config") == CONFIG_FILE_READ
-                                 : find_config_file(&r)) &&
-                   read_environment(&r) && config_finish(&r);
+    bool is_read = read_all(&r, path, true);
+    *config = take_config(&r, is_read);
+    config_environment_fini(&environment);
+    return is_read;
+}
+
+bool config_reload(const struct config *running, struct config **config, struct config_error *error)
+{
+    struct config_environment environment = {0};
+    struct config_reader r;
+    reader_init(&r, &environment, error);
+    r.is_dotenv_must = running->has_dotenv;
+    bool is_read = read_all(&r, running->is_from_file ? running->source : NULL, false);
     *config = take_config(&r, is_read);
     config_environment_fini(&environment);
     return is_read;

@@ -1,8 +1,9 @@
 /* config.h - what the operator wants: read once, checked as a whole, never changed.
  * A reload makes a new config beside the old one; whoever works with one holds a reference, so an
- * exchange sees one config from its first to its last byte. An error names the file and the line or
- * the path (`subscriptions[1].max_concurrent`), what was found and what was expected. Nothing
- * unknown is ignored. */
+ * exchange sees one config from its first to its last byte. Values are parsed when they are read:
+ * nobody behind this header parses one again, or asks whether it can be. Nothing unknown is
+ * ignored, and what only shows together (a certificate and its key, a host and who may reach it) is
+ * checked here as well, so that starting, reloading and `weir check` say the same. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,21 +11,23 @@
 
 #include "base/attr.h"
 #include "base/log.h"
+#include "base/name.h"
 #include "base/secret.h"
 #include "base/slice.h"
+#include "format/ip.h"
+#include "format/network.h"
 #include "format/origin.h"
+#include "format/redis_url.h"
 
-enum {
-    SUBSCRIPTIONS_MAX = 200,
-    MAX_CONCURRENT_MAX = 1000,
-    NAME_BYTES_MAX = 64 /* of subscriptions, clients, nodes: [A-Za-z0-9._:@-] */
-};
+enum { SUBSCRIPTIONS_MAX = 200, MAX_CONCURRENT_MAX = 1000 };
 
 enum auth_type { AUTH_API_KEY, AUTH_TOKEN }; /* `auto` is decided by the key's prefix on reading */
 
 struct subscription {
     char *name;
     struct secret api_key;
+    char *api_key_env; /* where the key was found; both NULL: in the config itself */
+    char *api_key_file;
     enum auth_type auth_type;
     struct origin origin; /* base_url */
     char *ca_file;        /* NULL: the system's */
@@ -35,13 +38,14 @@ struct subscription {
 
 struct config {
     char *source;      /* file name or "environment", for messages */
-    bool is_from_file; /* source can be read again */
+    bool is_from_file; /* source is a file */
+    bool has_dotenv;   /* ./.env was read besides */
 
     struct subscription *subscriptions;
     size_t subscription_count;
 
     struct {
-        char *host;
+        struct ip host;
         uint16_t port; /* 0: a free one */
         uint32_t workers;
         uint64_t max_body_bytes;
@@ -51,11 +55,11 @@ struct config {
         char *tls_cert; /* both or none */
         char *tls_key;
         uint32_t drain_seconds;
-        char **trusted_networks; /* NULL-terminated, "10.0.0.0/8" */
+        struct networks trusted_networks;
     } server;
 
     struct {
-        char *url; /* NULL: a private redis-server */
+        struct redis_url url; /* redis_url_is_set(), else a private redis-server */
         char *prefix;
         char *pool;
     } redis;
@@ -95,8 +99,15 @@ struct config {
     _Atomic unsigned references; /* private */
 };
 
+/* What is wrong, and where. No member shows a secret, or drives a terminal. */
 struct config_error {
-    char text[1024]; /* a whole message, without a newline */
+    char source[256];   /* "weir.json", ".env", "PORT (environment)", "PORT (.env:6)" */
+    unsigned line;      /* of source, from 1; 0: not known */
+    unsigned column;    /* the same */
+    char path[256];     /* "subscriptions[1].max_concurrent"; "": the whole */
+    char found[1024];   /* "found 0", "unknown field" */
+    char expected[512]; /* "a whole number from 1 to 1000" */
+    char text[2048];    /* all of that: "SOURCE:LINE:COLUMN: PATH: FOUND, expected EXPECTED" */
 };
 
 /* Read `path`, or without one (NULL): WEIR_CONFIG, ./config.json,
@@ -104,6 +115,10 @@ struct config_error {
  * ./.env. The environment overrides single fields (see docs/config.md). *config: one reference,
  * yours. */
 MUST_USE bool config_load(const char *path, struct config **config, struct config_error *error);
+
+/* The same sources as `running` once more, and no others: if one is away, that is an error. */
+MUST_USE bool config_reload(const struct config *running, struct config **config,
+                            struct config_error *error);
 
 /* The same from text, for tests and fuzzers: no files, no environment. */
 MUST_USE bool config_parse(struct slice json, const char *source, struct config **config,
@@ -117,13 +132,7 @@ void config_log_warnings(const struct config *c);
 
 const struct subscription *config_subscription(const struct config *c, struct slice name);
 
-/* One row of the table of all knobs, in words. */
-struct config_knob_words {
-    const char *path;     /* "subscriptions[].name" */
-    const char *initial;  /* as it would stand in the file, or in words */
-    const char *variable; /* of the environment, that overrides it; NULL: none */
-    const char *help;
-    char expected[256];
-};
-/* False: there are not that many. */
-bool config_describe_knob(size_t index, struct config_knob_words *words);
+/* Settings that differ and only take effect with a restart: their paths go into paths[size],
+ * separated by ", ". False: there are none. */
+bool config_needs_restart(const struct config *running, const struct config *wanted, char *paths,
+                          size_t size);

@@ -1,5 +1,6 @@
+/* The JSON is walked, not the table: so what stands in the file but not in the table is seen. A
+ * section is whatever path of a knob begins with; there is no list of sections. */
 #include <assert.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,16 +95,17 @@ static const char *same_name_elsewhere(const char *key)
 
 static bool fail_unknown(struct config_reader *r, const char *section, const char *key)
 {
-    char all[512];
+    char all[512], expected[sizeof(all) + 16];
     struct slice near = nearest_member(section, key, all, sizeof(all));
     const char *elsewhere = same_name_elsewhere(key);
+    snprintf(expected, sizeof(expected), "one of %s", all);
     if (is_later(section, key))
-        return config_fail(r, "not supported by this version");
+        return config_fail(r, expected, "not supported by this version");
     if (near.len > 0)
-        return config_fail(r, "unknown field; did you mean \"%.*s\"?", SLICE_ARG(near));
+        return config_fail(r, expected, "unknown field (did you mean \"%.*s\"?)", SLICE_ARG(near));
     if (elsewhere != NULL)
-        return config_fail(r, "unknown field here; did you mean %s?", elsewhere);
-    return config_fail(r, "unknown field; expected one of %s", all);
+        return config_fail(r, expected, "unknown field here (did you mean %s?)", elsewhere);
+    return config_fail(r, expected, "unknown field");
 }
 
 bool config_read_knob(struct config_reader *r, const struct config_knob *knob, json_t *value,
@@ -115,15 +117,14 @@ bool config_read_knob(struct config_reader *r, const struct config_knob *knob, j
 static bool read_member(struct config_reader *r, const char *section, const char *key,
                         json_t *value, void *base)
 {
-    char inner[CONFIG_PATH_MAX], found[CONFIG_FOUND_MAX];
+    char inner[sizeof(r->path)], found[CONFIG_FOUND_MAX];
     const struct config_knob *knob = find_knob(section, key);
     if (knob != NULL)
         return config_read_knob(r, knob, value, base);
     if (!is_section(section, key, inner, sizeof(inner)))
         return fail_unknown(r, section, key);
     if (!json_is_object(value))
-        return config_fail(r, "found %s, expected an object: { ... }",
-                           config_found(value, false, found));
+        return config_fail(r, "an object: { ... }", "found %s", config_found(value, false, found));
     return config_read_members(r, value, inner, base);
 }
 
@@ -152,73 +153,27 @@ static bool read_initial(struct config_reader *r, const struct config_knob *knob
     return is_read;
 }
 
-static bool is_of_draft(const struct config_knob *knob)
+static bool read_initials(struct config_reader *r, bool are_of_subscription, void *base)
 {
-    return behind(knob->path, "subscriptions[].") != NULL;
+    for (size_t i = 0; i < config_knob_count; i++)
+        if (config_knob_is_of_subscription(&config_knobs[i]) == are_of_subscription &&
+            !read_initial(r, &config_knobs[i], base))
+            return false;
+    return true;
 }
 
 bool config_read_defaults(struct config_reader *r)
 {
-    for (size_t i = 0; i < config_knob_count; i++)
-        if (!is_of_draft(&config_knobs[i]) && !read_initial(r, &config_knobs[i], r->config))
-            return false;
-    return true;
+    return read_initials(r, false, r->config);
 }
 
-bool config_read_draft_defaults(struct config_reader *r, struct config_draft *draft)
+bool config_add_subscription(struct config_reader *r, struct subscription **added)
 {
-    for (size_t i = 0; i < config_knob_count; i++)
-        if (is_of_draft(&config_knobs[i]) && !read_initial(r, &config_knobs[i], draft))
-            return false;
-    return true;
-}
-
-bool config_add_draft(struct config_reader *r, struct config_draft **draft)
-{
-    size_t count = r->draft_count + 1;
-    r->drafts = mem_resize(r->drafts, count * sizeof(*r->drafts));
-    *draft = &r->drafts[r->draft_count];
-    **draft = (struct config_draft){0};
-    r->draft_count = count;
-    return config_read_draft_defaults(r, *draft);
-}
-
-static void put_words(const char *words, char *out, size_t size)
-{
-    struct slice rest = slice_of(words), word;
-    size_t used = 0;
-    const char *before = strchr(words, ' ') != NULL ? "one of " : "";
-    while (rest.len > 0 && used < size) {
-        rest = slice_cut(rest, ' ', &word);
-        int len = snprintf(out + used, size - used, "%s\"%.*s\"", before, SLICE_ARG(word));
-        used += len > 0 ? (size_t)len : 0;
-        before = ", ";
-    }
-}
-
-void config_expected(const struct config_knob *knob, char *out, size_t size)
-{
-    if (knob->kind->expected != NULL)
-        snprintf(out, size, "%s", knob->kind->expected);
-    else if (knob->kind->is_number)
-        snprintf(out, size, "a whole number from %" PRIu64 " to %" PRIu64, knob->min, knob->max);
-    else if (knob->words != NULL)
-        put_words(knob->words, out, size);
-    else
-        snprintf(out, size, "a text of %" PRIu64 " to %" PRIu64 " bytes", knob->min, knob->max);
-}
-
-bool config_describe_knob(size_t index, struct config_knob_words *words)
-{
-    if (index >= config_knob_count)
-        return false;
-    const struct config_knob *knob = &config_knobs[index];
-    *words = (struct config_knob_words){
-        .path = knob->path,
-        .initial = knob->initial != NULL ? knob->initial : knob->otherwise,
-        .variable = knob->variable,
-        .help = knob->help,
-    };
-    config_expected(knob, words->expected, sizeof(words->expected));
-    return true;
+    struct config *c = r->config;
+    size_t count = c->subscription_count + 1;
+    c->subscriptions = mem_resize(c->subscriptions, count * sizeof(*c->subscriptions));
+    *added = &c->subscriptions[c->subscription_count];
+    **added = (struct subscription){0};
+    c->subscription_count = count;
+    return read_initials(r, true, *added);
 }

@@ -1,3 +1,5 @@
+/* Files are read whole, within limits, and never waited for. When the JSON is none, the parser's
+ * words are taken, but nothing it quotes: that may be a key. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,6 +11,8 @@
 #include "config/config_priv.h"
 
 enum { REASON_MAX = 128 };
+
+static const char expected_file[] = "a file that can be read";
 
 static const char *reason(int error, char out[REASON_MAX])
 {
@@ -40,7 +44,7 @@ static bool read_bytes(int fd, struct buf *content, bool *is_too_big)
 static enum config_file_result fail_file(struct config_reader *r, const char *path, int error)
 {
     char text[REASON_MAX];
-    (void)config_fail(r, "cannot read %s: %s", path, reason(error, text));
+    (void)config_fail(r, expected_file, "cannot read %s: %s", path, reason(error, text));
     return error == ENOENT || error == ENOTDIR ? CONFIG_FILE_ABSENT : CONFIG_FILE_FAILED;
 }
 
@@ -55,11 +59,12 @@ enum config_file_result config_file_read(struct config_reader *r, const char *pa
         return fail_file(r, path, errno);
     bool is_known = fstat(fd, &st) == 0;
     if (is_known && !S_ISREG(st.st_mode))
-        (void)config_fail(r, "%s is not a regular file", path);
+        (void)config_fail(r, expected_file, "%s is not a regular file", path);
     else if (is_known && read_bytes(fd, content, &is_too_big))
         result = CONFIG_FILE_READ;
     else if (is_too_big)
-        (void)config_fail(r, "%s is larger than %zu KiB", path, content->max / 1024);
+        (void)config_fail(r, "a smaller one", "%s is larger than %zu KiB", path,
+                          content->max / 1024);
     else
         result = fail_file(r, path, errno);
     if (is_public != NULL)
@@ -78,7 +83,7 @@ bool config_file_check(struct config_reader *r, const char *path)
     }
     bool is_regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     close(fd);
-    return is_regular || config_fail(r, "%s is not a regular file", path);
+    return is_regular || config_fail(r, expected_file, "%s is not a regular file", path);
 }
 
 static size_t offset_of_line(struct slice text, int line)
@@ -102,14 +107,14 @@ static const char *hint_of(struct slice text, const json_error_t *e)
     if (start < text.len && (text.at[start] == '}' || text.at[start] == ']')) {
         while (start > 0 && strchr(" \t\r\n", text.at[start - 1]) != NULL)
             start--;
-        return start > 0 && text.at[start - 1] == ',' ? " (a comma too many before it?)" : "";
+        return start > 0 && text.at[start - 1] == ',' ? "; a comma too many before it?" : "";
     }
     if (memchr(text.at + line, '\'', end > line ? end - line : 0) != NULL)
-        return " (strings stand in \"double quotes\")";
+        return "; strings stand in \"double quotes\"";
     if (start < text.len && (text.at[start] == '/' || text.at[start] == '#'))
-        return " (JSON has no comments)";
+        return "; JSON has no comments";
     if (start < text.len && text.at[start] == '"')
-        return " (is a comma missing before it?)";
+        return "; is a comma missing before it?";
     return "";
 }
 
@@ -117,20 +122,20 @@ static const char *hint_of(struct slice text, const json_error_t *e)
  * used, except for a duplicate field: that is a name. */
 static json_t *fail_syntax(struct config_reader *r, struct slice text, json_error_t *e)
 {
-    char place[CONFIG_PATH_MAX];
+    static const char expected[] = "a JSON object: { ... }";
     const char *near = strstr(e->text, " near ");
     struct slice name = SLICE_NONE;
     if (json_error_code(e) == json_error_duplicate_key && near != NULL)
         name = slice_from(slice_of(near), sizeof(" near '") - 1);
     size_t len = near != NULL ? (size_t)(near - e->text) : strlen(e->text);
-    snprintf(place, sizeof(place), "%s:%d:%d", r->source, e->line, e->column);
-    const char *former = r->source;
-    r->source = place;
+    r->line = (unsigned)e->line;
+    r->column = (unsigned)e->column;
     if (name.len > 1)
-        (void)config_fail(r, "the field %.*s is given twice", (int)name.len - 1, name.at);
+        (void)config_fail(r, "one of them", "the field %.*s is given twice", (int)name.len - 1,
+                          name.at);
     else
-        (void)config_fail(r, "not valid JSON: %.*s%s", (int)len, e->text, hint_of(text, e));
-    r->source = former;
+        (void)config_fail(r, expected, "not valid JSON (%.*s%s)", (int)len, e->text,
+                          hint_of(text, e));
     return NULL;
 }
 
@@ -140,7 +145,7 @@ json_t *config_json_parse(struct config_reader *r, struct slice text)
     if (slice_starts(text, SLICE("\xef\xbb\xbf"))) /* a byte order mark, as some editors leave */
         text = slice_from(text, 3);
     if (slice_trim(text).len == 0) {
-        (void)config_fail(r, "is empty; expected a JSON object");
+        (void)config_fail(r, "a JSON object: { ... }", "is empty");
         return NULL;
     }
     json_t *json = json_loadb(text.at, text.len, JSON_REJECT_DUPLICATES, &e);
@@ -148,7 +153,7 @@ json_t *config_json_parse(struct config_reader *r, struct slice text)
         return fail_syntax(r, text, &e);
     if (json_is_object(json))
         return json;
-    (void)config_fail(r, "found a list, expected an object: { ... }");
+    (void)config_fail(r, "an object: { ... }", "found a list");
     json_decref(json);
     return NULL;
 }

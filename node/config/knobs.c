@@ -1,8 +1,16 @@
+/* In the order of docs/config.md: sections stand together. To add a setting: a row here and a field
+ * in config.h; a new kind of value is three functions in values.c. */
+#include "config/knobs.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "config/config_priv.h"
+#include "config/describe.h"
 
 #define FIELD(name) offsetof(struct config, name)
-#define DRAFT_FIELD(name) offsetof(struct config_draft, name)
-#define SUBSCRIPTION_FIELD(name) offsetof(struct config_draft, made.name)
+#define SUBSCRIPTION_FIELD(name) offsetof(struct subscription, name)
 
 enum {
     DAY_MS = 24 * 60 * 60 * 1000,
@@ -12,8 +20,6 @@ enum {
 };
 #define TIB (1024 * (uint64_t)GIB)
 
-/* The table that parsing, `weir check`, `weir help config` and docs/config.md share. To add a knob:
- * a row here, a field in config.h, a row in docs/config.md (a test compares). */
 const struct config_knob config_knobs[] = {
     {.path = "subscriptions",
      .kind = &config_subscriptions,
@@ -22,6 +28,7 @@ const struct config_knob config_knobs[] = {
     {.path = "subscriptions[].name",
      .kind = &config_name,
      .offset = SUBSCRIPTION_FIELD(name),
+     .flags = KNOB_SHARED,
      .min = 1,
      .max = NAME_BYTES_MAX,
      .otherwise = "required",
@@ -33,14 +40,14 @@ const struct config_knob config_knobs[] = {
      .help = "The provider's API key or OAuth token."},
     {.path = "subscriptions[].api_key_env",
      .kind = &config_variable_name,
-     .offset = DRAFT_FIELD(api_key_env),
+     .offset = SUBSCRIPTION_FIELD(api_key_env),
      .min = 1,
      .max = 128,
      .otherwise = "none",
      .help = "The variable that holds the key."},
     {.path = "subscriptions[].api_key_file",
      .kind = &config_file_name,
-     .offset = DRAFT_FIELD(api_key_file),
+     .offset = SUBSCRIPTION_FIELD(api_key_file),
      .min = 1,
      .max = CONFIG_KEY_MAX,
      .otherwise = "none",
@@ -53,6 +60,7 @@ const struct config_knob config_knobs[] = {
      .help = "Sent as x-api-key or as a bearer token; auto: sk-ant-oat... is a token."},
     {.path = "subscriptions[].type",
      .kind = &config_word,
+     .flags = KNOB_SHARED,
      .words = "anthropic",
      .later = "openai",
      .initial = "\"anthropic\"",
@@ -60,6 +68,7 @@ const struct config_knob config_knobs[] = {
     {.path = "subscriptions[].base_url",
      .kind = &config_url,
      .offset = SUBSCRIPTION_FIELD(origin),
+     .flags = KNOB_SHARED,
      .min = 1,
      .max = CONFIG_URL_MAX,
      .initial = "\"https://api.anthropic.com\"",
@@ -67,6 +76,7 @@ const struct config_knob config_knobs[] = {
     {.path = "subscriptions[].max_concurrent",
      .kind = &config_number,
      .offset = SUBSCRIPTION_FIELD(max_concurrent),
+     .flags = KNOB_SHARED,
      .min = 1,
      .max = MAX_CONCURRENT_MAX,
      .initial = "5",
@@ -74,6 +84,7 @@ const struct config_knob config_knobs[] = {
     {.path = "subscriptions[].priority",
      .kind = &config_number,
      .offset = SUBSCRIPTION_FIELD(priority),
+     .flags = KNOB_SHARED,
      .min = 1,
      .max = 1000000,
      .initial = "1",
@@ -81,6 +92,7 @@ const struct config_knob config_knobs[] = {
     {.path = "subscriptions[].enabled",
      .kind = &config_flag,
      .offset = SUBSCRIPTION_FIELD(is_enabled),
+     .flags = KNOB_SHARED,
      .initial = "true",
      .help = "false: gets no new requests."},
     {.path = "subscriptions[].ca_file",
@@ -94,12 +106,14 @@ const struct config_knob config_knobs[] = {
     {.path = "server.host",
      .kind = &config_host,
      .offset = FIELD(server.host),
+     .flags = KNOB_RESTART,
      .initial = "\"127.0.0.1\"",
      .variable = "WEIR_HOST",
      .help = "Address to listen on."},
     {.path = "server.port",
      .kind = &config_port,
      .offset = FIELD(server.port),
+     .flags = KNOB_RESTART,
      .max = UINT16_MAX,
      .initial = "8080",
      .variable = "PORT",
@@ -107,6 +121,7 @@ const struct config_knob config_knobs[] = {
     {.path = "server.workers",
      .kind = &config_number,
      .offset = FIELD(server.workers),
+     .flags = KNOB_RESTART,
      .min = 1,
      .max = 64,
      .otherwise = "one a core",
@@ -144,6 +159,7 @@ const struct config_knob config_knobs[] = {
     {.path = "server.tls.cert",
      .kind = &config_file_name,
      .offset = FIELD(server.tls_cert),
+     .flags = KNOB_RESTART_ON_OFF,
      .min = 1,
      .max = CONFIG_KEY_MAX,
      .otherwise = "none: plain HTTP",
@@ -151,6 +167,7 @@ const struct config_knob config_knobs[] = {
     {.path = "server.tls.key",
      .kind = &config_file_name,
      .offset = FIELD(server.tls_key),
+     .flags = KNOB_RESTART_ON_OFF,
      .min = 1,
      .max = CONFIG_KEY_MAX,
      .otherwise = "none",
@@ -165,6 +182,7 @@ const struct config_knob config_knobs[] = {
     {.path = "redis.url",
      .kind = &config_redis_url,
      .offset = FIELD(redis.url),
+     .flags = KNOB_RESTART,
      .min = 1,
      .max = CONFIG_URL_MAX,
      .otherwise = "a private redis-server",
@@ -173,6 +191,7 @@ const struct config_knob config_knobs[] = {
     {.path = "redis.prefix",
      .kind = &config_name,
      .offset = FIELD(redis.prefix),
+     .flags = KNOB_RESTART,
      .min = 1,
      .max = NAME_BYTES_MAX,
      .initial = "\"weir\"",
@@ -180,6 +199,7 @@ const struct config_knob config_knobs[] = {
     {.path = "redis.pool",
      .kind = &config_name,
      .offset = FIELD(redis.pool),
+     .flags = KNOB_RESTART,
      .min = 1,
      .max = NAME_BYTES_MAX,
      .initial = "\"main\"",
@@ -188,6 +208,7 @@ const struct config_knob config_knobs[] = {
     {.path = "node.id",
      .kind = &config_name,
      .offset = FIELD(node.id),
+     .flags = KNOB_RESTART,
      .min = 1,
      .max = NAME_BYTES_MAX,
      .otherwise = "host name and port",
@@ -196,6 +217,7 @@ const struct config_knob config_knobs[] = {
     {.path = "node.state_dir",
      .kind = &config_directory,
      .offset = FIELD(node.state_dir),
+     .flags = KNOB_RESTART,
      .min = 1,
      .max = CONFIG_KEY_MAX,
      .otherwise = "~/.local/state/weir",
@@ -205,6 +227,7 @@ const struct config_knob config_knobs[] = {
     {.path = "rate_limit.cooldown_seconds",
      .kind = &config_number,
      .offset = FIELD(rate_limit.cooldown_seconds),
+     .flags = KNOB_SHARED,
      .min = 1,
      .max = DAY_SECONDS,
      .initial = "60",
@@ -212,6 +235,7 @@ const struct config_knob config_knobs[] = {
     {.path = "rate_limit.burst_limit",
      .kind = &config_number,
      .offset = FIELD(rate_limit.burst_limit),
+     .flags = KNOB_SHARED,
      .min = 1,
      .max = 1000000,
      .initial = "10",
@@ -219,6 +243,7 @@ const struct config_knob config_knobs[] = {
 
     {.path = "routing.strategy",
      .kind = &config_word,
+     .flags = KNOB_SHARED,
      .words = "headroom",
      .later = "session least-requests round-robin weighted weighted-round-robin priority "
               "drain-soonest",
@@ -282,12 +307,14 @@ const struct config_knob config_knobs[] = {
      .kind = &config_choice,
      .offset = FIELD(log_level),
      .words = "error warn info debug",
+     .also = "warning=warn",
      .initial = "\"info\"",
      .variable = "LOG_LEVEL",
-     .help = "What is logged: this and what is more important."},
+     .help = "What is logged: this and what is more important. `warning` is taken as warn."},
     {.path = "logging.format",
      .kind = &config_choice,
      .offset = FIELD(log_format),
+     .flags = KNOB_RESTART,
      .words = "text json auto",
      .initial = "\"auto\"",
      .help = "auto: text on a terminal, else JSON."},
@@ -320,3 +347,62 @@ const char *const config_later_paths[] = {
 
 const size_t config_knob_count = sizeof(config_knobs) / sizeof(config_knobs[0]);
 const size_t config_later_path_count = sizeof(config_later_paths) / sizeof(config_later_paths[0]);
+
+static const char of_subscription[] = "subscriptions[].";
+
+bool config_knob_is_of_subscription(const struct config_knob *knob)
+{
+    return strncmp(knob->path, of_subscription, sizeof(of_subscription) - 1) == 0;
+}
+
+const struct config_knob *config_knob_find(const char *path)
+{
+    for (size_t i = 0; i < config_knob_count; i++)
+        if (strcmp(config_knobs[i].path, path) == 0)
+            return &config_knobs[i];
+    return NULL;
+}
+
+static void put_words(const char *words, char *out, size_t size)
+{
+    struct slice rest = slice_of(words), word;
+    size_t used = 0;
+    const char *before = strchr(words, ' ') != NULL ? "one of " : "";
+    while (rest.len > 0 && used < size) {
+        rest = slice_cut(rest, ' ', &word);
+        int len = snprintf(out + used, size - used, "%s\"%.*s\"", before, SLICE_ARG(word));
+        used += len > 0 ? (size_t)len : 0;
+        before = ", ";
+    }
+}
+
+void config_expected(const struct config_knob *knob, char *out, size_t size)
+{
+    if (knob->kind->expected != NULL)
+        snprintf(out, size, "%s", knob->kind->expected);
+    else if (knob->kind->is_number)
+        snprintf(out, size, "a whole number from %" PRIu64 " to %" PRIu64, knob->min, knob->max);
+    else if (knob->words != NULL)
+        put_words(knob->words, out, size);
+    else
+        snprintf(out, size, "a text of %" PRIu64 " to %" PRIu64 " bytes", knob->min, knob->max);
+}
+
+bool config_describe_knob(size_t index, struct config_knob_words *words)
+{
+    if (index >= config_knob_count)
+        return false;
+    const struct config_knob *knob = &config_knobs[index];
+    *words = (struct config_knob_words){
+        .path = knob->path,
+        .initial = knob->initial,
+        .otherwise = knob->otherwise,
+        .variable = knob->variable,
+        .help = knob->help,
+        .needs_restart = (knob->flags & KNOB_RESTART) != 0,
+        .needs_restart_on_off = (knob->flags & KNOB_RESTART_ON_OFF) != 0,
+        .is_shared = (knob->flags & KNOB_SHARED) != 0,
+    };
+    config_expected(knob, words->expected, sizeof(words->expected));
+    return true;
+}

@@ -1,3 +1,6 @@
+/* Every error has the same form, and its parts besides:
+ *     SOURCE[:LINE[:COLUMN]]: [PATH: ]FOUND, expected EXPECTED
+ * A warning has the same beginning, and a sentence of its own. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,23 +20,32 @@ static void make_printable(char *text)
 
 static void put_place(const struct config_reader *r, char *out, size_t size)
 {
-    if (r->path[0] != '\0')
-        snprintf(out, size, "%s: %s: ", r->source, r->path);
-    else
-        snprintf(out, size, "%s: ", r->source);
+    char place[32] = "";
+    const char *colon = r->path[0] != '\0' ? ": " : "";
+    if (r->column > 0)
+        snprintf(place, sizeof(place), ":%u:%u", r->line, r->column);
+    else if (r->line > 0)
+        snprintf(place, sizeof(place), ":%u", r->line);
+    snprintf(out, size, "%s%s: %s%s", r->source, place, r->path, colon);
 }
 
-bool config_fail(struct config_reader *r, const char *format, ...)
+bool config_fail(struct config_reader *r, const char *expected, const char *format, ...)
 {
-    char *text = r->error->text;
-    size_t size = sizeof(r->error->text);
-    put_place(r, text, size / 2);
-    size_t used = strlen(text);
+    struct config_error *e = r->error;
     va_list args;
+    *e = (struct config_error){.line = r->line, .column = r->column};
     va_start(args, format);
-    vsnprintf(text + used, size - used, format, args);
+    vsnprintf(e->found, sizeof(e->found), format, args);
     va_end(args);
-    make_printable(text);
+    snprintf(e->source, sizeof(e->source), "%s", r->source);
+    snprintf(e->path, sizeof(e->path), "%s", r->path);
+    snprintf(e->expected, sizeof(e->expected), "%s", expected);
+    put_place(r, e->text, sizeof(e->text) / 4);
+    size_t used = strlen(e->text);
+    snprintf(e->text + used, sizeof(e->text) - used, "%s, expected %s", e->found, e->expected);
+    char *const parts[] = {e->source, e->path, e->found, e->expected, e->text};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        make_printable(parts[i]);
     return false;
 }
 
@@ -45,14 +57,13 @@ static bool is_quoted_number(const struct config_knob *knob, const json_t *value
            slice_number(text, UINT64_MAX, &number);
 }
 
-bool config_fail_expected(struct config_reader *r, const struct config_knob *knob,
-                          const json_t *value)
+bool config_fail_value(struct config_reader *r, const struct config_knob *knob, const json_t *value)
 {
-    char found[CONFIG_FOUND_MAX], expected[256];
-    config_expected(knob, expected, sizeof(expected));
-    return config_fail(r, "found %s, expected %s%s",
-                       config_found(value, knob->kind->is_secret, found), expected,
-                       is_quoted_number(knob, value) ? ", without quotes" : "");
+    char found[CONFIG_FOUND_MAX], words[256], expected[sizeof(words) + 32];
+    config_expected(knob, words, sizeof(words));
+    snprintf(expected, sizeof(expected), "%s%s", words,
+             is_quoted_number(knob, value) ? ", without quotes" : "");
+    return config_fail(r, expected, "found %s", config_found(value, knob->kind->is_secret, found));
 }
 
 void config_warn(struct config_reader *r, const char *format, ...)

@@ -79,8 +79,7 @@ static bool is_text(struct slice s)
 
 /* --- the end of a head --- */
 
-/* An empty line may come before a request (RFC 9112, 2.2): one, and it counts as part of the head.
- */
+/* An empty line may come before a request (RFC 9112, 2.2): one, counted as part of the head. */
 static bool is_first_line(const struct http1_finder *finder)
 {
     return finder->line_start == 0 || finder->line_start == 2;
@@ -250,8 +249,7 @@ static int parse_fields(struct slice rest, struct http1_header headers[HTTP1_HEA
     }
 }
 
-/* What requests and responses have in common: one way to delimit a body, or none. 0 or the status.
- */
+/* For requests and responses alike: one way to delimit a body, or none. 0 or the status. */
 static int judge_framing(const struct notes *notes, unsigned minor, enum http1_framing *framing,
                          uint64_t *length, const char **why)
 {

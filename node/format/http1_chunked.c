@@ -100,9 +100,10 @@ static enum state step_extension(struct http1_chunked *chunked, enum state state
 static bool is_trailer_allowed(const struct http1_chunked *chunked)
 {
     static const struct slice refused[] = {
-        {"connection", 10},        {"content-length", 14},   {"expect", 6}, {"host", 4},
-        {"keep-alive", 10},        {"proxy-connection", 16}, {"te", 2},     {"trailer", 7},
-        {"transfer-encoding", 17}, {"upgrade", 7},
+        SLICE_ROW("connection"), SLICE_ROW("content-length"), SLICE_ROW("expect"),
+        SLICE_ROW("host"),       SLICE_ROW("keep-alive"),     SLICE_ROW("proxy-connection"),
+        SLICE_ROW("te"),         SLICE_ROW("trailer"),        SLICE_ROW("transfer-encoding"),
+        SLICE_ROW("upgrade"),
     };
     struct slice name = {chunked->name, chunked->name_len};
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {

@@ -1,13 +1,14 @@
+/* Read from the left: scheme, authority (up to the first of /?#), path. What an origin may not have
+ * (credentials, a query, the /v1 that every request brings itself) has words of its own. */
 #include "format/origin.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "format/ip.h"
 
 enum { HOST_MAX = 253, PORT_HTTP = 80, PORT_HTTPS = 443 };
 
@@ -39,21 +40,11 @@ static char *lower_case(struct slice s)
     return copy;
 }
 
-static bool is_address(int family, struct slice text)
-{
-    char copy[INET6_ADDRSTRLEN];
-    struct in6_addr address;
-    if (text.len == 0 || text.len >= sizeof(copy))
-        return false;
-    memcpy(copy, text.at, text.len);
-    copy[text.len] = '\0';
-    return inet_pton(family, copy, &address) == 1;
-}
-
-/* authority = host [":" port] | "[" IPv6 "]" [":" port]. Leaves host and port text, may be empty.
- */
+/* authority = host [":" port] | "[" IPv6 "]" [":" port]. Leaves host and port as text; they
+ * may be empty. */
 static bool split_authority(struct slice authority, struct slice *host, struct slice *port)
 {
+    struct ip ip;
     *port = SLICE_NONE;
     if (!slice_starts(authority, SLICE("["))) {
         size_t colon;
@@ -62,7 +53,7 @@ static bool split_authority(struct slice authority, struct slice *host, struct s
         return all_are(*host, is_host_char) && (!has_port || port->len > 0);
     }
     struct slice rest = slice_cut(slice_from(authority, 1), ']', host);
-    if (!is_address(AF_INET6, *host))
+    if (!ip_parse(&ip, *host) || !ip.is_v6)
         return false;
     bool is_closed = authority.len > host->len + 1;
     if (rest.len == 0)
@@ -85,13 +76,13 @@ static bool read_authority(struct origin *origin, struct slice authority, const 
     struct slice host, port_text;
     uint64_t port = origin->is_tls ? PORT_HTTPS : PORT_HTTP;
     size_t at;
-    *why = "credentials do not belong into the URL; expected https://host[:port][/path]";
+    *why = "holds credentials, which do not belong into it";
     if (slice_find(authority, '@', &at))
         return false;
-    *why = "no valid host and port; expected https://host[:port][/path]";
+    *why = "no valid host and port";
     if (!split_authority(authority, &host, &port_text) || host.len > HOST_MAX)
         return false;
-    *why = "no valid port; expected 1 to 65535";
+    *why = "the port is not a number from 1 to 65535";
     if (port_text.len > 0 && (!slice_number(port_text, UINT16_MAX, &port) || port == 0))
         return false;
     origin->host = lower_case(host);
@@ -103,18 +94,17 @@ static bool read_path(struct origin *origin, struct slice path, const char **why
 {
     while (path.len > 0 && path.at[path.len - 1] == '/')
         path.len--;
-    *why = "a path may not have blanks, a query or a fragment";
+    *why = "the path has blanks, a query or a fragment";
     if (path.len > 0 && !all_are(path, is_path_char))
         return false;
-    *why = "ends in /v1, but that is part of every request's path already: leave it out";
+    *why = "ends in /v1, which the path of every request brings itself";
     if (path.len >= 3 && slice_eq((struct slice){path.at + path.len - 3, 3}, SLICE("/v1")))
         return false;
     origin->path_prefix = mem_string(path);
     return true;
 }
 
-/* As the Host header wants it: brackets around IPv6, the port only if it is not the scheme's own.
- */
+/* As the Host header wants it: brackets around IPv6, the port only if not the scheme's own. */
 static char *make_authority(const struct origin *origin)
 {
     char text[HOST_MAX + 16];
@@ -127,10 +117,10 @@ static char *make_authority(const struct origin *origin)
 
 bool origin_parse(struct origin *origin, struct slice url, const char **why)
 {
+    struct origin made = {0};
     struct slice rest, authority;
-    origin_fini(origin);
-    *why = "expected https://host[:port][/path] or http://...";
-    if (!read_scheme(url, &origin->is_tls, &rest))
+    *why = "does not begin with https:// or http://";
+    if (!read_scheme(url, &made.is_tls, &rest))
         return false;
     authority = rest;
     for (size_t i = 0; i < rest.len; i++)
@@ -138,10 +128,14 @@ bool origin_parse(struct origin *origin, struct slice url, const char **why)
             authority.len = i;
             break;
         }
-    if (!read_authority(origin, authority, why) ||
-        !read_path(origin, slice_from(rest, authority.len), why))
+    if (!read_authority(&made, authority, why) ||
+        !read_path(&made, slice_from(rest, authority.len), why)) {
+        origin_fini(&made);
         return false;
-    origin->authority = make_authority(origin);
+    }
+    made.authority = make_authority(&made);
+    origin_fini(origin);
+    *origin = made;
     return true;
 }
 
@@ -153,63 +147,8 @@ void origin_fini(struct origin *origin)
     *origin = (struct origin){0};
 }
 
-bool host_is_loopback(const char *host)
-{
-    struct in_addr v4;
-    if (inet_pton(AF_INET, host, &v4) == 1)
-        return ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
-    struct in6_addr v6;
-    if (inet_pton(AF_INET6, host, &v6) == 1)
-        return IN6_IS_ADDR_LOOPBACK(&v6);
-    return strcmp(host, "localhost") == 0;
-}
-
 bool origin_is_local(const struct origin *origin)
 {
-    return host_is_loopback(origin->host);
-}
-
-char *host_address(struct slice text)
-{
-    if (slice_eq_nocase(text, SLICE("localhost")))
-        return mem_string(SLICE("127.0.0.1"));
-    if (text.len > 2 && text.at[0] == '[' && text.at[text.len - 1] == ']')
-        text = (struct slice){text.at + 1, text.len - 2};
-    if (is_address(AF_INET, text) || is_address(AF_INET6, text))
-        return mem_string(text);
-    return NULL;
-}
-
-static bool has_bits_beyond(const unsigned char *address, unsigned bits, unsigned prefix)
-{
-    for (unsigned bit = prefix; bit < bits; bit++)
-        if ((address[bit / 8] & (0x80u >> (bit % 8))) != 0)
-            return true;
-    return false;
-}
-
-char *network_text(struct slice text, const char **why)
-{
-    unsigned char address[16];
-    char name[INET6_ADDRSTRLEN], out[INET6_ADDRSTRLEN + 8];
-    struct slice host;
-    uint64_t prefix;
-    struct slice length = slice_cut(text, '/', &host);
-    bool is_v6 = is_address(AF_INET6, host);
-    *why = "expected a network like \"10.0.0.0/8\" or an address";
-    if ((!is_v6 && !is_address(AF_INET, host)) || (length.len == 0 && host.len != text.len))
-        return NULL;
-    uint64_t bits = is_v6 ? 128 : 32;
-    prefix = bits;
-    *why = "the number of bits is not valid: 0 to 32 for IPv4, to 128 for IPv6";
-    if (length.len > 0 && !slice_number(length, bits, &prefix))
-        return NULL;
-    memcpy(name, host.at, host.len);
-    name[host.len] = '\0';
-    *why = "the address has bits beyond the network's; those must be zero";
-    if (inet_pton(is_v6 ? AF_INET6 : AF_INET, name, address) != 1 ||
-        has_bits_beyond(address, (unsigned)bits, (unsigned)prefix))
-        return NULL;
-    snprintf(out, sizeof(out), "%s/%u", name, (unsigned)prefix);
-    return mem_string(slice_of(out));
+    struct ip ip;
+    return ip_parse_host(&ip, slice_of(origin->host)) && ip_is_loopback(&ip);
 }

@@ -1,3 +1,5 @@
+/* Read from the left: the scheme's row says which grammar follows. Credentials end at the last '@'
+ * before the path. What is kept is decoded; nothing refers to the text it came from. */
 #include "format/redis_url.h"
 
 #include <stdio.h>
@@ -58,7 +60,7 @@ static bool parse_credentials(struct redis_url *url, struct slice text, const ch
     bool has_password = slice_find(text, ':', &colon);
     struct slice encoded = slice_cut(text, ':', &user);
     if (!has_password || encoded.len == 0) {
-        *why = "a password is missing before '@': expected [user]:password@";
+        *why = "a password is missing before '@' ([user]:password@)";
         return false;
     }
     if (!decode(user, url->user, sizeof(url->user), &len)) {
@@ -229,7 +231,7 @@ bool redis_url_parse(struct redis_url *url, struct slice text, const char **why)
             redis_url_fini(url);
         return is_good;
     }
-    *why = "must begin with redis://, rediss:// or unix://";
+    *why = "does not begin with redis://, rediss:// or unix://";
     return false;
 }
 
@@ -247,11 +249,15 @@ void redis_url_place(const struct redis_url *url, char *out)
                  url->host, (unsigned)url->port);
 }
 
-bool redis_url_check(struct slice text, const char **why)
+bool redis_url_is_set(const struct redis_url *url)
 {
-    struct redis_url url;
-    if (!redis_url_parse(&url, text, why))
-        return false;
-    redis_url_fini(&url);
-    return true;
+    return url->host[0] != '\0' || url->path[0] != '\0';
+}
+
+void redis_url_copy(struct redis_url *to, const struct redis_url *from)
+{
+    *to = *from;
+    to->password = (struct secret){0};
+    if (secret_is_set(&from->password))
+        secret_set(&to->password, secret_reveal(&from->password));
 }

@@ -5,7 +5,7 @@
  *     unix://[[user]:password@]/path/of/socket[?db=N]
  *
  * User, password and path may be percent-encoded. Nothing is ignored: what is not understood is an
- * error that says so. */
+ * error that says so. A value: whoever holds one frees it with redis_url_fini(). */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,13 +37,11 @@ struct redis_url {
 
 /* False: *why (a static string) says what is wrong, and nothing is held. */
 MUST_USE bool redis_url_parse(struct redis_url *url, struct slice text, const char **why);
+bool redis_url_is_set(const struct redis_url *url); /* false: a zeroed one, never parsed */
+/* *to holds nothing before, and a password of its own afterwards. */
+void redis_url_copy(struct redis_url *to, const struct redis_url *from);
 void redis_url_fini(struct redis_url *url);
 
 /* "host:port" or the socket's path: fit for logs. */
 enum { REDIS_PLACE_MAX = REDIS_HOST_MAX + 16 };
 void redis_url_place(const struct redis_url *url, char *out); /* out[REDIS_PLACE_MAX] */
-
-/* Check a redis.url: redis://[[user]:password@]host[:port][/db], rediss://..., unix:///path[?db=N].
- * False: *why says what is wrong or not supported, as redis+sentinel, redis+cluster (a static
- * string). */
-MUST_USE bool redis_url_check(struct slice url, const char **why);

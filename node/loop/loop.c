@@ -180,8 +180,7 @@ static void on_libevent_log(int severity, const char *text)
 }
 
 /* Not a bug of ours but a process without what it needs, above all descriptors: it says so and
- * ends.
- */
+ * ends. */
 NORETURN static void give_up(int code)
 {
     (void)code;

@@ -112,13 +112,20 @@ static void address_text(const struct address *address, char *text)
     }
 }
 
+/* What this node has run out of: descriptors, memory, or ports to connect from (where that error
+ * means nothing else). */
+static bool is_shortage(const struct address *address, int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM ||
+           (error == EADDRNOTAVAIL && address->storage.ss_family == AF_INET);
+}
+
 static void note_failed_attempt(struct dial *d, const struct attempt *a, int error)
 {
     char text[ADDRESS_TEXT_MAX];
     address_text(&a->address, text);
     snprintf(d->why, sizeof(d->why), "cannot connect to %s: %s", text, strerrordesc_np(error));
-    if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM)
-        d->has_shortage = true;
+    d->has_shortage |= is_shortage(&a->address, error);
 }
 
 static void on_dial_late(void *arg)

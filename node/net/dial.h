@@ -9,7 +9,8 @@
  * an address that swallows everything costs a moment, once.
  *
  * A proxy that is asked with CONNECT has its place between TCP and TLS: dial_target names it, its
- * addresses are dialled, and the words with it are exchanged once it is connected, before secure(). */
+ * addresses are dialled, and the words with it are exchanged once it is connected, before
+ * secure(). */
 #pragma once
 #include <stdint.h>
 
@@ -41,7 +42,7 @@ struct dialed {
 };
 
 /* OK, ERR_RESOLVE, ERR_CONNECT, ERR_TLS, ERR_TIMEOUT; ERR_SHORTAGE: not their fault, this node has
- * no descriptors or memory left. */
+ * no descriptors, ports or memory left. */
 typedef void (*dial_fn)(enum err err, const struct dialed *dialed, void *arg);
 
 /* on_done fires exactly once, never before this call returns, unless cancelled; the dial is no more

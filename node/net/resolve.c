@@ -149,7 +149,7 @@ void resolver_prefer(struct resolver *resolver, struct slice host, uint16_t port
                      const struct address *address)
 {
     char name[HOST_BYTES_MAX + 1];
-    if (host.len > HOST_BYTES_MAX)
+    if (host.len == 0 || host.len > HOST_BYTES_MAX)
         return;
     memcpy(name, host.at, host.len);
     name[host.len] = '\0';
@@ -321,13 +321,14 @@ static bool read_files(struct resolver *resolver, struct evdns_base *dns)
     return failed == 0 && evdns_base_count_nameservers(dns) > 0;
 }
 
+/* Without any server the files could not be read when they should: too few descriptors. */
 static void follow_files(struct resolver *resolver)
 {
     uint64_t now_ms = loop_now_ms(resolver->loop);
     bool has_changed = file_watch_has_changed(&resolver->servers, now_ms);
     has_changed |= file_watch_has_changed(&resolver->names, now_ms);
-    struct evdns_base *dns = has_changed ? loop_dns(resolver->loop) : NULL;
-    if (dns == NULL)
+    struct evdns_base *dns = loop_dns(resolver->loop);
+    if (dns == NULL || (!has_changed && evdns_base_count_nameservers(dns) > 0))
         return;
     bool is_read = read_files(resolver, dns);
     if (!is_read)

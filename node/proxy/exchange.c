@@ -48,18 +48,12 @@ void proxy_init(struct proxy *p)
 
 void proxy_fini(struct proxy *p)
 {
-    networks_free(p->networks);
     config_release(p->config);
 }
 
 void proxy_use_config(struct proxy *p, struct config *config)
 {
-    const char *bad;
-    struct networks *networks = networks_new(config->server.trusted_networks, &bad);
-    assert(networks != NULL); /* checked when the config was read */
-    networks_free(p->networks);
     config_release(p->config);
-    p->networks = networks;
     p->config = config_hold(config);
 }
 

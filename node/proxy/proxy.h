@@ -21,9 +21,8 @@ struct proxy {
     struct metrics *metrics;
     const struct node_identity *node;
     unsigned worker;
-    struct config *config;     /* one reference; exchanges hold their own */
-    struct networks *networks; /* of that config */
-    struct list exchanges;     /* in progress */
+    struct config *config; /* one reference; exchanges hold their own */
+    struct list exchanges; /* in progress */
     size_t exchange_count;
     uint64_t sequence; /* for request ids */
 };

@@ -4,11 +4,12 @@
 
 #include <openssl/rand.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/identity.h"
+#include "base/name.h"
+#include "base/slice.h"
 
 enum {
     DESCRIPTORS_OF_NODE = 64, /* files, the control thread, a private Redis */
@@ -42,14 +43,6 @@ unsigned host_connections(unsigned workers)
     return each > CONNECTIONS_MAX ? CONNECTIONS_MAX : (unsigned)each;
 }
 
-static void clean(char *name)
-{
-    for (char *c = name; *c != '\0'; c++)
-        if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
-              strchr("._:@-", *c) != NULL))
-            *c = '_';
-}
-
 void host_identity(const char *configured, uint16_t port, struct node_identity *identity)
 {
     unsigned char random[4];
@@ -63,5 +56,5 @@ void host_identity(const char *configured, uint16_t port, struct node_identity *
     }
     gethostname(host, sizeof(host) - 1);
     snprintf(identity->id, sizeof(identity->id), "%.56s-%u", host, port);
-    clean(identity->id);
+    (void)name_clean(slice_of(identity->id), identity->id, sizeof(identity->id));
 }

@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/budget.h"
 #include "base/log.h"
@@ -19,7 +18,6 @@
 #include "net/http/server.h"
 #include "run/host.h"
 #include "run/node_priv.h"
-#include "run/preflight.h"
 #include "run/private_redis.h"
 #include "state/state.h"
 
@@ -63,13 +61,12 @@ static void on_hangup(evutil_socket_t signal, short what, void *arg)
 static void on_worker_ready(void *arg)
 {
     struct node *n = arg;
-    char address[300];
+    char address[IP_TEXT_MAX + 16];
     if (++n->ready_count < n->shared.worker_count || n->phase != PHASE_STARTING)
         return;
     node_go(n, PHASE_RUNNING, 0);
-    bool is_v6 = strchr(n->config->server.host, ':') != NULL;
-    snprintf(address, sizeof(address), is_v6 ? "[%.255s]:%u" : "%.255s:%u", n->config->server.host,
-             n->port);
+    const struct ip *host = &n->config_at_start->server.host;
+    snprintf(address, sizeof(address), host->is_v6 ? "[%s]:%u" : "%s:%u", host->text, n->port);
     if (log_begin(LOG_INFO, "listening")) {
         log_string("address", address);
         log_number("port", n->port);
@@ -86,9 +83,9 @@ static bool listen_all(struct node *n, int *listeners, unsigned count)
     char why[HTTP_LISTEN_WHY_MAX];
     n->port = n->config->server.port;
     for (unsigned i = 0; i < count; i++) {
-        listeners[i] = http_listen(n->config->server.host, n->port, i == 0, &n->port, why);
+        listeners[i] = http_listen(n->config->server.host.text, n->port, i == 0, &n->port, why);
         if (listeners[i] < 0) {
-            log_message(LOG_ERROR, "cannot listen on %s port %u: %s", n->config->server.host,
+            log_message(LOG_ERROR, "cannot listen on %s port %u: %s", n->config->server.host.text,
                         n->port, why);
             return false;
         }
@@ -99,7 +96,7 @@ static bool listen_all(struct node *n, int *listeners, unsigned count)
 static bool start_private_redis(struct node *n)
 {
     char *why;
-    if (n->config->redis.url != NULL)
+    if (redis_url_is_set(&n->config->redis.url))
         return true;
     n->private_redis = private_redis_start(n->loop, n->config->node.state_dir, &why);
     if (n->private_redis == NULL) {
@@ -134,8 +131,8 @@ static void run(struct node *n, const int *listeners)
         .control = n->loop,
         .identity = &n->identity,
         .worker_count = n->config->server.workers,
-        .redis_url = n->private_redis != NULL ? private_redis_url(n->private_redis).at
-                                              : n->config->redis.url,
+        .redis_url = n->private_redis != NULL ? private_redis_url(n->private_redis)
+                                              : &n->config_at_start->redis.url,
         .on_worker_ready = on_worker_ready,
     };
     s->metrics = mem_new((s->worker_count + 1) * sizeof(s->metrics[0]));
@@ -159,7 +156,7 @@ static void run(struct node *n, const int *listeners)
 
 static int serve(struct node *n)
 {
-    int listeners[WORKERS_MAX];
+    int listeners[WORKERS_MAX] = {0};
     if (!listen_all(n, listeners, n->config->server.workers) || !start_private_redis(n))
         return EXIT_FAILURE;
     host_identity(n->config->node.id, n->port, &n->identity);
@@ -195,30 +192,27 @@ static void use_memory_plainly(void)
 
 int node_serve(const char *config_path)
 {
-    struct node n = {.config_path = config_path};
+    struct node n = {0};
     struct config_error error;
-    char why[1024] = "";
     if (!config_load(config_path, &n.config, &error)) {
         fprintf(stderr, "weir: %s\n", error.text);
         return 2;
     }
-    if (!preflight(n.config, why, sizeof(why))) {
-        fprintf(stderr, "weir: %s\n", why);
-        config_release(n.config);
-        return 2;
-    }
+    n.config_at_start = config_hold(n.config);
     reload_remember_file(&n);
     use_memory_plainly();
     log_setup(n.config->log_level, n.config->log_format);
     if (!log_start()) {
         log_message(LOG_ERROR, "the log's thread could not be started");
         config_release(n.config);
+        config_release(n.config_at_start);
         return EXIT_FAILURE;
     }
     n.loop = loop_new();
     int status = serve(&n);
     loop_free(n.loop);
     config_release(n.config);
+    config_release(n.config_at_start);
     log_stop();
     return status;
 }

@@ -39,7 +39,7 @@ struct node {
     struct node_shared shared;
     struct node_identity identity;
     struct config *config;
-    const char *config_path; /* as given on the command line, or NULL */
+    struct config *config_at_start; /* what only a restart changes is still as it says */
     struct timespec config_seen;
     struct timespec config_changed; /* seen once: it must stand still for a second */
     struct loop *loop;
@@ -74,4 +74,4 @@ void reload_run(struct node *node, struct control_call *call); /* POST /admin/re
 
 /* leave.c */
 void leave_asked(struct node *node, int signal); /* SIGTERM, SIGINT; again: faster */
-void leave_phase_over(void *node);
+void leave_phase_over(void *arg);                /* of a deadline: arg is the node */

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "format/redis_url.h"
 #include "loop/loop.h"
 #include "run/process.h"
 
@@ -40,7 +41,7 @@ enum {
 struct private_redis {
     char *dir;
     char *program;
-    char *url;
+    struct redis_url url;
     struct sockaddr_un socket;
     int lock_fd;
     pid_t pid; /* 0: it has ended */
@@ -97,6 +98,8 @@ static bool set_paths(struct private_redis *server, const char *state_dir, char 
             len, sizeof(server->socket.sun_path) - 1, server->dir);
         return false;
     }
+    server->url.is_unix = true;
+    memcpy(server->url.path, server->socket.sun_path, (size_t)len + 1);
     return true;
 }
 
@@ -124,20 +127,6 @@ static bool lock_directory(struct private_redis *server, char **why)
         return false;
     }
     return true;
-}
-
-/* The path as redis_url.h reads it. */
-static char *make_url(const char *path)
-{
-    char *url = mem_new(sizeof("unix://") + strlen(path) * 3), *to = url;
-    to += snprintf(to, sizeof("unix://"), "unix://");
-    for (; *path != '\0'; path++) {
-        if (*path == '%' || *path == '?')
-            to += snprintf(to, 4, "%%%02X", (unsigned)*path);
-        else
-            *to++ = *path;
-    }
-    return url;
 }
 
 /* ---- the server ---- */
@@ -259,8 +248,7 @@ static bool await_answer(struct private_redis *server, char **why)
     return false;
 }
 
-/* A node that was killed takes its server with it, but the two do not vanish in the same instant.
- */
+/* A node that was killed takes its server with it, but the two do not vanish at once. */
 static bool await_leftover(struct private_redis *server, char **why)
 {
     uint64_t until_ms = clock_ms() + LEFTOVER_MS;
@@ -314,7 +302,7 @@ static void release(struct private_redis *server)
     loop_timer_free(server->watch);
     if (server->lock_fd >= 0)
         close(server->lock_fd);
-    free(server->url);
+    redis_url_fini(&server->url);
     free(server->program);
     free(server->dir);
     free(server);
@@ -361,7 +349,6 @@ struct private_redis *private_redis_start(struct loop *loop, const char *state_d
         release(server);
         return NULL;
     }
-    server->url = make_url(server->socket.sun_path);
     server->watch = loop_every(loop, WATCH_MS, on_watch, server);
     if (log_begin(LOG_INFO, "started a private redis-server")) {
         log_string("directory", server->dir);
@@ -371,9 +358,9 @@ struct private_redis *private_redis_start(struct loop *loop, const char *state_d
     return server;
 }
 
-struct slice private_redis_url(const struct private_redis *server)
+const struct redis_url *private_redis_url(const struct private_redis *server)
 {
-    return slice_of(server->url);
+    return &server->url;
 }
 
 void private_redis_stop(struct private_redis *server)

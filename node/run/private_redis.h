@@ -4,10 +4,10 @@
  * node with the same directory an error instead of two servers on one file. */
 #pragma once
 #include "base/attr.h"
-#include "base/slice.h"
 
 struct loop;
 struct private_redis;
+struct redis_url;
 
 /* Starts it and waits (at most 10 s) until it answers. NULL: *why is a sentence for the operator
  * (yours, free it): redis-server missing and how to get it, too old (below 7.0), path too long for
@@ -17,5 +17,6 @@ struct private_redis;
  * killed when the thread that started it ends, so that it never outlives the node. */
 MUST_USE struct private_redis *private_redis_start(struct loop *loop, const char *state_dir,
                                                    char **why);
-struct slice private_redis_url(const struct private_redis *server); /* unix://..., borrowed */
+/* Its socket; borrowed. */
+const struct redis_url *private_redis_url(const struct private_redis *server);
 void private_redis_stop(struct private_redis *server); /* asks it to save and waits at most 10 s */

@@ -1,4 +1,4 @@
-/* private_redis_process.h - finding a redis-server program and running it as a child. */
+/* process.h - finding a redis-server program and running it as a child. */
 #pragma once
 #include <stdbool.h>
 #include <sys/types.h>

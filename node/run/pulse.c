@@ -85,7 +85,7 @@ static void on_second(void *arg)
 void pulse_start(struct node *n)
 {
     struct state_options options = {
-        .redis_url = slice_of(n->shared.redis_url),
+        .redis_url = n->shared.redis_url,
         .prefix = slice_of(n->config->redis.prefix),
         .pool = slice_of(n->config->redis.pool),
         .node = &n->identity,

@@ -1,34 +1,19 @@
 /* The configuration read again: on SIGHUP, on POST /admin/reload, or because its file changed. All
- * or nothing: a bad file changes nothing. What only a restart can change is said and left as it
- * was. */
+ * or nothing: a bad file, or one that is away, changes nothing. What only a restart can change is
+ * said, measured by what the node started with, and left as it was. */
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #include "base/budget.h"
 #include "base/log.h"
 #include "run/control.h"
 #include "run/node_priv.h"
-#include "run/preflight.h"
 
-static bool same_text(const char *a, const char *b)
+static void warn_restart(const struct node *n)
 {
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-static void warn_fixed(const struct config *old, const struct config *new)
-{
-    bool is_same =
-        same_text(old->server.host, new->server.host) && old->server.port == new->server.port &&
-        old->server.workers == new->server.workers &&same_text(old->redis.url, new->redis.url) &&
-        same_text(old->redis.prefix, new->redis.prefix) &&
-        same_text(old->redis.pool, new->redis.pool) && same_text(old->node.id, new->node.id) &&
-        same_text(old->node.state_dir, new->node.state_dir) &&
-        (old->server.tls_cert == NULL) == (new->server.tls_cert == NULL);
-    if (!is_same)
-        log_message(LOG_WARN,
-                    "server.host, port, workers, tls on or off, redis and node change only "
-                    "with a restart of the node; the rest has been taken over");
+    char paths[512];
+    if (config_needs_restart(n->config_at_start, n->config, paths, sizeof(paths)))
+        log_message(LOG_WARN, "changed, but taken over only by a restart of the node: %s", paths);
 }
 
 void reload_remember_file(struct node *n)
@@ -43,19 +28,14 @@ static bool reload(struct node *n, const char *cause, char *error, size_t error_
     struct config *new;
     struct config_error why;
     reload_remember_file(n);
-    if (!config_load(n->config_path, &new, &why)) {
+    if (!config_reload(n->config, &new, &why)) {
         snprintf(error, error_len, "%s", why.text);
-    } else if (!preflight(new, error, error_len)) {
-        config_release(new);
-        new = NULL;
-    }
-    if (error[0] != '\0') {
         log_message(LOG_ERROR, "reload refused, nothing was changed: %s", error);
         return false;
     }
-    warn_fixed(n->config, new);
     config_release(n->config);
     n->config = new;
+    warn_restart(n);
     log_set_level(new->log_level);
     budget_update(n->shared.budget, new->server.memory_bytes, new->server.max_body_bytes);
     config_log_warnings(new);

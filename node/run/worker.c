@@ -59,7 +59,7 @@ static bool needs_length(const struct http1_request *r)
 static struct http_refusal on_head(struct http_message *m, const struct sockaddr *peer, void *arg)
 {
     struct worker *w = arg;
-    m->is_local = access_is_local(w->proxy.networks, peer, &m->request);
+    m->is_local = access_is_local(w->config, peer, &m->request);
     m->is_vital = !slice_starts(m->request.path, SLICE("/v1/"));
     if (m->is_local) /* behind one address many may call: each that says who it is has a share */
         m->caller = client_name(&m->request, m->peer, &m->arena);
@@ -278,7 +278,7 @@ static void build(struct worker *w)
     struct node_shared *s = w->shared;
     struct metrics *metrics = &s->metrics[w->number];
     struct state_options state = {
-        .redis_url = slice_of(s->redis_url),
+        .redis_url = s->redis_url,
         .prefix = slice_of(w->config->redis.prefix),
         .pool = slice_of(w->config->redis.pool),
         .node = s->identity,

@@ -12,6 +12,7 @@ struct loop;
 struct metrics;
 struct node;
 struct node_identity;
+struct redis_url;
 struct worker;
 
 enum { WORKERS_MAX = 64 };
@@ -27,7 +28,7 @@ struct node_shared {
     struct budget *budget;    /* of all workers together */
     unsigned connections_max; /* of one worker */
     unsigned reserve_max;     /* beyond that, for probes */
-    const char *redis_url;
+    const struct redis_url *redis_url;
     _Atomic bool is_draining;
     void (*on_worker_ready)(void *node); /* posted to the control loop */
 };

@@ -46,8 +46,7 @@ static void forget(struct state *state, struct fcall *settlement)
     fcall_free(settlement);
 }
 
-/* An error of ours in this one settlement ("ERR ..."), not a condition of the server that passes.
- */
+/* An error in this one settlement ("ERR ..."), not a condition of the server that passes. */
 static bool is_its_own_fault(const struct state *state, struct slice reason)
 {
     return slice_starts(reason, SLICE("ERR ")) && !state->calls.has_failed;

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/name.h"
 #include "net/redis/link.h"
 #include "state/state_priv.h"
 
@@ -100,18 +101,8 @@ bool state_can_admit(const struct state *state)
     return state_is_up(state) && state->outbox.count < OUTBOX_MAX;
 }
 
-static bool is_name_byte(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '.' ||
-           c == '_' || c == ':' || c == '@' || c == '-';
-}
-
 void state_clean_name(struct slice name, char *to, size_t cap)
 {
-    size_t len = name.len < cap - 1 ? name.len : cap - 1;
-    for (size_t i = 0; i < len; i++)
-        to[i] = (char)(is_name_byte(name.at[i]) ? name.at[i] : '_');
-    if (len == 0)
-        to[len++] = '-';
-    to[len] = '\0';
+    if (name_clean(name, to, cap) == 0)
+        (void)name_clean(SLICE("-"), to, cap);
 }

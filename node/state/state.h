@@ -16,14 +16,15 @@
 
 struct loop;
 struct metrics;
+struct redis_url;
 struct state;
 
 enum { OUTBOX_MAX = 10000 }; /* settlements waiting for Redis; beyond, nothing is admitted */
 
 struct state_options {
-    struct slice redis_url;
-    struct slice prefix; /* redis.prefix */
-    struct slice pool;   /* redis.pool */
+    const struct redis_url *redis_url; /* borrowed until state_new() returns */
+    struct slice prefix;               /* redis.prefix */
+    struct slice pool;                 /* redis.pool */
     const struct node_identity *node;
     unsigned worker; /* its number: part of the lease ids it makes */
     struct metrics *metrics;

@@ -1,5 +1,4 @@
-/* state_priv.h - what the files of state/ share. Each part of struct state belongs to one of them.
- */
+/* state_priv.h - what the files of state/ share; each part of struct state belongs to one. */
 #pragma once
 #include "base/list.h"
 #include "base/tiny.h"

@@ -93,6 +93,14 @@ test('help config names every section, with defaults and variables', async (t) =
   for (const line of stdout.split('\n')) assert.ok(line.length <= 90, line);
 });
 
+test('the tables of docs/config.md are what help config --markdown says, to the byte', async (t) => {
+  const { code, stdout } = await weir(t, ['help', 'config', '--markdown']);
+  assert.equal(code, 0);
+  const file = path.join(__dirname, '..', '..', 'docs', 'config.md');
+  const [, written] = fs.readFileSync(file, 'utf8').match(/\n<!-- made by: [^\n]*\n([^]*)<!-- end -->\n/) ?? [];
+  assert.ok(written === stdout, 'docs/config.md is not up to date: scripts/document writes it anew');
+});
+
 test('what is not understood is named, with a hint, and the exit code is 2', async (t) => {
   const cases = [
     [['chek'], /unknown command "chek"; did you mean "check"\?/],
@@ -140,11 +148,12 @@ test('check says what a node would do, and shows no secret', async (t) => {
 test('check and serve refuse a wrong config alike, naming the place', async (t) => {
   const cases = [
     ['{"server": {"port": 1},}', /config\.json:1:\d+: not valid JSON.*comma too many/],
-    [{ ...ONE, server: { prot: 1 } }, /config\.json: server\.prot: unknown field; did you mean "port"\?/],
+    [{ ...ONE, server: { prot: 1 } }, /config\.json: server\.prot: unknown field \(did you mean "port"\?\), expected one of host, port/],
     [{ ...ONE, queue: {} }, /config\.json: queue: not supported by this version/],
     [{ ...ONE, server: { host: '0.0.0.0' } }, /server\.host: 0\.0\.0\.0 can be reached.*"auth": "open"/],
     [{ ...ONE, redis: { url: 'redis+cluster://a,b' } }, /redis.*not supported/],
-    [{ ...ONE, redis: { url: 'http://a' } }, /redis/],
+    [{ ...ONE, redis: { url: 'http://a' } }, /config\.json: redis\.url: .*, expected redis:.*rediss:.*unix:/],
+    [{ ...ONE, server: { tls: { cert: 'config.json', key: 'config.json' } } }, /config\.json: server\.tls: certificate file/],
   ];
   for (const command of ['check', 'serve'])
     for (const [config, words] of cases) {
@@ -170,6 +179,26 @@ test('keys come from the environment or from .env', async (t) => {
   const fromFile = await weir(t, ['check'], { files: { '.env': 'export ANTHROPIC_API_KEY="sk-a" # mine\nPORT=9\n' } });
   assert.equal(fromFile.code, 0, fromFile.stderr);
   assert.match(fromFile.stdout, /127\.0\.0\.1:9,/);
+});
+
+test('what is wrong in .env is said of .env, with its line', async (t) => {
+  const text = 'ANTHROPIC_API_KEY=k\nWEIR_REDIS_URL=http://user:hidden@h\n';
+  for (const command of ['check', 'serve']) {
+    const { code, stderr } = await weir(t, [command], { files: { '.env': text } });
+    assert.equal(code, 2);
+    assert.match(stderr, /^weir: WEIR_REDIS_URL \(\.env:2\): redis\.url: .*, expected redis:/);
+    assert.ok(!stderr.includes('hidden'));
+  }
+});
+
+test('a .env shared with other programs, and quotes that docker leaves, are no error', async (t) => {
+  const shared = 'a.b=1\nmy-x=1\nPEM="-----BEGIN\nPORT=1\n-----END"\nANTHROPIC_API_KEYS="k1,k2"\n';
+  for (const options of [{ files: { '.env': shared } }, { env: { ANTHROPIC_API_KEYS: '"k1,k2"', LOG_LEVEL: 'warning' } }]) {
+    const { code, stdout, stderr } = await weir(t, ['check'], options);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /:8080,/);
+    assert.match(stdout, /10 slots on 2 subscriptions/);
+  }
 });
 
 test('warnings go to standard error and change no exit code', async (t) => {

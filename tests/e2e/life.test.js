@@ -1,5 +1,7 @@
 // A node's life: leaving without cutting anyone off, and new settings while it runs.
 import assert from 'node:assert/strict';
+import { mkdir, symlink, unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
     call,
     connect,
@@ -232,6 +234,47 @@ for (const [name, reload] of Object.entries(RELOADS)) {
         assert.equal((await provider.log()).length, wrong.length);
     });
 }
+
+test('a reload while the file is away changes nothing, and finds no other', async (world) => {
+    const dir = world.place('node');
+    const found = join(dir, 'config.json');
+    const elsewhere = join(dir, '.config', 'weir');
+    const other = { subscriptions: [{ name: 'other', api_key: key('other') }] };
+    await mkdir(elsewhere, { recursive: true });
+    await writeFile(join(elsewhere, 'config.json'), JSON.stringify(other), { mode: 0o600 });
+    await symlink('weir.json', found); // which the node writes and is not told of
+    const { provider, node } = await world.setting({ dir, args: ['serve'] });
+    await unlink(found);
+    const line = await node.reload();
+    assert.match(line.event, /^reload refused, nothing was changed: .*cannot read config\.json/);
+    assert.deepEqual(
+        (await node.status()).subscriptions.map((s) => s.name),
+        ['alpha'],
+    );
+    await symlink('weir.json', found);
+    assert.equal((await node.reload()).event, 'reloaded');
+    assert.equal((await post(node.port)).status, 200);
+    assert.equal((await provider.log()).length, 1);
+});
+
+test('a reload names what only a restart changes, and takes over the rest', async (world) => {
+    const { node } = await world.setting();
+    const config = structuredClone(node.config);
+    config.server.workers = 2;
+    config.node.state_dir = 'another';
+    config.subscriptions[0].max_concurrent = 9;
+    const from = node.mark();
+    assert.equal((await node.reload(config)).event, 'reloaded');
+    const isWarning = (line) => /only by a restart/.test(line.event);
+    const warning = await node.log.find('a warning', isWarning, { from });
+    assert.match(warning.event, /: server\.workers, node\.state_dir$/);
+    await eventually('nine slots', async () => (await node.status()).total_capacity === 9);
+    config.server.workers = 1;
+    delete config.node.state_dir;
+    const back = node.mark();
+    assert.equal((await node.reload(config)).event, 'reloaded');
+    assert.equal(node.log.items.slice(back).filter(isWarning).length, 0, 'all is as it was');
+});
 
 test('POST /admin/reload says how many subscriptions there are', async (world) => {
     const { node } = await world.setting({ subscriptions: 3 });

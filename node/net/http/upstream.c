@@ -131,7 +131,9 @@ void upstream_connection_free(struct upstream_connection *c)
     loop_defer(u->loop, &c->free_task);
 }
 
-/* A pooled connection that is still open, the one used last: it is the least likely to be dead. */
+/* A pooled connection that is still open, the one used last: it is the least likely to be dead. The
+ * socket itself is asked: what the loop has heard of it is as old as this turn, and a provider that
+ * closes right behind an answer would cost a POST that was written into the void. */
 static struct upstream_connection *take_idle(struct origin_pool *p)
 {
     struct list *link;
@@ -343,7 +345,9 @@ static void on_wire_readable(void *arg)
 static void on_wire_drained(void *arg)
 {
     struct upstream_connection *c = arg;
-    if (c->call != NULL && left_to_write(c->call) > 0) {
+    if (c->call == NULL)
+        return;
+    if (left_to_write(c->call) > 0) {
         if (!may_still_send(c))
             return;
         write_more(c);

@@ -298,8 +298,7 @@ static bool is_late(const struct redis *redis, uint64_t now_ms)
            now_ms >= oldest->since_ns / 1000000 + REDIS_CALL_TIMEOUT_MS;
 }
 
-/* A connection nobody uses is asked now and then, or its death would show only to the next caller.
- */
+/* A connection nobody uses is asked now and then, or the next caller would find it dead. */
 static void ask_if_quiet(struct redis *redis)
 {
     const struct slice ping = SLICE("PING");
@@ -330,13 +329,11 @@ static void on_link_tick(void *arg)
 
 /* ---- the object ---- */
 
-struct redis *redis_new(struct loop *loop, struct slice url, const struct redis_events *events,
-                        struct metrics *metrics)
+struct redis *redis_new(struct loop *loop, const struct redis_url *url,
+                        const struct redis_events *events, struct metrics *metrics)
 {
     struct redis *redis = mem_new(sizeof(*redis));
-    const char *why;
-    bool is_url_good = redis_url_parse(&redis->url, url, &why);
-    assert(is_url_good); /* redis_url_check() has been asked */
+    redis_url_copy(&redis->url, url);
     redis->loop = loop;
     redis->resolver = resolver_new(loop);
     redis->metrics = metrics;

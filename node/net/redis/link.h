@@ -21,6 +21,7 @@
 struct loop;
 struct metrics;
 struct redis;
+struct redis_url;
 struct redis_value;
 
 enum { REDIS_CALL_TIMEOUT_MS = 2000, REDIS_CONNECT_TIMEOUT_MS = 3000 };
@@ -31,10 +32,9 @@ struct redis_events {
     void *arg;
 };
 
-/* `url` has passed redis_url_check(); it is copied, as is *events. Connects at once and for ever.
- * metrics may be NULL. */
-struct redis *redis_new(struct loop *loop, struct slice url, const struct redis_events *events,
-                        struct metrics *metrics);
+/* *url is copied, as is *events. Connects at once and for ever. metrics may be NULL. */
+struct redis *redis_new(struct loop *loop, const struct redis_url *url,
+                        const struct redis_events *events, struct metrics *metrics);
 /* Pending callbacks fire with ERR_STATE_DOWN first. Not from inside one of its own callbacks. */
 void redis_free(struct redis *redis);
 bool redis_is_up(const struct redis *redis);

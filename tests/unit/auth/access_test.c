@@ -4,16 +4,7 @@
 #include <netinet/in.h>
 
 #include "check.h"
-
-#define NETWORKS(...) networks_of((char *[]){__VA_ARGS__, NULL})
-
-static struct networks *networks_of(char **texts)
-{
-    const char *bad = NULL;
-    struct networks *networks = networks_new(texts, &bad);
-    CHECK(networks != NULL && bad == NULL);
-    return networks;
-}
+#include "config/config.h"
 
 static struct sockaddr_storage address_of(const char *text)
 {
@@ -31,95 +22,6 @@ static struct sockaddr_storage address_of(const char *text)
     return address.all;
 }
 
-static bool have(const struct networks *networks, const char *text)
-{
-    struct sockaddr_storage address = address_of(text);
-    return networks_have(networks, (const struct sockaddr *)&address);
-}
-
-static void test_networks(void)
-{
-    PROMISE("a network has the addresses that share its bits, and no other")
-    {
-        char v4[] = "10.0.0.0/8", odd[] = "192.168.4.0/22", one[] = "172.16.0.9", v6[] = "fd00::/9";
-        struct networks *n = NETWORKS(v4, odd, one, v6);
-        CHECK(have(n, "10.0.0.0") && have(n, "10.255.255.255"));
-        CHECK(!have(n, "9.255.255.255") && !have(n, "11.0.0.0"));
-        CHECK(have(n, "192.168.4.0") && have(n, "192.168.7.255"));
-        CHECK(!have(n, "192.168.3.255") && !have(n, "192.168.8.0"));
-        CHECK(have(n, "172.16.0.9") && !have(n, "172.16.0.8"));
-        CHECK(have(n, "fd00::1") && have(n, "fd7f:ffff::") && !have(n, "fd80::"));
-        networks_free(n);
-    }
-    PROMISE("an IPv4 caller on an IPv6 socket is the same caller")
-    {
-        char v4[] = "127.0.0.0/8", one[] = "::1";
-        struct networks *n = NETWORKS(v4, one);
-        CHECK(have(n, "::ffff:127.0.0.1") && !have(n, "::ffff:128.0.0.1"));
-        CHECK(have(n, "::1") && !have(n, "::2") && !have(n, "::127.0.0.1"));
-        networks_free(n);
-    }
-}
-
-static void test_edges(void)
-{
-    PROMISE("no bits at all is everyone of that family")
-    {
-        char v4[] = "0.0.0.0/0", v6[] = "::/0";
-        struct networks *n = NETWORKS(v4);
-        CHECK(have(n, "203.0.113.7") && !have(n, "2001:db8::1"));
-        networks_free(n);
-        n = NETWORKS(v6);
-        CHECK(have(n, "2001:db8::1"));
-        networks_free(n);
-    }
-    PROMISE("all bits is one address")
-    {
-        char v4[] = "10.0.0.1/32", v6[] = "2001:db8::1/128";
-        struct networks *n = NETWORKS(v4, v6);
-        CHECK(have(n, "10.0.0.1") && !have(n, "10.0.0.0"));
-        CHECK(have(n, "2001:db8::1") && !have(n, "2001:db8::"));
-        networks_free(n);
-    }
-    PROMISE("an empty list has nobody, and what is no internet address is in no network")
-    {
-        const char *bad = NULL;
-        char all[] = "::/0";
-        struct networks *n = networks_new(NULL, &bad);
-        CHECK(!have(n, "127.0.0.1"));
-        networks_free(n);
-        n = NETWORKS(all);
-        CHECK(!have(n, "a path"));
-        networks_free(n);
-    }
-}
-
-static void test_bad_networks(void)
-{
-    static const char *const wrong[] = {"",          "localhost",   "10.0.0.0/33",  "10.0.0/8",
-                                        "10.0.0.0/", "10.0.0.0/-1", "::1/129",      "10.0.0.0/8/8",
-                                        " 10.0.0.1", "10.0.0.0/8 ", "10.0.0.0/0x8", "[::1]"};
-    PROMISE("the entry that is no network is named")
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        char fine[] = "127.0.0.1", text[32];
-        const char *bad = NULL;
-        snprintf(text, sizeof(text), "%s", wrong[i]);
-        struct networks *n = networks_new((char *[]){fine, text, NULL}, &bad);
-        CHECK(n == NULL && bad == text);
-        if (n != NULL)
-            fprintf(stderr, "    taken: '%s'\n", text);
-        networks_free(n);
-    }
-    PROMISE("an entry longer than any address is refused too")
-    {
-        char text[200];
-        const char *bad = NULL;
-        memset(text, '1', sizeof(text) - 1);
-        text[sizeof(text) - 1] = '\0';
-        CHECK(networks_new((char *[]){text, NULL}, &bad) == NULL && bad == text);
-    }
-}
-
 static struct http1_request with(struct http1_header *header)
 {
     return (struct http1_request){.headers = header, .header_count = header != NULL ? 1 : 0};
@@ -130,8 +32,10 @@ static void test_local(void)
     static const char *const signs[] = {
         "cf-ray",    "CF-Ray", "cf-connecting-ip", "X-Forwarded-For",   "forwarded", "Forwarded",
         "X-Real-IP", "Via",    "True-Client-IP",   "x-forwarded-proto", "CDN-Loop"};
-    char trusted[] = "127.0.0.0/8";
-    struct networks *n = NETWORKS(trusted);
+    struct network loopback;
+    struct config config = {.server.trusted_networks = {&loopback, 1}}, *n = &config;
+    const char *why;
+    CHECK(network_parse(&loopback, SLICE("127.0.0.0/8"), &why));
     struct sockaddr_storage near = address_of("127.0.0.1"), far = address_of("203.0.113.7");
     struct http1_request plain = with(NULL);
     PROMISE("a caller from a trusted network is local, one from elsewhere is not")
@@ -153,7 +57,6 @@ static void test_local(void)
         struct http1_request other = with(&header);
         CHECK(access_is_local(n, (struct sockaddr *)&near, &other));
     }
-    networks_free(n);
 }
 
 static bool admin(const struct config *config, bool is_local, const char *name, const char *value)
@@ -209,9 +112,6 @@ static void test_token(void)
 
 int main(void)
 {
-    test_networks();
-    test_edges();
-    test_bad_networks();
     test_local();
     test_proxy_and_open();
     test_token();

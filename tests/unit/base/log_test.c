@@ -93,6 +93,10 @@ static void test_formats(void)
         CHECK(has("\"event\":\"gr\\u00fc\\u00df\",\"face\":\"\\ud83d\\ude00\""));
         CHECK(has("a\"}\n"));
     }
+}
+
+static void test_text(void)
+{
     PROMISE("a text line is one line too, quotes only what needs it, and cannot drive a terminal")
     {
         capture();
@@ -226,6 +230,7 @@ int main(void)
     signal(SIGXFSZ, SIG_IGN);
     real_stderr = dup(STDERR_FILENO);
     test_formats();
+    test_text();
     test_levels();
     test_limits();
     test_gathering();

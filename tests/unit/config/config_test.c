@@ -3,7 +3,6 @@
 
 #include <stdbool.h>
 
-#include "base/buf.h"
 #include "base/suggest.h"
 #include "check.h"
 
@@ -57,11 +56,14 @@ static void test_defaults(void)
         CHECK_TEXT(slice_of(s->origin.authority), "api.anthropic.com");
         CHECK_TEXT(slice_of(s->origin.path_prefix), "");
         CHECK_TEXT(secret_reveal(&s->api_key), "sk-ant-api03-x");
-        CHECK_TEXT(slice_of(c->server.host), "127.0.0.1");
+        CHECK_TEXT(slice_of(c->server.host.text), "127.0.0.1");
         CHECK(c->server.port == 8080 && c->server.workers >= 1 && c->server.workers <= 64);
         CHECK(c->server.max_body_bytes == 32u << 20 && c->server.drain_seconds == 600);
-        CHECK_TEXT(slice_of(c->server.trusted_networks[0]), "127.0.0.0/8");
-        CHECK(c->server.trusted_networks[6] == NULL && c->redis.url == NULL && c->node.id == NULL);
+        CHECK(c->server.memory_bytes == 256u << 20);
+        const struct networks *trusted = &c->server.trusted_networks;
+        CHECK_TEXT(slice_of(trusted->items[0].first.text), "127.0.0.0");
+        CHECK(trusted->items[0].bits == 96 + 8 && trusted->count == 6);
+        CHECK(!redis_url_is_set(&c->redis.url) && c->node.id == NULL);
         CHECK_TEXT(slice_of(c->redis.prefix), "weir");
         CHECK_TEXT(slice_of(c->redis.pool), "main");
         CHECK(c->rate_limit.cooldown_seconds == 60 && c->rate_limit.burst_limit == 10);
@@ -102,14 +104,16 @@ static void test_every_field(void)
         CHECK_TEXT(slice_of(s->origin.authority), "[::1]:81");
         CHECK_TEXT(slice_of(s->origin.path_prefix), "/x");
         CHECK_TEXT(slice_of(s->ca_file), "ca.pem");
-        CHECK_TEXT(slice_of(c->server.host), "::");
+        CHECK(c->server.host.is_v6 && strcmp(c->server.host.text, "::") == 0);
         CHECK(c->server.port == 0 && c->server.workers == 3 && c->server.drain_seconds == 0);
         CHECK(c->server.max_body_bytes == 1u << 30);
+        CHECK(c->server.memory_bytes == 4ULL << 30); /* a few of the largest bodies */
         CHECK(c->server.expose_subscription && c->server.pass_limits && c->is_auth_open);
-        CHECK_TEXT(slice_of(c->server.trusted_networks[0]), "10.1.2.3/32");
+        CHECK_TEXT(slice_of(c->server.trusted_networks.items[0].first.text), "10.1.2.3");
+        CHECK(c->server.trusted_networks.items[0].bits == 128);
         CHECK_TEXT(slice_of(c->server.tls_cert), "c");
         CHECK_TEXT(slice_of(c->server.tls_key), "k");
-        CHECK_TEXT(slice_of(c->redis.url), "unix:///r");
+        CHECK(c->redis.url.is_unix && strcmp(c->redis.url.path, "/r") == 0);
         CHECK_TEXT(slice_of(c->node.id), "n");
         CHECK_TEXT(slice_of(c->node.state_dir), "/s");
         CHECK(c->rate_limit.cooldown_seconds == 1 && c->rate_limit.burst_limit == 2);
@@ -158,14 +162,14 @@ static void test_unknown_fields(void)
 {
     PROMISE("an unknown field is an error that says where and what may be meant")
     {
-        CHECK(refused(WITH("\"sever\":{}"),
-                      "test.json: sever: unknown field; did you mean \"server\""));
+        CHECK(refused(WITH("\"sever\":{}"), "test.json: sever: unknown field (did you mean "
+                                            "\"server\"?), expected one of subscriptions"));
         CHECK(refused(WITH("\"server\":{\"prot\":1}"),
-                      "server.prot: unknown field; did you mean \"port\""));
+                      "server.prot: unknown field (did you mean \"port\"?)"));
         CHECK(refused(WITH("\"port\":1"), "did you mean server.port"));
         CHECK(refused(SUB("\"maxConcurrent\":1"),
-                      "subscriptions[0].maxConcurrent: unknown field; did "
-                      "you mean \"max_concurrent\""));
+                      "subscriptions[0].maxConcurrent: unknown field (did "
+                      "you mean \"max_concurrent\"?)"));
         CHECK(refused(WITH("\"retry\":{\"qqqqqq\":1}"), "expected one of total"));
         CHECK(refused(WITH("\"server.port\":1"), "unknown field"));
         CHECK(refused(WITH("\"\":1"), "unknown field"));
@@ -201,6 +205,7 @@ static void test_wrong_values(void)
         CHECK(refused(WITH("\"server\":{\"port\":null}"), "found null"));
         CHECK(refused(WITH("\"server\":{\"workers\":65}"), "from 1 to 64"));
         CHECK(refused(WITH("\"server\":{\"max_body_bytes\":1073741825}"), "1073741824"));
+        CHECK(refused(WITH("\"server\":{\"memory_bytes\":67108863}"), "at least twice"));
         CHECK(refused(WITH("\"server\":7"), "server: found 7, expected an object"));
         CHECK(refused(WITH("\"server\":{\"host\":\"example.com\"}"), "expected an IPv4"));
         CHECK(refused(WITH("\"redis\":{\"prefix\":\"a{b}\"}"), "redis.prefix: found \"a{b}\""));
@@ -219,14 +224,16 @@ static void test_subscriptions(void)
 {
     PROMISE("subscriptions are complete, and their names are unique and clean")
     {
-        CHECK(refused("{}", "\"subscriptions\" is missing"));
+        CHECK(refused("{}", "subscriptions: is missing, expected a list"));
         CHECK(refused("{\"subscriptions\":[]}", "found an empty list"));
-        CHECK(refused("{\"subscriptions\":[{\"api_key\":\"k\"}]}", "\"name\" is missing"));
+        CHECK(refused("{\"subscriptions\":[{\"api_key\":\"k\"}]}",
+                      "subscriptions[0].name: is missing"));
         CHECK(refused("{\"subscriptions\":[{\"name\":\"a\"}]}", "subscriptions[0]: no key"));
         CHECK(refused("{\"subscriptions\":[" ONE "," ONE "]}",
                       "subscriptions[1].name: \"a\" is the name of subscriptions[0] already"));
         CHECK(refused("{\"subscriptions\":[{\"name\":\"a b\",\"api_key\":\"k\"}]}", "A-Z a-z 0-9"));
-        CHECK(refused(SUB("\"api_key_env\":\"X\""), "found 2 of them"));
+        CHECK(refused(SUB("\"api_key_env\":\"X\""),
+                      "subscriptions[0]: more than one key, expected one of"));
         CHECK(refused("{\"subscriptions\":[{\"name\":\"a\",\"api_key\":\"k\\u000d\\nx: y\"}]}",
                       "character 2"));
     }
@@ -365,50 +372,81 @@ static void test_ownership(void)
     }
 }
 
-/* ---- the document ---- */
+/* ---- what a reload can take over ---- */
 
-/* docs/config.md has a line "| `path` | `default` | ... |", and the variable behind that. */
-static bool is_documented(const char *document, const struct config_knob_words *knob)
+static bool needs_restart(const char *running, const char *wanted, const char *paths)
 {
-    char head[512];
-    snprintf(head, sizeof(head), "\n| `%s` | ", knob->path);
-    const char *row = strstr(document, head);
-    if (row == NULL)
-        return false;
-    const char *cell = row + strlen(head), *end = strchr(row + 1, '\n');
-    cell += cell[0] == '`';
-    bool is_default_right = strncmp(cell, knob->initial, strlen(knob->initial)) == 0;
-    const char *variable = knob->variable != NULL ? strstr(row, knob->variable) : row;
-    return is_default_right && variable != NULL && (end == NULL || variable < end);
+    char found[256];
+    struct config *a = parse(running), *b = parse(wanted);
+    bool is_needed = a != NULL && b != NULL && config_needs_restart(a, b, found, sizeof(found));
+    config_release(a);
+    config_release(b);
+    if (!is_needed)
+        return paths == NULL;
+    if (paths == NULL || strcmp(found, paths) != 0)
+        fprintf(stderr, "    needs a restart: %s\n", found);
+    return paths != NULL && strcmp(found, paths) == 0;
 }
 
-static void test_document(const char *path)
+static void test_restart(void)
 {
-    PROMISE("docs/config.md lists every knob, with its default and variable")
+    static const char plain[] = "{\"subscriptions\":[" ONE "]}";
+    PROMISE("exactly the settings that changed and need a restart are named")
     {
-        struct buf text;
-        char *to;
-        buf_init(&text, 1 << 20);
-        FILE *file = fopen(path, "r");
-        CHECK(file != NULL);
-        size_t n = 1;
-        while (file != NULL && n > 0 && buf_reserve(&text, 4096, &to)) {
-            n = fread(to, 1, 4096, file);
-            buf_commit(&text, n);
-        }
-        CHECK(buf_append(&text, (struct slice){"", 1}));
-        struct config_knob_words knob;
-        size_t i = 0;
-        for (; config_describe_knob(i, &knob); i++) {
-            bool is_there = is_documented(text.at, &knob);
-            CHECK(is_there);
-            if (!is_there)
-                fprintf(stderr, "    missing: | `%s` | %s\n", knob.path, knob.initial);
-        }
-        CHECK(i > 30);
-        if (file != NULL)
-            fclose(file);
-        buf_fini(&text);
+        CHECK(needs_restart(plain, plain, NULL));
+        CHECK(needs_restart(plain, WITH("\"server\":{\"port\":1},\"node\":{\"id\":\"n\"}"),
+                            "server.port, node.id"));
+        CHECK(needs_restart(plain, WITH("\"server\":{\"host\":\"::1\",\"port\":8080}"),
+                            "server.host"));
+        CHECK(needs_restart(plain, WITH("\"redis\":{\"url\":\"redis://h\"}"), "redis.url"));
+        CHECK(needs_restart(WITH("\"redis\":{\"url\":\"redis://:a@h\"}"),
+                            WITH("\"redis\":{\"url\":\"redis://:b@h\"}"), "redis.url"));
+        CHECK(needs_restart(WITH("\"redis\":{\"url\":\"redis://h\"}"),
+                            WITH("\"redis\":{\"url\":\"redis://h:6379/0\"}"), NULL));
+    }
+    PROMISE("what a reload takes over is not named")
+    CHECK(needs_restart(plain,
+                        WITH("\"timeouts\":{\"idle_ms\":1},\"retry\":{\"total\":1},"
+                             "\"server\":{\"drain_seconds\":1,\"trusted_networks\":[]},"
+                             "\"auth\":\"open\",\"logging\":{\"level\":\"debug\"}"),
+                        NULL));
+    PROMISE("another certificate is taken over; to have one at all needs a restart")
+    {
+        CHECK(needs_restart(WITH("\"server\":{\"tls\":{\"cert\":\"a\",\"key\":\"b\"}}"),
+                            WITH("\"server\":{\"tls\":{\"cert\":\"c\",\"key\":\"d\"}}"), NULL));
+        CHECK(needs_restart(plain, WITH("\"server\":{\"tls\":{\"cert\":\"c\",\"key\":\"d\"}}"),
+                            "server.tls.cert, server.tls.key"));
+    }
+}
+
+/* ---- the parts of an error ---- */
+
+static void test_error_parts(void)
+{
+    PROMISE("an error has its parts by themselves: source, place, path, found, expected")
+    {
+        CHECK(refused(WITH("\"server\":{\"port\":70000}"), "test.json: server.port: found 70000"));
+        CHECK_TEXT(slice_of(failure.source), "test.json");
+        CHECK_TEXT(slice_of(failure.path), "server.port");
+        CHECK_TEXT(slice_of(failure.found), "found 70000");
+        CHECK_TEXT(slice_of(failure.expected), "a whole number from 0 to 65535");
+        CHECK(failure.line == 0 && failure.column == 0);
+        CHECK(refused("{\n \"a\": 1,\n}", "test.json:3:1: "));
+        CHECK(failure.line == 3 && failure.column == 1 && failure.path[0] == '\0');
+    }
+    PROMISE("a redis.url that is none says why, and which there are")
+    {
+        CHECK(refused(WITH("\"redis\":{\"url\":\"http://u:sesame@x\"}"),
+                      "redis.url: does not begin"));
+        CHECK(strstr(failure.expected, "rediss://") != NULL);
+        CHECK(strstr(failure.expected, "unix://") != NULL);
+        CHECK(strstr(failure.text, "sesame") == NULL);
+    }
+    PROMISE("LOG_LEVEL's warning, which other programs have, is warn")
+    {
+        struct config *c = parse(WITH("\"logging\":{\"level\":\"Warning\"}"));
+        CHECK(c != NULL && c->log_level == LOG_WARN);
+        config_release(c);
     }
 }
 
@@ -429,12 +467,6 @@ static void test_suggestions(void)
 
 int main(void)
 {
-    /* The document lies beside the tests: <root>/tests/unit/base_config_test.c. */
-    char document[4096];
-    const char *slash = strrchr(__FILE__, '/');
-    snprintf(document, sizeof(document), "%.*s/../../../docs/config.md",
-             slash != NULL ? (int)(slash - __FILE__) : 1, slash != NULL ? __FILE__ : ".");
-    test_document(document);
     test_defaults();
     test_every_field();
     test_syntax_errors();
@@ -445,6 +477,8 @@ int main(void)
     test_networks();
     test_protection();
     test_digest();
+    test_restart();
+    test_error_parts();
     test_ownership();
     test_suggestions();
     return check_done();

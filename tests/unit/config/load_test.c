@@ -1,57 +1,6 @@
 /* The config as it is found: files, variables, ./.env, and which goes before which. */
-#include "config/config.h"
-
-#include <stdbool.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "check.h"
-
-#define ONE "{\"name\":\"a\",\"api_key\":\"sk-ant-api03-x\"}"
-
-static struct config_error failure;
-
-/* NULL: unset. There is one thread. */
-static void set_variable(const char *name, const char *value)
-{
-    if (value != NULL)
-        setenv(name, value, 1); /* NOLINT(concurrency-mt-unsafe) */
-    else
-        unsetenv(name); /* NOLINT(concurrency-mt-unsafe) */
-}
-
-static void write_file(const char *path, const char *text, mode_t mode)
-{
-    FILE *file = fopen(path, "w");
-    CHECK(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0 && chmod(path, mode) == 0);
-}
-
-static bool load_refused(const char *path, const char *words)
-{
-    struct config *c = NULL;
-    bool is_read = config_load(path, &c, &failure);
-    config_release(c);
-    if (!is_read && strstr(failure.text, words) != NULL)
-        return true;
-    fprintf(stderr, "    gave: %s\n", failure.text);
-    return false;
-}
-
-static struct config *load(const char *path)
-{
-    struct config *c = NULL;
-    if (!config_load(path, &c, &failure))
-        fprintf(stderr, "    gave: %s\n", failure.text);
-    return c;
-}
-
-static bool has_warning(const struct config *c, const char *words)
-{
-    for (size_t i = 0; i < c->warning_count; i++)
-        if (strstr(c->warnings[i], words) != NULL)
-            return true;
-    return false;
-}
+#include "certificate.h"
+#include "config/fixture.h"
 
 static void test_files(void)
 {
@@ -107,7 +56,7 @@ static void test_file_checks(void)
         write_file("c.json",
                    "{\"subscriptions\":[{\"name\":\"a\",\"api_key\":\"k\",\"ca_file\":\"ca\"}]}",
                    0600);
-        CHECK(load_refused("c.json", "subscriptions[0].ca_file: cannot read ca"));
+        CHECK(load_refused("c.json", "c.json: subscriptions[0].ca_file: CA file ca: No such file"));
         write_file("c.json",
                    "{\"subscriptions\":[" ONE "],\"server\":{\"tls\":{\"cert\":\"own.json\","
                    "\"key\":\"gone\"}}}",
@@ -214,9 +163,9 @@ static void test_service_endpoints(void)
         set_variable("SERVICE_ENDPOINTS", "{\"anthropic\":");
         CHECK(load_refused(NULL, "SERVICE_ENDPOINTS (environment):1:"));
         set_variable("SERVICE_ENDPOINTS", "{\"anthropic\":[]}");
-        CHECK(load_refused(NULL, "expected a list"));
+        CHECK(load_refused(NULL, "anthropic: found none, expected a list of 1 to 200 URLs"));
         set_variable("SERVICE_ENDPOINTS", "{\"anthropic\":[\"x\"]}");
-        CHECK(load_refused(NULL, "expected https://"));
+        CHECK(load_refused(NULL, "anthropic[0]: does not begin with https:// or http://"));
         set_variable("SERVICE_ENDPOINTS", "{\"openai\":[\"https://x\"]}");
         CHECK(load_refused(NULL, "openai: this service is not supported"));
         set_variable("SERVICE_ENDPOINTS", NULL);
@@ -224,47 +173,77 @@ static void test_service_endpoints(void)
     }
 }
 
-static void test_dotenv(void)
+static void test_quotes(void)
 {
-    PROMISE(".env stands in for the environment; the environment goes before it")
-    {
-        write_file(
-            ".env",
-            "\xef\xbb\xbf# keys\r\n\r\nexport ANTHROPIC_API_KEYS='a,b' # two\r\n"
-            "PORT = 1234\nLOG_LEVEL=\"de\\bug\"\nWEIR_NODE_ID=n#1 # x\nEMPTY=\nLOG_LEVEL=warn",
-            0600);
-        set_variable("WEIR_NODE_ID", "n2");
+    static const char *const quoted[] = {"\"k1,k2\"", "'k1,k2'", "\"k1\",\"k2\"", "'k1', 'k2'"};
+    PROMISE("quotes that nobody took off a variable are taken off")
+    for (size_t i = 0; i < sizeof(quoted) / sizeof(quoted[0]); i++) {
+        set_variable("ANTHROPIC_API_KEYS", quoted[i]);
+        set_variable("PORT", "\"81\"");
         struct config *c = load(NULL);
-        CHECK(c != NULL && c->subscription_count == 2 && c->server.port == 1234);
-        CHECK(c != NULL && c->log_level == LOG_WARN && strcmp(c->node.id, "n2") == 0);
-        CHECK(c != NULL && c->warning_count == 0);
+        CHECK(c != NULL && c->subscription_count == 2 && c->server.port == 81);
+        if (c != NULL && c->subscription_count == 2) {
+            CHECK_TEXT(secret_reveal(&c->subscriptions[0].api_key), "k1");
+            CHECK_TEXT(secret_reveal(&c->subscriptions[1].api_key), "k2");
+        }
         config_release(c);
-        set_variable("WEIR_NODE_ID", NULL);
-        CHECK(load_refused(NULL, "WEIR_NODE_ID (.env:6): found \"n#1\""));
+        set_variable("PORT", NULL);
     }
-    PROMISE("a line of .env that means nothing is named")
+    PROMISE("a quote that belongs to nothing is refused in words")
     {
-        write_file(".env", "A=1\nfoo bar\n", 0600);
-        CHECK(load_refused(NULL, ".env:2: expected NAME=value"));
-        write_file(".env", "A=\"1\n", 0600);
-        CHECK(load_refused(NULL, ".env:1: the quote is not closed"));
-        write_file(".env", "A='1' x\n", 0600);
-        CHECK(load_refused(NULL, ".env:1: something stands behind"));
-        write_file(".env", "=1\n", 0600);
-        CHECK(load_refused(NULL, ".env:1: expected NAME=value"));
-        write_file(".env", "ANTHROPIC_API_KEY=a\n", 0644);
-        struct config *c = load(NULL);
-        CHECK(c != NULL && has_warning(c, "chmod 600 .env"));
-        config_release(c);
+        set_variable("ANTHROPIC_API_KEYS", "\"k1,k2");
+        CHECK(load_refused(NULL, "ANTHROPIC_API_KEYS (environment): key-1: the key has a quote"));
+        set_variable("ANTHROPIC_API_KEYS", NULL);
     }
-    PROMISE("a file with subscriptions never looks at .env")
+}
+
+static void test_true_sources(void)
+{
+    PROMISE("what is wrong with a value is said of the place it came from")
     {
-        write_file(".env", "PORT=x\nnonsense\n", 0600);
-        struct config *c = load("own.json");
-        CHECK(c != NULL && c->server.port == 1);
-        config_release(c);
+        set_variable("WEIR_REDIS_URL", "http://x");
+        CHECK(load_refused("own.json", "WEIR_REDIS_URL (environment): redis.url: does not begin"));
+        set_variable("WEIR_REDIS_URL", NULL);
+        set_variable("WEIR_HOST", "0.0.0.0");
+        CHECK(load_refused("own.json", "WEIR_HOST (environment): server.host: 0.0.0.0 can be"));
+        set_variable("WEIR_HOST", NULL);
+        write_file(".env", "ANTHROPIC_API_KEY=k\nWEIR_HOST=0.0.0.0\n", 0600);
+        CHECK(load_refused(NULL, "WEIR_HOST (.env:2): server.host: 0.0.0.0 can be"));
+        write_file(".env", "ANTHROPIC_API_KEY=k\nWEIR_REDIS_URL=rediss://h?ca_file=/none\n", 0600);
+        CHECK(load_refused(NULL, "WEIR_REDIS_URL (.env:2): redis.url: CA file /none"));
         unlink(".env");
     }
+}
+
+static void write_tls(const char *cert, const char *key)
+{
+    char text[512];
+    snprintf(text, sizeof(text),
+             "{\"subscriptions\":[" ONE "],\"server\":{\"tls\":{\"cert\":\"%s\",\"key\":\"%s\"}}}",
+             cert, key);
+    write_file("c.json", text, 0600);
+}
+
+static void test_certificates(void)
+{
+    struct certificate one, other;
+    certificate_make(&one, "DNS:a");
+    certificate_make(&other, "DNS:b");
+    PROMISE("a certificate and its key must be what they are called, and belong together")
+    {
+        write_tls(one.cert_file, one.key_file);
+        struct config *c = load("c.json");
+        CHECK(c != NULL);
+        config_release(c);
+        write_tls(one.cert_file, other.key_file);
+        CHECK(load_refused("c.json", "c.json: server.tls: key file"));
+        write_tls("own.json", one.key_file);
+        CHECK(load_refused("c.json", "c.json: server.tls: certificate file own.json"));
+        write_tls("gone", one.key_file);
+        CHECK(load_refused("c.json", "c.json: server.tls.cert: cannot read gone"));
+    }
+    certificate_remove(&one);
+    certificate_remove(&other);
 }
 
 static const char *const variables[][2] = {{"PORT", "4321"},
@@ -287,8 +266,9 @@ static void test_overrides(void)
         struct config *c = load("own.json");
         CHECK(c != NULL && c->server.port == 4321 && c->is_auth_open && c->log_level == LOG_ERROR);
         if (c != NULL) {
-            CHECK_TEXT(slice_of(c->server.host), "0.0.0.0");
-            CHECK_TEXT(slice_of(c->redis.url), "redis://:pw@r");
+            CHECK_TEXT(slice_of(c->server.host.text), "0.0.0.0");
+            CHECK(strcmp(c->redis.url.host, "r") == 0 && c->redis.url.port == 6379);
+            CHECK(secret_equals(&c->redis.url.password, SLICE("pw")));
             CHECK_TEXT(slice_of(c->node.id), "n9");
             CHECK_TEXT(slice_of(c->node.state_dir), "/st");
             CHECK(secret_equals(&c->admin_token, SLICE("tok")));
@@ -305,8 +285,9 @@ static void test_overrides(void)
     PROMISE("a variable that makes no sense is named")
     {
         set_variable("PORT", "http");
-        CHECK(load_refused("own.json",
-                           "PORT (environment): found \"http\", expected a whole number"));
+        CHECK(load_refused(
+            "own.json",
+            "PORT (environment): server.port: found \"http\", expected a whole number"));
         set_variable("PORT", "70000");
         CHECK(load_refused("own.json", "found 70000"));
         set_variable("PORT", NULL);
@@ -314,51 +295,26 @@ static void test_overrides(void)
         CHECK(load_refused("own.json", "\"session\" is not supported by this version"));
         set_variable("LB_STRATEGY", NULL);
         set_variable("WEIR_NODE_ID", "\xff");
-        CHECK(load_refused("own.json", "WEIR_NODE_ID (environment): is not UTF-8"));
+        CHECK(load_refused("own.json", "WEIR_NODE_ID (environment): node.id: is not UTF-8"));
         set_variable("WEIR_NODE_ID", NULL);
     }
 }
 
-static void clear_environment(void)
-{
-    static const char *const names[] = {"WEIR_CONFIG",       "XDG_CONFIG_HOME",    "HOME",
-                                        "ANTHROPIC_API_KEY", "ANTHROPIC_API_KEYS", "OPENAI_API_KEY",
-                                        "OPENAI_API_KEYS",   "SERVICE_ENDPOINTS",  "PORT",
-                                        "WEIR_HOST",         "LOG_LEVEL",          "WEIR_AUTH",
-                                        "WEIR_REDIS_URL",    "WEIR_NODE_ID",       "WEIR_STATE_DIR",
-                                        "WEIR_ADMIN_TOKEN",  "LB_STRATEGY"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        set_variable(names[i], NULL);
-}
-
-static void remove_files(void)
-{
-    static const char *const names[] = {"own.json",
-                                        "open.json",
-                                        "c.json",
-                                        "big.json",
-                                        "k.json",
-                                        "shared.json",
-                                        "xdg/weir/config.json",
-                                        "xdg/weir",
-                                        "xdg"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        (void)remove(names[i]);
-}
-
 int main(void)
 {
-    char directory[] = "/tmp/base_config_load_test.XXXXXX";
-    clear_environment();
-    CHECK(mkdtemp(directory) != NULL && chdir(directory) == 0);
+    static const char *const made[] = {"open.json", "c.json",      "big.json",
+                                       "k.json",    "shared.json", "xdg/weir/config.json",
+                                       "xdg/weir",  "xdg",         NULL};
+    fixture_enter();
     test_files();
     test_file_checks();
     test_key_sources();
     test_keys_from_environment();
     test_service_endpoints();
-    test_dotenv();
     test_overrides();
-    remove_files();
-    CHECK(chdir("/") == 0 && rmdir(directory) == 0);
+    test_quotes();
+    test_true_sources();
+    test_certificates();
+    fixture_leave(made);
     return check_done();
 }

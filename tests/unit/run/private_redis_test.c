@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "format/redis_url.h"
 #include "net/redis/link.h"
 #include "redis_server.h"
 #include "run_until.h"
@@ -29,11 +30,8 @@ static struct private_redis *start(const char *state_dir)
 /* A blocking connection of the test's own. */
 static redisContext *connect_to(const struct private_redis *server)
 {
-    struct slice url = private_redis_url(server);
-    char path[128];
     struct timeval wait = {.tv_sec = 2};
-    snprintf(path, sizeof(path), "%.*s", SLICE_ARG(slice_from(url, strlen("unix://"))));
-    redisContext *c = redisConnectUnixWithTimeout(path, wait);
+    redisContext *c = redisConnectUnixWithTimeout(private_redis_url(server)->path, wait);
     CHECK(c != NULL && c->err == 0);
     return c;
 }

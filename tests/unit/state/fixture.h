@@ -28,6 +28,7 @@ uint64_t clock_ns(void)
 #include "base/metrics.h"
 #include "config/config.h"
 #include "redis_server.h"
+#include "redis_url_of.h"
 #include "run_until.h"
 #include "state/functions.h"
 #include "state/lease.h"
@@ -56,7 +57,8 @@ static inline void on_change(bool is_up, void *arg)
 
 static inline void open_state(void)
 {
-    struct state_options options = {.redis_url = slice_of(server.url),
+    struct redis_url url = redis_url_of(server.url);
+    struct state_options options = {.redis_url = &url,
                                     .prefix = SLICE("weir"),
                                     .pool = SLICE("main"),
                                     .node = &node,
@@ -66,6 +68,7 @@ static inline void open_state(void)
     ups = downs = 0;
     memset(&metrics, 0, sizeof(metrics));
     state = state_new(loop, &options);
+    redis_url_fini(&url);
     RUN_UNTIL(loop, state_is_up(state));
 }
 

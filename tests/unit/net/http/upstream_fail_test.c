@@ -288,6 +288,10 @@ static void test_large_request(void)
         RUN_UNTIL(loop, peer_is_over(&peers[0]));
         CHECK(buf_len(&peers[0].in) < LARGE);
     }
+}
+
+static void test_early_answer(void)
+{
     PROMISE("an answer that comes before the whole request is taken; the connection is not")
     {
         start_over();
@@ -323,6 +327,7 @@ int main(void)
     test_paused();
     test_cancel();
     test_large_request();
+    test_early_answer();
     asked_fini(&call);
     upstream_close();
     return check_done();

@@ -8,6 +8,7 @@
 #include "net/redis/judge.h"
 #include "net/redis/value.h"
 #include "redis_server.h"
+#include "redis_url_of.h"
 #include "run_until.h"
 
 static struct loop *loop;
@@ -32,7 +33,9 @@ static void open_url(struct link *link, const char *url, struct metrics *metrics
 {
     struct redis_events events = {.on_up = on_up, .on_down = on_down, .arg = link};
     *link = (struct link){0};
-    link->redis = redis_new(loop, slice_of(url), &events, metrics);
+    struct redis_url parsed = redis_url_of(url);
+    link->redis = redis_new(loop, &parsed, &events, metrics);
+    redis_url_fini(&parsed); /* it has a copy */
 }
 
 static void open_link(struct link *link)

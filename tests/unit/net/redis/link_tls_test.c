@@ -7,6 +7,7 @@
 #include "net/redis/link.h"
 #include "net/redis/value.h"
 #include "redis_server.h"
+#include "redis_url_of.h"
 #include "run_until.h"
 
 static struct loop *loop;
@@ -52,7 +53,10 @@ static struct redis *open_url(const char *host, const char *scheme, const char *
     struct redis_events no_events = {0};
     char url[256];
     snprintf(url, sizeof(url), "%s://%s:%s%s", scheme, host, port, query);
-    return redis_new(loop, slice_of(url), &no_events, NULL);
+    struct redis_url parsed = redis_url_of(url);
+    struct redis *redis = redis_new(loop, &parsed, &no_events, NULL);
+    redis_url_fini(&parsed);
+    return redis;
 }
 
 static unsigned answered;

@@ -58,6 +58,12 @@ static void test_shapes(void)
         CHECK(redis_value_at(value, 2) == NULL);
         forget(reader, value);
     }
+}
+
+static void test_errors_and_nothing(void)
+{
+    redisReader *reader;
+    const struct redis_value *value;
     PROMISE("an error is known as one, and its words are there")
     {
         value = made(&reader, "-ERR no\r\n");
@@ -80,5 +86,6 @@ static void test_shapes(void)
 int main(void)
 {
     test_shapes();
+    test_errors_and_nothing();
     return check_done();
 }

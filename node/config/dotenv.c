@@ -1,0 +1,200 @@
+/* ./.env: NAME=value, one a line. The file may be shared with other programs, so only the lines
+ * that set a variable of ours are read, and those strictly; the others may be anything, a quoted
+ * value over several lines as well. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "config/config_priv.h"
+#include "config/env.h"
+
+static const char dotenv_path[] = ".env";
+
+void config_environment_fini(struct config_environment *e)
+{
+    for (size_t i = 0; i < e->count; i++) {
+        char *value = e->variables[i].value;
+        explicit_bzero(value, strlen(value));
+        free(value);
+        free(e->variables[i].name);
+    }
+    free(e->variables);
+    *e = (struct config_environment){0};
+}
+
+/* ---- values ---- */
+
+/* In double quotes a backslash takes the next byte as it is; \n is a line's end. */
+static char *unquote_double(struct slice s, size_t *used)
+{
+    char *out = mem_new(s.len + 1);
+    size_t len = 0, i = 1;
+    for (; i < s.len && s.at[i] != '"'; i++) {
+        if (s.at[i] == '\\' && i + 1 < s.len) {
+            i++;
+            char c = s.at[i];
+            if (c == 'n')
+                c = '\n';
+            out[len++] = c;
+        } else {
+            out[len++] = s.at[i];
+        }
+    }
+    *used = i + 1;
+    if (i < s.len)
+        return out;
+    free(out);
+    return NULL;
+}
+
+static char *unquote_single(struct slice s, size_t *used)
+{
+    size_t end;
+    if (!slice_find(slice_from(s, 1), '\'', &end))
+        return NULL;
+    *used = end + 2;
+    return mem_string((struct slice){s.at + 1, end});
+}
+
+/* Up to a comment: a # at the beginning or behind a blank. */
+static char *unquoted(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.at[i] == '#' && (i == 0 || s.at[i - 1] == ' ' || s.at[i - 1] == '\t'))
+            s.len = i;
+    return mem_string(slice_trim(s));
+}
+
+static char *read_value(struct config_reader *r, struct slice text)
+{
+    size_t used = 0;
+    if (text.len == 0 || (text.at[0] != '"' && text.at[0] != '\''))
+        return unquoted(text);
+    char *value = text.at[0] == '"' ? unquote_double(text, &used) : unquote_single(text, &used);
+    if (value == NULL) {
+        (void)config_fail(r, "its end", "the quote is not closed on this line");
+        return NULL;
+    }
+    struct slice rest = slice_trim(slice_from(text, used));
+    if (rest.len == 0 || rest.at[0] == '#')
+        return value;
+    (void)config_fail(r, "a comment at most", "something stands behind the closing quote");
+    free(value);
+    return NULL;
+}
+
+/* ---- lines ---- */
+
+/* What a line says: NAME, and the text behind '='. */
+struct assignment {
+    struct slice name;
+    struct slice text; /* without blanks at both ends */
+    bool has_text;     /* there is a '=' */
+};
+
+static struct assignment take_apart(struct slice line)
+{
+    struct assignment a = {0};
+    size_t len = 0;
+    if (line.len > 0 && line.at[line.len - 1] == '\r')
+        line.len--;
+    line = slice_trim(line);
+    if (slice_starts(line, SLICE("export ")))
+        line = slice_trim(slice_from(line, sizeof("export ") - 1));
+    while (len < line.len && strchr("= \t:", line.at[len]) == NULL)
+        len++;
+    a.name = (struct slice){line.at, len};
+    struct slice rest = slice_trim(slice_from(line, len));
+    a.has_text = slice_starts(rest, SLICE("="));
+    a.text = slice_trim(slice_from(rest, 1));
+    return a;
+}
+
+static bool add_variable(struct config_reader *r, const struct assignment *a)
+{
+    struct config_environment *e = r->environment;
+    if (!a->has_text)
+        return config_fail(r, "NAME=value", "no '=' behind the name");
+    if (a->text.len > 0 && memchr(a->text.at, '\0', a->text.len) != NULL)
+        return config_fail(r, "a text", "holds a NUL byte");
+    if (e->count == CONFIG_VARIABLES_MAX)
+        return config_fail(r, "each once", "sets more than %d variables", CONFIG_VARIABLES_MAX);
+    char *value = read_value(r, a->text);
+    if (value == NULL)
+        return false;
+    e->variables = mem_resize(e->variables, (e->count + 1) * sizeof(*e->variables));
+    e->variables[e->count++] = (struct config_variable){mem_string(a->name), value, r->line};
+    return true;
+}
+
+/* Where a quoted value that began on a former line ends: behind a quote with nothing of its line
+ * after it. False: the next quote is not such a one, so that line was no beginning. */
+static bool find_closing(struct slice rest, char quote, size_t *end)
+{
+    struct slice line;
+    for (size_t i = 0; i < rest.len; i++) {
+        if (rest.at[i] == '\\' && quote == '"')
+            i++;
+        else if (rest.at[i] == quote) {
+            *end = i + 1;
+            (void)slice_cut(slice_from(rest, i + 1), '\n', &line);
+            struct slice behind = take_apart(line).name;
+            return behind.len == 0 || behind.at[0] == '#';
+        }
+    }
+    return false;
+}
+
+/* Someone else's quoted value may go on over several lines: what is behind it. */
+static struct slice skip_quoted(const struct assignment *a, struct slice rest, unsigned *lines)
+{
+    if (!a->has_text || a->text.len == 0)
+        return rest;
+    char quote = a->text.at[0];
+    size_t end;
+    if ((quote != '"' && quote != '\'') || slice_find(slice_from(a->text, 1), quote, &end) ||
+        !find_closing(rest, quote, &end))
+        return rest;
+    for (size_t i = 0; i < end; i++)
+        *lines += rest.at[i] == '\n';
+    return slice_from(rest, end);
+}
+
+static bool read_lines(struct config_reader *r, struct slice text)
+{
+    if (slice_starts(text, SLICE("\xef\xbb\xbf")))
+        text = slice_from(text, 3);
+    for (r->line = 1; text.len > 0; r->line++) {
+        struct slice line;
+        unsigned skipped = 0;
+        text = slice_cut(text, '\n', &line);
+        struct assignment a = take_apart(line);
+        if (!config_variable_is_ours(a.name))
+            text = skip_quoted(&a, text, &skipped);
+        else if (!add_variable(r, &a))
+            return false;
+        r->line += skipped;
+    }
+    return true;
+}
+
+/* The file may be absent, if a former reading did not have it either. */
+bool config_read_dotenv(struct config_reader *r)
+{
+    struct buf content;
+    bool is_public;
+    buf_init(&content, CONFIG_DOTENV_MAX);
+    r->source = dotenv_path;
+    enum config_file_result result = config_file_read(r, dotenv_path, &content, &is_public);
+    bool is_read = result == CONFIG_FILE_READ && read_lines(r, buf_slice(&content));
+    r->line = 0;
+    if (content.at != NULL)
+        explicit_bzero(content.at, content.cap);
+    buf_fini(&content);
+    r->config->has_dotenv = is_read;
+    if (is_read && is_public && r->environment->count > 0)
+        config_warn(r, "everyone on this machine can read the keys in it: chmod 600 .env");
+    r->source = r->config->source;
+    return is_read || (result == CONFIG_FILE_ABSENT && !r->is_dotenv_must);
+}

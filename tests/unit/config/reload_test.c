@@ -1,0 +1,58 @@
+/* The same sources again, and no others. */
+#include "config/fixture.h"
+
+/* True if it is refused with a message that holds `words`. */
+static bool reload_refused(const struct config *running, const char *words)
+{
+    struct config *c = NULL;
+    bool is_read = config_reload(running, &c, &failure);
+    config_release(c);
+    return !is_read && strstr(failure.text, words) != NULL;
+}
+
+static void test_reload(void)
+{
+    struct config *running, *c;
+    PROMISE("a reload reads the file it started with, and no other if that is away")
+    {
+        write_file("config.json", "{\"subscriptions\":[" ONE "],\"server\":{\"port\":3}}", 0600);
+        set_variable("ANTHROPIC_API_KEY", "k");
+        running = load(NULL);
+        CHECK(running != NULL && running->server.port == 3);
+        unlink("config.json");
+        CHECK(reload_refused(running, "cannot read config.json"));
+        write_file("config.json", "{\"subscriptions\":[" ONE "],\"server\":{\"port\":4}}", 0600);
+        CHECK(config_reload(running, &c, &failure) && c->server.port == 4);
+        config_release(c);
+        config_release(running);
+        unlink("config.json");
+    }
+    PROMISE("a node without a file does not find one on a reload")
+    {
+        running = load(NULL);
+        write_file("config.json", "{\"subscriptions\":[" ONE "],\"server\":{\"port\":4}}", 0600);
+        CHECK(config_reload(running, &c, &failure) && c->server.port == 8080);
+        config_release(c);
+        config_release(running);
+        unlink("config.json");
+    }
+    PROMISE("a .env that was there and is away is an error, too")
+    {
+        write_file(".env", "WEIR_ADMIN_TOKEN=t\n", 0600);
+        running = load(NULL);
+        CHECK(running != NULL && running->has_dotenv);
+        unlink(".env");
+        CHECK(reload_refused(running, ".env: cannot read .env"));
+        config_release(running);
+        set_variable("ANTHROPIC_API_KEY", NULL);
+    }
+}
+
+int main(void)
+{
+    static const char *const made[] = {".env", "config.json", NULL};
+    fixture_enter();
+    test_reload();
+    fixture_leave(made);
+    return check_done();
+}
