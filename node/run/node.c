@@ -185,8 +185,10 @@ static void use_memory_plainly(void)
 {
 #ifdef M_MMAP_THRESHOLD
     enum { MAPPED_FROM_BYTES = 128 * 1024, KEPT_BYTES = 2 << 20 };
+    /* NOLINTBEGIN(concurrency-mt-unsafe): there is no other thread yet */
     mallopt(M_MMAP_THRESHOLD, MAPPED_FROM_BYTES);
     mallopt(M_TRIM_THRESHOLD, KEPT_BYTES); /* of each thread's */
+    /* NOLINTEND(concurrency-mt-unsafe) */
 #endif
 }
 

@@ -12,19 +12,14 @@
 #include "base/metrics.h"
 #include "net/http/server_priv.h"
 
-#define BIT(name) (1U << CONNECTION_##name)
+#define MOVE(name) (1U << CONNECTION_##name)
 static const struct {
     const char *word;
-    unsigned moves; /* legal from here */
+    unsigned moves;
 } states[] = {
-    [CONNECTION_IDLE] = {"idle", BIT(HEAD) | BIT(DEAD)},
-    [CONNECTION_HEAD] = {"head", BIT(WAIT) | BIT(BODY) | BIT(BUSY) | BIT(DEAD)},
-    [CONNECTION_WAIT] = {"wait", BIT(BODY) | BIT(BUSY) | BIT(DEAD)},
-    [CONNECTION_BODY] = {"body", BIT(WAIT) | BIT(BUSY) | BIT(DEAD)},
-    [CONNECTION_BUSY] = {"busy", BIT(FLUSH) | BIT(DEAD)},
-    [CONNECTION_FLUSH] = {"flush", BIT(IDLE) | BIT(LINGER) | BIT(DEAD)},
-    [CONNECTION_LINGER] = {"linger", BIT(DEAD)},
-    [CONNECTION_DEAD] = {"dead", 0},
+#define X(name, word, moves) {word, moves},
+    CONNECTION_STATE_TABLE(X)
+#undef X
 };
 
 /* RESTS: it is at work. */

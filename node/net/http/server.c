@@ -67,12 +67,14 @@ int http_listen(const char *host, uint16_t port, bool is_first, uint16_t *bound,
     freeaddrinfo(found);
     if (fd < 0)
         return -1;
-    struct sockaddr_storage address;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } address = {.in6 = {0}};
     socklen_t len = sizeof(address);
-    getsockname(fd, (struct sockaddr *)&address, &len);
-    *bound = ntohs(address.ss_family == AF_INET6
-                       ? ((const struct sockaddr_in6 *)(const void *)&address)->sin6_port
-                       : ((const struct sockaddr_in *)(const void *)&address)->sin_port);
+    getsockname(fd, &address.any, &len);
+    *bound = ntohs(address.any.sa_family == AF_INET6 ? address.in6.sin6_port : address.in.sin_port);
     return fd;
 }
 

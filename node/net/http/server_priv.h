@@ -38,20 +38,21 @@ enum {
  *   HEAD, WAIT, BODY -> BUSY  refused, and answered at once     answer_refused
  *   BUSY -> FLUSH          answered                             answer_end, answer_break
  *   FLUSH -> IDLE | LINGER the caller has taken the answer      connection_answer_taken
- *   any -> DEAD            caller left, deadline, server gone   connection_end */
-#define CONNECTION_STATE_TABLE(X)                                                              \
-    X(IDLE, "idle")                                                                            \
-    X(HEAD, "head")                                                                            \
-    X(WAIT, "wait") /* for room: not read */                                                   \
-    X(BODY, "body")                                                                            \
-    X(BUSY, "busy")                                                                            \
-    X(FLUSH, "flush")                                                                          \
-    X(LINGER, "linger") /* our side is closed; input is thrown away so that no reset eats    \
-                           the answer */ \
-    X(DEAD, "dead")
+ *   any -> DEAD            caller left, deadline, server gone   connection_end
+ * In WAIT nothing is read. In LINGER our side is closed, and input is thrown away so that no reset
+ * eats the answer. X(state, word in the log, legal moves) */
+#define CONNECTION_STATE_TABLE(X)                                      \
+    X(IDLE, "idle", MOVE(HEAD) | MOVE(DEAD))                           \
+    X(HEAD, "head", MOVE(WAIT) | MOVE(BODY) | MOVE(BUSY) | MOVE(DEAD)) \
+    X(WAIT, "wait", MOVE(BODY) | MOVE(BUSY) | MOVE(DEAD))              \
+    X(BODY, "body", MOVE(WAIT) | MOVE(BUSY) | MOVE(DEAD))              \
+    X(BUSY, "busy", MOVE(FLUSH) | MOVE(DEAD))                          \
+    X(FLUSH, "flush", MOVE(IDLE) | MOVE(LINGER) | MOVE(DEAD))          \
+    X(LINGER, "linger", MOVE(DEAD))                                    \
+    X(DEAD, "dead", 0)
 
 enum connection_state {
-#define X(name, word) CONNECTION_##name,
+#define X(name, word, moves) CONNECTION_##name,
     CONNECTION_STATE_TABLE(X)
 #undef X
 };
@@ -146,7 +147,7 @@ void connection_end(struct connection *c); /* DEAD; tells the exchange if there 
 /* receive.c */
 void connection_receive(struct connection *c);      /* the socket is readable */
 void connection_receive_kept(struct connection *c); /* what is in `in`, then the socket */
-void connection_go_on(void *connection); /* a loop_task: the next request may be in `in` already */
+void connection_go_on(void *arg); /* a loop_task: the next request may be in `in` already */
 void connection_refuse(struct connection *c, int status, const char *why);
 void connection_refuse_for_room(struct connection *c, enum counter counter, const char *why);
 bool connection_count_input(struct connection *c); /* false: it is too much */

@@ -5,7 +5,9 @@
 
 #include "check.h"
 
-enum { KIB = 1024, MIB = 1024 * KIB, BODY = 4 * MIB, WHOLE = BODY + 1 };
+#define MIB ((uint64_t)1 << 20)
+#define BODY (4 * MIB)
+#define WHOLE (BODY + 1)
 
 static unsigned told;
 
