@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "auth/access.h"
+#include "base/budget.h"
 #include "base/metrics.h"
 #include "config/config.h"
 #include "net/http/answer.h"
@@ -20,6 +21,7 @@ struct admin_options {
     struct state *state;
     const struct metrics *metrics; /* all workers' slots */
     unsigned metrics_count;
+    const struct budget *budget;
     const struct node_identity *node;
     /* Reload the configuration (elsewhere); admin_reload_done() with the same `reload` answers. */
     void (*on_reload)(struct admin_reload *reload, void *arg);

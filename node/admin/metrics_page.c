@@ -112,6 +112,7 @@ static bool render_pool(struct buf *page, const struct pool_snapshot *snapshot)
 static bool render_own(struct buf *page, const struct admin *a)
 {
     return metrics_render(a->options.metrics, a->options.metrics_count, page) &&
+           budget_render(a->options.budget, page) &&
            buf_printf(page,
                       "# HELP weir_build_info Version.\n# TYPE weir_build_info gauge\n"
                       "weir_build_info{version=\"%s\"} 1\n",

@@ -113,6 +113,20 @@ bool buf_printf(struct buf *b, const char *format, ...)
     return true;
 }
 
+void buf_use_memory(struct buf *b, char *at, size_t cap)
+{
+    assert(buf_len(b) == 0 && cap <= b->max);
+    free(b->at);
+    *b = (struct buf){.at = at, .cap = cap, .max = b->max};
+}
+
+char *buf_take_memory(struct buf *b)
+{
+    char *at = b->at;
+    *b = (struct buf){.max = b->max};
+    return at;
+}
+
 void buf_consume(struct buf *b, size_t len)
 {
     assert(buf_is_sane(b) && len <= buf_len(b));

@@ -35,6 +35,10 @@ MUST_USE bool buf_append(struct buf *b,
                          struct slice bytes); /* false: above the ceiling, unchanged */
 MUST_USE bool buf_printf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* An empty buf lies in this memory (from mem_*, taken) from now on; cap <= max. */
+void buf_use_memory(struct buf *b, char *at, size_t cap);
+char *buf_take_memory(struct buf *b); /* the memory is yours, and the buf empty */
+
 void buf_consume(struct buf *b, size_t len);  /* drop from the front; len <= buf_len() */
 void buf_truncate(struct buf *b, size_t len); /* keep that much; len <= buf_len() */
 void buf_clear(struct buf *b);                /* empty, memory kept */

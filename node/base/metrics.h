@@ -27,6 +27,19 @@
     X(COOLDOWNS, "weir_cooldowns_total", "", "Cooldowns set after an answer of a provider.")     \
     X(MALFORMED, "weir_malformed_requests_total", "", "Requests refused by the HTTP parser.")    \
     X(CONNECTIONS, "weir_client_connections_accepted_total", "", "Client connections accepted.") \
+    X(CLOSED_ANSWERED, "weir_client_connections_closed_for_room_total", "was=\"answered\"",      \
+      "Client connections closed at the ceiling, so that others could come.")                    \
+    X(CLOSED_SILENT, "weir_client_connections_closed_for_room_total", "was=\"silent\"", "")      \
+    X(CLOSED_IDLE, "weir_client_connections_closed_for_room_total", "was=\"idle\"", "")          \
+    X(CLOSED_ASKING, "weir_client_connections_closed_for_room_total", "was=\"asking\"", "")      \
+    X(DESCRIPTORS_SHORT, "weir_descriptors_short_total", "",                                     \
+      "Times a connection could not be accepted for want of a descriptor.")                      \
+    X(REFUSED_CONNECTIONS, "weir_budget_refused_total", "kind=\"connections\"",                  \
+      "Requests refused because the node holds as much as it may.")                              \
+    X(REFUSED_HEADS, "weir_budget_refused_total", "kind=\"heads\"", "")                          \
+    X(REFUSED_BODIES, "weir_budget_refused_total", "kind=\"bodies\"", "")                        \
+    X(BODY_WAITS, "weir_budget_paused_total", "kind=\"bodies\"",                                 \
+      "Times something was read no further until there was room.")                               \
     X(UPSTREAM_OPENED, "weir_upstream_connections_opened_total", "",                             \
       "Connections opened to providers.")                                                        \
     X(UPSTREAM_REUSED, "weir_upstream_connections_reused_total", "",                             \
@@ -44,6 +57,7 @@
 #define GAUGE_TABLE(X)                                                                           \
     X(EXCHANGES_ACTIVE, "weir_exchanges_active", "", "Requests in progress on this node.")       \
     X(CLIENTS_CONNECTED, "weir_client_connections", "", "Client connections open.")              \
+    X(CLIENTS_MAX, "weir_client_connections_limit", "", "The most of them there may be.")        \
     X(UPSTREAM_BUSY, "weir_upstream_connections", "state=\"busy\"", "Connections to providers.") \
     X(UPSTREAM_IDLE, "weir_upstream_connections", "state=\"idle\"", "")                          \
     X(BODY_BYTES_HELD, "weir_request_bodies_held_bytes", "", "Request bodies held in memory.")   \

@@ -1,5 +1,6 @@
 /* What no single field shows. In the order in which a person would set things up: subscriptions one
  * by one, all of them together, then the node. Files are opened, nothing is connected to. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -192,6 +193,25 @@ static bool check_redis(struct config_reader *r)
     return check_authorities(r, r->config->redis.url.ca_file);
 }
 
+/* One body on its way must leave room for others. */
+static bool check_memory(struct config_reader *r)
+{
+    const struct config *c = r->config;
+    uint64_t least = 2 * c->server.max_body_bytes;
+    if (c->server.memory_bytes == 0 || c->server.memory_bytes >= least)
+        return true;
+    config_at(r, "server.memory_bytes");
+    return config_fail(r, "at least twice server.max_body_bytes", "found %" PRIu64,
+                       c->server.memory_bytes);
+}
+
+static uint64_t memory_for(uint64_t max_body_bytes)
+{
+    enum { USUAL_BYTES = 256 << 20, BODIES = 4 };
+    uint64_t bodies = BODIES * max_body_bytes;
+    return bodies > USUAL_BYTES ? bodies : USUAL_BYTES;
+}
+
 static uint32_t cores(void)
 {
     long count = sysconf(_SC_NPROCESSORS_ONLN);
@@ -203,6 +223,8 @@ static void fill_in(struct config_reader *r)
     struct config *c = r->config;
     if (c->server.workers == 0)
         c->server.workers = cores();
+    if (c->server.memory_bytes == 0)
+        c->server.memory_bytes = memory_for(c->server.max_body_bytes);
     if (c->node.state_dir == NULL)
         c->node.state_dir = config_state_dir(r->environment);
     if (c->log_format != LOG_TEXT && c->log_format != LOG_JSON)
@@ -211,7 +233,8 @@ static void fill_in(struct config_reader *r)
 
 bool config_finish(struct config_reader *r)
 {
-    if (!finish_subscriptions(r) || !check_tls(r) || !check_host(r) || !check_redis(r))
+    if (!finish_subscriptions(r) || !check_tls(r) || !check_host(r) || !check_redis(r) ||
+        !check_memory(r))
         return false;
     fill_in(r);
     config_make_digest(r->config);

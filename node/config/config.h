@@ -49,6 +49,7 @@ struct config {
         uint16_t port; /* 0: a free one */
         uint32_t workers;
         uint64_t max_body_bytes;
+        uint64_t memory_bytes; /* that the node may hold for its callers */
         bool expose_subscription;
         bool pass_limits;
         char *tls_cert; /* both or none */

@@ -12,7 +12,13 @@
 #define FIELD(name) offsetof(struct config, name)
 #define SUBSCRIPTION_FIELD(name) offsetof(struct subscription, name)
 
-enum { DAY_MS = 24 * 60 * 60 * 1000, DAY_SECONDS = 24 * 60 * 60, GIB = 1024 * 1024 * 1024 };
+enum {
+    DAY_MS = 24 * 60 * 60 * 1000,
+    DAY_SECONDS = 24 * 60 * 60,
+    MIB = 1024 * 1024,
+    GIB = 1024 * MIB
+};
+#define TIB (1024 * (uint64_t)GIB)
 
 const struct config_knob config_knobs[] = {
     {.path = "subscriptions",
@@ -133,6 +139,13 @@ const struct config_knob config_knobs[] = {
      .max = GIB,
      .initial = "33554432",
      .help = "Larger requests get a 413."},
+    {.path = "server.memory_bytes",
+     .kind = &config_bytes,
+     .offset = FIELD(server.memory_bytes),
+     .min = 8 * MIB,
+     .max = TIB,
+     .otherwise = "256 MiB, or 4 max_body_bytes",
+     .help = "What may be held for callers: uploads wait beyond. At least 2 max_body_bytes."},
     {.path = "server.expose_subscription",
      .kind = &config_flag,
      .offset = FIELD(server.expose_subscription),

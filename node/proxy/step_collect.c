@@ -21,7 +21,7 @@ static void collect_on_upstream(struct exchange *x, const struct upstream_event 
         return;
     }
     for (unsigned i = 0; i < e->count; i++)
-        if (!buf_append(&last->body, e->pieces[i]))
+        if (!buf_append(&last->body, e->pieces[i]) || !answer_keep(x->caller, last->body.cap))
             last->is_whole = false; /* too large; and in part it is not passed on */
     if (e->is_end)
         attempt_failed(x);

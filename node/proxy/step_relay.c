@@ -6,10 +6,7 @@
 
 #include "proxy/exchange_priv.h"
 
-enum {
-    EVENT_BYTES_MAX = DIALECT_ERROR_BYTES_MAX + 2, /* an error event, and the end of another */
-    RELAY_WAITING_MAX = 64 * 1024 /* above this the provider is not read any further */
-};
+enum { EVENT_BYTES_MAX = DIALECT_ERROR_BYTES_MAX + 2 }; /* an error event, and the end of another */
 
 static void relay_enter(struct exchange *x)
 {
@@ -95,7 +92,7 @@ static void pass_on(struct exchange *x, const struct upstream_event *e)
         break_answer(x, "the provider ended its stream without finishing the message");
     } else if (e->is_end) {
         end_whole(x);
-    } else if (answer_waiting(x->caller) > RELAY_WAITING_MAX && !reply->is_paused) {
+    } else if (answer_is_full(x->caller) && !reply->is_paused) {
         reply->is_paused = true;
         upstream_pause(x->attempt.upstream);
     }

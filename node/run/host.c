@@ -12,10 +12,19 @@
 #include "base/slice.h"
 
 enum {
-    DESCRIPTORS_RESERVED = 128,
+    DESCRIPTORS_OF_NODE = 64, /* files, the control thread, a private Redis */
+    DESCRIPTORS_OF_WORKER = 8,
+    RESERVE_OF_NODE = 64, /* connections for probes and operators, when all others are taken */
+    RESERVE_MIN = 4,      /* of a worker */
     CONNECTIONS_MIN = 16,
     CONNECTIONS_MAX = 30000 /* fewer than a Redis link takes calls at once */
 };
+
+unsigned host_reserve(unsigned workers)
+{
+    unsigned each = RESERVE_OF_NODE / workers;
+    return each > RESERVE_MIN ? each : RESERVE_MIN;
+}
 
 unsigned host_connections(unsigned workers)
 {
@@ -25,8 +34,9 @@ unsigned host_connections(unsigned workers)
         setrlimit(RLIMIT_NOFILE, &limit);
     }
     getrlimit(RLIMIT_NOFILE, &limit);
-    rlim_t usable =
-        limit.rlim_cur > DESCRIPTORS_RESERVED ? limit.rlim_cur - DESCRIPTORS_RESERVED : 0;
+    rlim_t reserved =
+        DESCRIPTORS_OF_NODE + (DESCRIPTORS_OF_WORKER + host_reserve(workers)) * workers;
+    rlim_t usable = limit.rlim_cur > reserved ? limit.rlim_cur - reserved : 0;
     rlim_t each = usable / 2 / workers;
     if (each < CONNECTIONS_MIN)
         each = CONNECTIONS_MIN;

@@ -8,5 +8,6 @@ struct node_identity;
 void host_identity(const char *configured, uint16_t port, struct node_identity *identity);
 
 /* Raises the limit of descriptors as far as it may, and says how many connections each worker may
- * take: a request in progress needs two descriptors. */
+ * take: a request in progress needs two descriptors. Beyond it the reserve, for probes. */
 unsigned host_connections(unsigned workers);
+unsigned host_reserve(unsigned workers);

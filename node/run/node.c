@@ -6,10 +6,12 @@
 
 #include <assert.h>
 #include <event2/event.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/budget.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -135,6 +137,8 @@ static void run(struct node *n, const int *listeners)
     };
     s->metrics = mem_new((s->worker_count + 1) * sizeof(s->metrics[0]));
     s->connections_max = host_connections(s->worker_count);
+    s->reserve_max = host_reserve(s->worker_count);
+    s->budget = budget_new(n->config->server.memory_bytes, n->config->server.max_body_bytes);
     deadline_init(&n->phase_deadline, leave_phase_over, n);
     log_gather();
     loop_hook_add(n->loop, &n->log_hook, on_turn_end, n);
@@ -147,6 +151,7 @@ static void run(struct node *n, const int *listeners)
     state_free(n->state);
     loop_hook_remove(&n->log_hook);
     free(s->metrics);
+    budget_free(s->budget);
 }
 
 static int serve(struct node *n)
@@ -174,6 +179,19 @@ static int serve(struct node *n)
     return EXIT_SUCCESS;
 }
 
+/* Memory of large bodies goes back when they do: by default the allocator raises the size from
+ * which it maps to what was freed last, and then keeps it. */
+static void use_memory_plainly(void)
+{
+#ifdef M_MMAP_THRESHOLD
+    enum { MAPPED_FROM_BYTES = 128 * 1024, KEPT_BYTES = 2 << 20 };
+    /* NOLINTBEGIN(concurrency-mt-unsafe): there is no other thread yet */
+    mallopt(M_MMAP_THRESHOLD, MAPPED_FROM_BYTES);
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES); /* of each thread's */
+    /* NOLINTEND(concurrency-mt-unsafe) */
+#endif
+}
+
 int node_serve(const char *config_path)
 {
     struct node n = {0};
@@ -184,6 +202,7 @@ int node_serve(const char *config_path)
     }
     n.config_at_start = config_hold(n.config);
     reload_remember_file(&n);
+    use_memory_plainly();
     log_setup(n.config->log_level, n.config->log_format);
     if (!log_start()) {
         log_message(LOG_ERROR, "the log's thread could not be started");

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "base/budget.h"
 #include "base/log.h"
 #include "run/control.h"
 #include "run/node_priv.h"
@@ -36,6 +37,7 @@ static bool reload(struct node *n, const char *cause, char *error, size_t error_
     n->config = new;
     warn_restart(n);
     log_set_level(new->log_level);
+    budget_update(n->shared.budget, new->server.memory_bytes, new->server.max_body_bytes);
     config_log_warnings(new);
     for (unsigned i = 0; i < n->shared.worker_count; i++)
         worker_use_config(n->workers[i], new);

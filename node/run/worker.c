@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "admin/admin.h"
+#include "auth/client.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "dialect/dialect.h"
@@ -21,9 +22,8 @@
 enum {
     READY_WAIT_MS = 3000, /* for Redis, before serving without it */
     DRAIN_LOOK_MS = 50,
-    QUIET_LOOKS = 2, /* what came in between is seen by the second */
-    HELD_BYTES_MIN =
-        256 << 20 /* request bodies in memory: room for a few of the largest at least */
+    QUIET_LOOKS = 2,         /* what came in between is seen by the second */
+    IDLE_DROPPED_AT_ONCE = 8 /* of the upstream's connections, when a caller finds no descriptor */
 };
 
 struct worker {
@@ -54,6 +54,9 @@ static struct http_refusal on_head(struct http_message *m, const struct sockaddr
     struct worker *w = arg;
     const struct dialect *dialect = dialect_of_path(m->request.path);
     m->is_local = access_is_local(w->config, peer, &m->request);
+    m->is_vital = dialect == NULL;
+    if (m->is_local) /* behind one address many may call: each that says who it is has a share */
+        m->caller = client_name(&m->request, m->peer, &m->arena);
     return dialect != NULL ? proxy_head(&w->proxy, m, dialect) : admin_head(w->admin, m);
 }
 
@@ -66,19 +69,26 @@ static void on_request(struct connection *call, struct http_message *message, vo
         admin_handle(w->admin, call, message);
 }
 
+static bool on_descriptors_short(void *arg)
+{
+    const struct worker *w = arg;
+    return upstream_drop_idle(w->upstream, IDLE_DROPPED_AT_ONCE) > 0;
+}
+
 static struct http_server_options server_options(struct worker *w)
 {
     const struct config *c = w->config;
-    uint64_t held = 4 * c->server.max_body_bytes;
     struct http_server_options options = {
+        .budget = w->shared->budget,
         .body_bytes_max = c->server.max_body_bytes,
-        .held_bytes_max = held > HELD_BYTES_MIN ? held : HELD_BYTES_MIN,
         .connections_max = w->shared->connections_max,
+        .reserve_max = w->shared->reserve_max,
         .client_ms = c->timeouts.client_ms,
         .metrics = w->proxy.metrics,
         .write_error = dialect_default()->write_error,
         .on_head = on_head,
         .on_request = on_request,
+        .on_descriptors_short = on_descriptors_short,
         .arg = w,
     };
     return options;
@@ -267,6 +277,7 @@ static void build(struct worker *w)
         .loop = w->loop,
         .metrics = s->metrics,
         .metrics_count = s->worker_count + 1,
+        .budget = s->budget,
         .node = s->identity,
         .on_reload = on_reload,
         .is_draining = is_draining,

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct budget;
 struct config;
 struct loop;
 struct metrics;
@@ -24,7 +25,9 @@ struct node_shared {
     const struct node_identity *identity;
     struct metrics *metrics; /* one slot each, and the last for the control thread */
     unsigned worker_count;
+    struct budget *budget;    /* of all workers together */
     unsigned connections_max; /* of one worker */
+    unsigned reserve_max;     /* beyond that, for probes */
     const struct redis_url *redis_url;
     _Atomic bool is_draining;
     void (*on_worker_ready)(void *node); /* posted to the control loop */

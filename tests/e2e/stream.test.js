@@ -224,28 +224,3 @@ test("a large upload is sent on at the provider's pace", async (world) => {
         assert.equal(record.body_sha256, provider.digest(body));
     }
 });
-
-test('bodies under way are held up to a ceiling, then refused', { ms: 60000 }, async (world, t) => {
-    const { provider, node } = await world.setting();
-    const size = 32 * MEBIBYTE;
-    const head = `POST /v1/messages HTTP/1.1\r\nhost: weir.test\r\ncontent-length: ${size}\r\n\r\n`;
-    const most = Buffer.alloc(size - 1, 'x');
-    const wires = [];
-    let refusal = null;
-    for (let i = 0; i < 16 && refusal === null; i++) {
-        const wire = await connect(node.port);
-        wires.push(wire);
-        const answered = wire.answer().catch(() => null);
-        await Promise.race([
-            wire.send(Buffer.concat([Buffer.from(head), most])).catch(() => {}),
-            answered,
-        ]);
-        refusal = await Promise.race([answered, pause(100).then(() => null)]);
-    }
-    t.diagnostic(`${wires.length - 1} bodies of 32 MiB were taken`);
-    ownError(refusal, 503, refusal.json.error.type);
-    assert.ok((await node.memory('VmHWM')) < 600 * 1024);
-    for (const wire of wires) wire.leave();
-    await eventually('room for a body', async () => (await post(node.port)).status === 200);
-    await quiet({ node, provider });
-});

@@ -1,4 +1,10 @@
-/* Answering: see the states in server_priv.h. */
+/* Answering: from BUSY to the next IDLE or LINGER, see the states in server_priv.h.
+ *
+ * Pieces go to the socket as they come; what it does not take waits in the wire, is counted in the
+ * budget, and is told by on_drained. answer_is_full() is when to bring no more: at WAITING_MAX, or
+ * sooner while the budget for answers is used up. watch_taking() lets go of a caller that takes
+ * less than BODY_PACE_BYTES in client_ms. A connection that is closed with an answer first shuts
+ * its sending side and lingers, so that what still comes in does not reset the answer away. */
 #include <assert.h>
 #include <string.h>
 
@@ -6,6 +12,11 @@
 #include "base/metrics.h"
 #include "base/number.h"
 #include "net/http/server_priv.h"
+
+enum {
+    WAITING_MAX = 64 * 1024,
+    WAITING_SHORT_MAX = 8 * 1024 /* while the budget is used up */
+};
 
 static const struct {
     int status;
@@ -70,6 +81,17 @@ static void on_linger_over(void *arg)
 
 static void watch_taking(struct connection *c);
 
+static void count_waiting(struct connection *c)
+{
+    struct budget *budget = c->server->options.budget;
+    size_t before = c->answer_bytes;
+    c->answer_bytes = c->kept_bytes + (wire_waiting(&c->wire) > 0 ? c->wire.out.cap : 0);
+    if (c->answer_bytes > before)
+        budget_force(budget, BUDGET_ANSWERS, c->peer_caller, c->answer_bytes - before);
+    else
+        budget_give(budget, BUDGET_ANSWERS, c->peer_caller, before - c->answer_bytes);
+}
+
 /* A caller that takes its answer, but a byte a minute, holds a slot for ever. */
 static void on_answer_not_taken(void *arg)
 {
@@ -82,6 +104,7 @@ static void on_answer_not_taken(void *arg)
 
 static void watch_taking(struct connection *c)
 {
+    count_waiting(c);
     if (wire_waiting(&c->wire) == 0) {
         deadline_clear(&c->deadline);
     } else if (!deadline_is_set(&c->deadline)) {
@@ -106,29 +129,6 @@ static void on_wire_drained(void *arg)
 const struct wire_events connection_wire_events = {
     .on_readable = on_wire_readable, .on_drained = on_wire_drained, .on_closed = on_wire_closed};
 
-void connection_end(struct connection *c)
-{
-    struct http_server *s = c->server;
-    if (c->state == CONNECTION_DEAD)
-        return;
-    bool was_busy = c->state == CONNECTION_BUSY;
-    c->state = CONNECTION_DEAD;
-    deadline_clear(&c->deadline);
-    if (was_busy) {
-        if (c->events != NULL)
-            c->events->on_gone(c->arg);
-        c->events = NULL;
-    }
-    wire_close(&c->wire);
-    buf_fini(&c->in);
-    http_message_fini(&c->message);
-    list_remove(&c->link);
-    s->connection_count--;
-    server_accept_again(s);
-    metrics_move(s->options.metrics, GAUGE_CLIENTS_CONNECTED, -1);
-    loop_defer(s->loop, &c->again);
-}
-
 void connection_answer_taken(struct connection *c)
 {
     struct http_server *s = c->server;
@@ -139,12 +139,13 @@ void connection_answer_taken(struct connection *c)
         return;
     }
     if (c->keep_alive && !s->is_draining) {
-        c->state = CONNECTION_IDLE;
+        connection_go(c, CONNECTION_IDLE);
         loop_defer(s->loop, &c->again);
         return;
     }
-    c->state = CONNECTION_LINGER;
+    connection_go(c, CONNECTION_LINGER);
     buf_release(&c->in);
+    connection_count_input(c);
     wire_finish_writing(&c->wire);
     wire_set_reading(&c->wire, true);
     deadline_init(&c->deadline, on_linger_over, c);
@@ -190,6 +191,7 @@ static void hold_framing(struct connection *c, const struct answer *a)
 void answer_begin(struct connection *c, const struct answer *a)
 {
     char digits[NUMBER_TEXT_MAX];
+    connection_sane(c);
     assert(c->state == CONNECTION_BUSY);
     wire_hold(&c->wire, SLICE("HTTP/1.1 "));
     wire_hold(&c->wire, number_decimal((uint64_t)a->status, digits));
@@ -212,11 +214,6 @@ void answer_flush(struct connection *c)
     watch_taking(c);
 }
 
-static struct iovec vector_of(struct slice s)
-{
-    return (struct iovec){(void *)(uintptr_t)s.at, s.len};
-}
-
 void answer_body(struct connection *c, const struct slice *pieces, unsigned count, bool is_last)
 {
     struct iovec out[WIRE_VECTOR_MAX];
@@ -228,7 +225,7 @@ void answer_body(struct connection *c, const struct slice *pieces, unsigned coun
         n = 2; /* the size and the end of its line, once it is known */
     for (unsigned i = 0; i < count; i++) {
         total += pieces[i].len;
-        out[n++] = vector_of(pieces[i]);
+        out[n++] = wire_vector(pieces[i]);
     }
     if (c->framing == HTTP1_NO_BODY || (total == 0 && !is_last))
         return;
@@ -239,12 +236,12 @@ void answer_body(struct connection *c, const struct slice *pieces, unsigned coun
     if (c->framing == HTTP1_CHUNKED && total == 0) {
         n = 0;
     } else if (c->framing == HTTP1_CHUNKED) {
-        out[0] = vector_of(number_hex(total, size));
-        out[1] = vector_of(SLICE("\r\n"));
-        out[n++] = vector_of(SLICE("\r\n"));
+        out[0] = wire_vector(number_hex(total, size));
+        out[1] = wire_vector(SLICE("\r\n"));
+        out[n++] = wire_vector(SLICE("\r\n"));
     }
     if (c->framing == HTTP1_CHUNKED && is_last) {
-        out[n++] = vector_of(SLICE("0\r\n\r\n"));
+        out[n++] = wire_vector(SLICE("0\r\n\r\n"));
         c->has_ended = true;
     }
     metrics_add(c->server->options.metrics, COUNT_BYTES_DOWN, total);
@@ -255,13 +252,13 @@ void answer_body(struct connection *c, const struct slice *pieces, unsigned coun
 static void finish(struct connection *c)
 {
     c->events = NULL;
-    c->state = CONNECTION_FLUSH;
+    c->kept_bytes = 0;
+    connection_go(c, CONNECTION_FLUSH);
     http_message_fini(&c->message);
     wire_write(&c->wire, NULL, 0);
+    watch_taking(c);
     if (wire_waiting(&c->wire) == 0)
         connection_answer_taken(c);
-    else
-        watch_taking(c);
 }
 
 void answer_end(struct connection *c)
@@ -288,6 +285,21 @@ void answer_abandon(struct connection *c)
 {
     c->events = NULL;
     connection_end(c);
+}
+
+bool answer_keep(struct connection *c, size_t bytes)
+{
+    c->kept_bytes = bytes;
+    count_waiting(c);
+    return !budget_is_over(c->server->options.budget, BUDGET_ANSWERS, c->peer_caller);
+}
+
+bool answer_is_full(const struct connection *c)
+{
+    const struct budget *budget = c->server->options.budget;
+    size_t waiting = wire_waiting(&c->wire);
+    return waiting > WAITING_MAX ||
+           (waiting > WAITING_SHORT_MAX && budget_is_over(budget, BUDGET_ANSWERS, c->peer_caller));
 }
 
 size_t answer_waiting(const struct connection *c)

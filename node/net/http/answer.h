@@ -36,6 +36,11 @@ void answer_break(struct connection *connection);   /* cut off so that it cannot
 void answer_abandon(struct connection *connection); /* close without any answer */
 
 size_t answer_waiting(const struct connection *connection); /* bytes not taken by the caller yet */
+/* As much waits as may: bring no more until on_drained tells that nothing does. */
+bool answer_is_full(const struct connection *connection);
+/* So many bytes altogether are kept elsewhere for this answer: counted until it ends. False: that
+ * is too much now, better keep less. */
+bool answer_keep(struct connection *connection, size_t bytes);
 
 /* A whole answer at once: begin, body, end. */
 void answer_whole(struct connection *connection, const struct answer *answer, struct slice body);

@@ -1,4 +1,13 @@
-/* Reading requests: see the states in server_priv.h. */
+/* Reading requests, and the way of their heads: see the states in server_priv.h.
+ *
+ * connection_receive() reads into the server's scratch, or a large body right to where it stays;
+ * receive_bytes() takes in what came, state by state, until it is used up. A head that arrives
+ * whole is parsed where it lies; an unfinished one is kept in `in`, as is what comes behind a
+ * request that is being answered or that waits for room. connection_receive_kept() starts
+ * with that again.
+ *
+ * What the budget is asked for here: input kept beyond an ordinary head, on the peer's account; and
+ * a large head, once it is known whose it is. Bodies stand in body.c. */
 #include <arpa/inet.h>
 #include <assert.h>
 #include <stdlib.h>
@@ -7,63 +16,31 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/tiny.h"
 #include "net/http/server_priv.h"
 
-enum { READS_PER_TURN = 16, DIRECT_READ_MIN = 16 * 1024, DIRECT_READ_MAX = 256 * 1024 };
+enum {
+    READS_PER_TURN = TINY(16, 2),
+    READ_BYTES = TINY(SCRATCH_BYTES, 7) /* of what is understood at once */
+};
 
 static void receive_bytes(struct connection *c, struct slice bytes);
 
-static void on_idle_too_long(void *arg)
-{
-    connection_end(arg);
-}
-
-static void on_too_slow(void *arg)
-{
-    struct connection *c = arg;
-    if (c->state == CONNECTION_BODY && c->pace_bytes >= BODY_PACE_BYTES) {
-        c->pace_bytes = 0;
-        deadline_set(c->server->loop, &c->deadline, c->server->options.client_ms);
-        return;
-    }
-    connection_refuse(c, 408, "the request did not arrive in time");
-}
-
-static void set_deadline(struct connection *c, loop_fn on_expired, uint64_t in_ms)
+void connection_set_deadline(struct connection *c, loop_fn on_expired, uint64_t in_ms)
 {
     deadline_clear(&c->deadline);
     deadline_init(&c->deadline, on_expired, c);
     deadline_set(c->server->loop, &c->deadline, in_ms);
 }
 
-void http_message_init(struct http_message *m)
+static void on_idle_too_long(void *arg)
 {
-    *m = (struct http_message){0};
-    arena_init(&m->arena);
-    buf_init(&m->body, 0);
+    connection_end(arg);
 }
 
-void http_message_move(struct http_message *to, struct http_message *from)
+static void on_head_late(void *arg)
 {
-    *to = *from;
-    http_message_init(from);
-}
-
-void http_message_drop_body(struct http_message *m)
-{
-    if (m->held_bytes > 0) {
-        m->server->held_bytes -= m->held_bytes;
-        metrics_move(m->server->options.metrics, GAUGE_BODY_BYTES_HELD, -(int64_t)m->held_bytes);
-    }
-    m->held_bytes = 0;
-    buf_fini(&m->body);
-}
-
-void http_message_fini(struct http_message *m)
-{
-    http_message_drop_body(m);
-    arena_fini(&m->arena);
-    arena_init(&m->arena);
+    connection_refuse(arg, 408, "the request did not arrive in time");
 }
 
 /* The address in text, mapped IPv4 addresses as IPv4. */
@@ -81,98 +58,106 @@ static struct slice peer_text(struct connection *c)
     return arena_copy(&c->message.arena, slice_of(text));
 }
 
-void connection_refuse(struct connection *c, int status, const char *why)
+/* The answer goes out at once, and no more is read of a body. */
+static void answer_refused(struct connection *c, const struct http_refusal *refusal,
+                           bool keep_alive)
+{
+    budget_wait_cancel(&c->room);
+    http_message_drop_body(&c->message); /* the head's slices stay until the answer is written */
+    connection_go(c, CONNECTION_BUSY);
+    c->keep_alive = keep_alive && !c->server->is_draining && !c->is_on_reserve;
+    c->is_head_request = slice_eq(c->message.request.method, SLICE("HEAD"));
+    deadline_clear(&c->deadline);
+    answer_refusal(c, &c->message, refusal);
+}
+
+static void refuse(struct connection *c, const struct http_refusal *refusal)
 {
     metrics_add(c->server->options.metrics, COUNT_MALFORMED, 1);
     if (log_begin(LOG_INFO, "request refused")) {
+        if (c->message.id.len > 0)
+            log_text("id", c->message.id);
         log_text("peer", peer_text(c));
-        log_number("status", (uint64_t)status);
-        log_string("reason", why);
+        log_number("status", (uint64_t)refusal->status);
+        log_string("reason", refusal->why);
         log_end();
     }
-    http_message_drop_body(&c->message); /* the head's slices stay until the answer is written */
-    c->state = CONNECTION_BUSY;
-    c->keep_alive = false;
-    c->minor = 1;
-    c->is_head_request = slice_eq(c->message.request.method, SLICE("HEAD"));
     buf_release(&c->in);
-    deadline_clear(&c->deadline);
-    answer_refusal(c, &c->message, &(struct http_refusal){.status = status, .why = why});
+    connection_count_input(c);
+    c->minor = 1;
+    answer_refused(c, refusal, false);
 }
 
-/* It was asked who may, and this one may not: the answer goes out at once, and no more is read of a
- * body. */
+void connection_refuse(struct connection *c, int status, const char *why)
+{
+    refuse(c, &(struct http_refusal){.status = status, .why = why});
+}
+
+void connection_refuse_for_room(struct connection *c, enum counter counter, const char *why)
+{
+    struct http1_header retry = {SLICE("retry-after"), SLICE(ROOM_RETRY_SECONDS)};
+    metrics_add(c->server->options.metrics, counter, 1);
+    refuse(c, &(struct http_refusal){.status = 503, .why = why, .header = retry});
+}
+
+/* It was asked who may, and this one may not. */
 static void refuse_at_head(struct connection *c, const struct http_refusal *refusal)
 {
     const struct http1_request *r = &c->message.request;
     bool has_body = r->framing == HTTP1_CHUNKED || (r->framing == HTTP1_SIZED && r->length > 0);
-    c->state = CONNECTION_BUSY;
-    deadline_clear(&c->deadline);
     c->minor = r->minor;
-    c->keep_alive = r->keep_alive && !has_body && !refusal->is_last && !c->server->is_draining;
-    c->is_head_request = slice_eq(r->method, SLICE("HEAD"));
-    answer_refusal(c, &c->message, refusal);
+    answer_refused(c, refusal, r->keep_alive && !has_body && !refusal->is_last);
 }
 
-static void hand_over(struct connection *c)
+bool connection_count_input(struct connection *c)
 {
-    struct http_server *s = c->server;
-    c->message.complete_ns = clock_ns();
-    c->state = CONNECTION_BUSY;
-    deadline_clear(&c->deadline);
-    c->minor = c->message.request.minor;
-    c->keep_alive = c->message.request.keep_alive && !s->is_draining;
-    c->is_head_request = slice_eq(c->message.request.method, SLICE("HEAD"));
-    struct http_message message; /* c may have ended, and started anew, when on_request returns */
-    http_message_move(&message, &c->message);
-    s->options.on_request(c, &message, s->options.arg);
-    http_message_fini(&message);
-}
-
-/* Count bytes that a body holds, against the ceiling of one request and of all together. */
-static bool may_hold(struct connection *c, size_t len)
-{
-    struct http_server *s = c->server;
-    if (buf_len(&c->message.body) + len > s->options.body_bytes_max) {
-        connection_refuse(c, 413, "the request body is larger than server.max_body_bytes");
-        return false;
-    }
-    if (s->held_bytes + len > s->options.held_bytes_max) {
-        connection_refuse(c, 503, "too many large requests at once; try again");
-        return false;
-    }
-    c->message.held_bytes += len;
-    c->pace_bytes += len;
-    s->held_bytes += len;
-    metrics_add(s->options.metrics, COUNT_BYTES_UP, len);
-    metrics_move(s->options.metrics, GAUGE_BODY_BYTES_HELD, (int64_t)len);
+    struct budget *budget = c->server->options.budget;
+    size_t now = c->in.cap > ORDINARY_HEAD_BYTES ? c->in.cap - ORDINARY_HEAD_BYTES : 0;
+    size_t before = c->input_bytes;
+    c->input_bytes = now;
+    if (now > before)
+        return budget_force(budget, BUDGET_HEADS, c->peer_caller, now - before);
+    budget_give(budget, BUDGET_HEADS, c->peer_caller, before - now);
     return true;
 }
 
-/* The head is understood: is its body one we take, and is it complete without any? */
-static void start_body(struct connection *c, bool has_more_input)
+/* On the reserve, when the ceiling is still reached: only what is vital. */
+static bool may_stay(const struct connection *c)
 {
-    static const char proceed[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    const struct http1_request *r = &c->message.request;
     struct http_server *s = c->server;
-    if (r->framing == HTTP1_SIZED && r->length > s->options.body_bytes_max) {
-        connection_refuse(c, 413, "the request body is larger than server.max_body_bytes");
-        return;
-    }
-    buf_init(&c->message.body, s->options.body_bytes_max + 1);
-    if (r->framing == HTTP1_NO_BODY || (r->framing == HTTP1_SIZED && r->length == 0)) {
-        hand_over(c);
-        return;
-    }
-    c->state = CONNECTION_BODY;
-    c->body_left = r->length;
-    c->chunked = (struct http1_chunked){0};
-    c->pace_bytes = 0;
-    set_deadline(c, on_too_slow, s->options.client_ms);
-    if (r->expects_continue && !has_more_input) {
-        struct iovec out = {(void *)(uintptr_t)proceed, sizeof(proceed) - 1};
-        wire_write(&c->wire, &out, 1);
-    }
+    return !c->is_on_reserve || c->message.is_vital ||
+           s->connection_count <= s->options.connections_max || server_make_room(s);
+}
+
+/* Whose it is is known: a head far from ordinary is counted from here on. */
+static bool count_head(struct connection *c, size_t len)
+{
+    struct http_message *m = &c->message;
+    struct budget *budget = c->server->options.budget;
+    uint32_t caller = m->caller.len > 0 ? budget_caller(budget, m->caller) : c->peer_caller;
+    size_t beyond = len > ORDINARY_HEAD_BYTES ? len - ORDINARY_HEAD_BYTES : 0;
+    budget_hold_init(&m->hold, budget, caller);
+    if (beyond > 0 && !budget_take(budget, BUDGET_HEADS, caller, beyond))
+        return false;
+    m->head_bytes = beyond;
+    return true;
+}
+
+static void judge_head(struct connection *c, size_t len, bool has_more_input)
+{
+    const struct http_server_options *options = &c->server->options;
+    struct http_refusal refusal = {0};
+    if (options->on_head != NULL)
+        refusal = options->on_head(&c->message, &c->peer.any, options->arg);
+    if (refusal.status != 0)
+        refuse_at_head(c, &refusal);
+    else if (!may_stay(c))
+        connection_refuse_for_room(c, COUNT_REFUSED_CONNECTIONS,
+                                   "the node has as many connections as it may; try again later");
+    else if (!count_head(c, len))
+        connection_refuse_for_room(c, COUNT_REFUSED_HEADS, "too many large request heads at once");
+    else
+        body_start(c, has_more_input);
 }
 
 static void parse_head(struct connection *c, struct slice head, bool has_more_input)
@@ -192,14 +177,27 @@ static void parse_head(struct connection *c, struct slice head, bool has_more_in
     m->request.headers = arena_new(&m->arena, bytes + 1);
     memcpy(m->request.headers, headers, bytes);
     m->peer = peer_text(c);
-    const struct http_server_options *options = &c->server->options;
-    struct http_refusal refusal = {0};
-    if (options->on_head != NULL)
-        refusal = options->on_head(m, &c->peer.any, options->arg);
-    if (refusal.status != 0)
-        refuse_at_head(c, &refusal);
-    else
-        start_body(c, has_more_input);
+    judge_head(c, head.len, has_more_input);
+}
+
+static const char *why_bad_head(int status)
+{
+    return status == 414   ? "the request line is too long"
+           : status == 431 ? "the request head is too large"
+                           : "a bare LF, a bare CR or a NUL in the request head";
+}
+
+/* False: refused. */
+static bool keep_head(struct connection *c, struct slice bytes)
+{
+    if (!buf_append(&c->in, bytes)) {
+        connection_refuse(c, 431, "the request head is too large");
+        return false;
+    }
+    if (connection_count_input(c))
+        return true;
+    connection_refuse_for_room(c, COUNT_REFUSED_HEADS, "too many unfinished requests at once");
+    return false;
 }
 
 /* Bytes of a head that is not complete yet are kept in `in`; a head that arrives whole is parsed
@@ -209,23 +207,17 @@ static void receive_head(struct connection *c, struct slice *bytes)
     size_t head_len;
     int status;
     bool is_kept = buf_len(&c->in) > 0;
-    if (is_kept && !buf_append(&c->in, *bytes)) {
-        connection_refuse(c, 431, "the request head is too large");
+    if (is_kept && !keep_head(c, *bytes))
         return;
-    }
     struct slice view = is_kept ? buf_slice(&c->in) : *bytes;
     switch (http1_find(&c->finder, view, &head_len, &status)) {
     case HTTP1_BAD:
         c->message.request.method = SLICE_NONE;
-        connection_refuse(c, status,
-                          status == 414   ? "the request line is too long"
-                          : status == 431 ? "the request head is too large"
-                                          : "a bare LF, a bare CR or a NUL in the request head");
+        connection_refuse(c, status, why_bad_head(status));
         return;
     case HTTP1_MORE:
-        if (!is_kept && !buf_append(&c->in, *bytes))
-            connection_refuse(c, 431, "the request head is too large");
-        *bytes = SLICE_NONE;
+        if (is_kept || keep_head(c, *bytes))
+            *bytes = SLICE_NONE;
         return;
     case HTTP1_DONE:
         break;
@@ -238,52 +230,40 @@ static void receive_head(struct connection *c, struct slice *bytes)
     }
     struct buf held = c->in; /* what follows the head is fed again, from memory of its own */
     buf_init(&c->in, held.max);
+    connection_count_input(c);
     parse_head(c, head, view.len > head_len);
     receive_bytes(c, slice_from(view, head_len));
     buf_fini(&held);
     *bytes = SLICE_NONE;
 }
 
-static void receive_sized(struct connection *c, struct slice *bytes)
+static uint64_t head_ms(const struct connection *c)
 {
-    struct slice piece = *bytes;
-    if (piece.len > c->body_left)
-        piece.len = (size_t)c->body_left;
-    if (!may_hold(c, piece.len) || !buf_append(&c->message.body, piece))
-        return;
-    *bytes = slice_from(*bytes, piece.len);
-    c->body_left -= piece.len;
-    if (c->body_left == 0)
-        hand_over(c);
-}
-
-static void receive_chunked(struct connection *c, struct slice *bytes)
-{
-    struct slice data = SLICE_NONE;
-    switch (http1_chunked_read(&c->chunked, bytes, &data)) {
-    case HTTP1_BAD:
-        connection_refuse(c, 400, "malformed chunked body");
-        return;
-    case HTTP1_DONE:
-        hand_over(c);
-        return;
-    case HTTP1_MORE:
-        if (data.len > 0 && may_hold(c, data.len) && !buf_append(&c->message.body, data))
-            connection_refuse(c, 413, "the request body is larger than server.max_body_bytes");
-        return;
-    }
+    uint64_t client_ms = c->server->options.client_ms;
+    return c->is_on_reserve && client_ms > RESERVE_MS ? RESERVE_MS : client_ms;
 }
 
 static void start_request(struct connection *c)
 {
-    c->state = CONNECTION_HEAD;
+    connection_go(c, CONNECTION_HEAD);
     c->finder = (struct http1_finder){0};
     c->has_asked = true;
     http_message_fini(&c->message);
     http_message_init(&c->message);
     c->message.server = c->server;
     c->message.write_error = c->server->options.write_error;
-    set_deadline(c, on_too_slow, c->server->options.client_ms);
+    connection_set_deadline(c, on_head_late, head_ms(c));
+}
+
+/* What belongs to a later request, or to a body that has no room yet. */
+static void keep_for_later(struct connection *c, struct slice bytes)
+{
+    bool is_wanted = c->state == CONNECTION_WAIT || c->keep_alive;
+    if (is_wanted && !buf_append(&c->in, bytes))
+        c->keep_alive = false; /* cannot happen: reading stops long before */
+    bool is_much = buf_len(&c->in) >= PIPELINE_BYTES_MAX;
+    if (!connection_count_input(c) || is_much)
+        wire_set_reading(&c->wire, false);
 }
 
 /* Take in what arrived, as far as one request goes; what follows it waits in `in`. */
@@ -298,17 +278,12 @@ static void receive_bytes(struct connection *c, struct slice bytes)
             receive_head(c, &bytes);
             break;
         case CONNECTION_BODY:
-            if (c->message.request.framing == HTTP1_CHUNKED)
-                receive_chunked(c, &bytes);
-            else
-                receive_sized(c, &bytes);
+            body_receive(c, &bytes);
             break;
+        case CONNECTION_WAIT:
         case CONNECTION_BUSY:
         case CONNECTION_FLUSH:
-            if (c->keep_alive && !buf_append(&c->in, bytes))
-                c->keep_alive = false; /* cannot happen: reading stops long before */
-            if (buf_len(&c->in) >= PIPELINE_BYTES_MAX)
-                wire_set_reading(&c->wire, false);
+            keep_for_later(c, bytes);
             return;
         case CONNECTION_LINGER:
         case CONNECTION_DEAD:
@@ -317,51 +292,56 @@ static void receive_bytes(struct connection *c, struct slice bytes)
     }
 }
 
-/* A large body of known size is read to where it stays. */
-static bool wants_direct_read(const struct connection *c)
+static bool wants_more(const struct connection *c)
 {
-    return c->state == CONNECTION_BODY && c->message.request.framing == HTTP1_SIZED &&
-           c->body_left >= DIRECT_READ_MIN;
+    return (c->state == CONNECTION_HEAD || c->state == CONNECTION_BODY) && c->wire.is_reading;
 }
 
-static enum wire_read read_direct(struct connection *c, size_t *got)
+static enum wire_read read_scratch(struct connection *c, size_t *asked, size_t *got)
 {
-    char *to;
-    size_t len = c->body_left < DIRECT_READ_MAX ? (size_t)c->body_left : DIRECT_READ_MAX;
-    bool fits = buf_reserve(&c->message.body, len, &to);
-    assert(fits); /* the length was checked against the ceiling */
-    enum wire_read result = wire_read(&c->wire, to, len, got);
-    if (result != WIRE_DATA || !may_hold(c, *got))
-        return result;
-    buf_commit(&c->message.body, *got);
-    c->body_left -= *got;
-    if (c->body_left == 0)
-        hand_over(c);
+    struct http_server *s = c->server;
+    bool is_awaited = c->state == CONNECTION_IDLE || wants_more(c);
+    *asked = is_awaited ? READ_BYTES : SCRATCH_BYTES;
+    enum wire_read result = wire_read(&c->wire, s->scratch, *asked, got);
+    if (result == WIRE_DATA)
+        receive_bytes(c, (struct slice){s->scratch, *got});
     return result;
 }
 
+/* Reading ends with the request: what may follow it tells the loop, and to ask the socket would
+ * only hear "nothing". The same behind a short read. */
 void connection_receive(struct connection *c)
 {
-    struct http_server *s = c->server;
+    connection_sane(c);
     for (int i = 0; i < READS_PER_TURN; i++) {
-        size_t got;
-        bool is_direct = wants_direct_read(c);
-        enum wire_read result =
-            is_direct ? read_direct(c, &got) : wire_read(&c->wire, s->scratch, SCRATCH_BYTES, &got);
+        size_t asked, got;
+        enum wire_read result = body_wants_direct(c) ? body_read_direct(c, &asked, &got)
+                                                     : read_scratch(c, &asked, &got);
         if (result == WIRE_AGAIN)
             return;
         if (result != WIRE_DATA) {
             connection_end(c);
             return;
         }
-        if (!is_direct)
-            receive_bytes(c, (struct slice){s->scratch, got});
-        if (c->state == CONNECTION_DEAD || !c->wire.is_reading)
+        if (!wants_more(c))
+            break;
+        if (!wire_may_have_more(&c->wire, asked, got))
             return;
-        if (c->wire.ssl == NULL && got < DIRECT_READ_MIN)
-            return; /* a short read: the socket is empty */
     }
     wire_read_later(&c->wire);
+}
+
+/* Start with what was kept; then read on, unless that is as much as may be kept. */
+void connection_receive_kept(struct connection *c)
+{
+    struct buf held = c->in;
+    buf_init(&c->in, held.max);
+    connection_count_input(c);
+    receive_bytes(c, buf_slice(&held));
+    buf_fini(&held);
+    if (c->state != CONNECTION_DEAD && c->state != CONNECTION_WAIT &&
+        buf_len(&c->in) < PIPELINE_BYTES_MAX)
+        wire_set_reading(&c->wire, true);
 }
 
 /* A loop task: free a dead connection, or start with the next request. */
@@ -374,14 +354,7 @@ void connection_go_on(void *arg)
     }
     if (c->state != CONNECTION_IDLE)
         return; /* the next request came in the same read */
-    bool is_first = !c->has_asked;
-    set_deadline(c, on_idle_too_long, is_first ? c->server->options.client_ms : KEEPALIVE_MS);
-    if (buf_len(&c->in) == 0)
-        return;
-    struct buf held = c->in;
-    buf_init(&c->in, held.max);
-    receive_bytes(c, buf_slice(&held));
-    buf_fini(&held);
-    if (c->state != CONNECTION_DEAD && buf_len(&c->in) < PIPELINE_BYTES_MAX)
-        wire_set_reading(&c->wire, true);
+    connection_set_deadline(c, on_idle_too_long, c->has_asked ? KEEPALIVE_MS : head_ms(c));
+    if (buf_len(&c->in) > 0)
+        connection_receive_kept(c);
 }

@@ -1,5 +1,6 @@
-/* The listener and the connections as a whole. A request's way through the three files stands in
- * server_priv.h. */
+/* The listener, and the server as a whole. The parts and a connection's way through them stand in
+ * server_priv.h. Those of its connections that wait for room are told by the budget on whatever
+ * thread gave it back; that thread only writes to wake_fd; on_woken() goes on with them here. */
 #include "net/http/server.h"
 
 #include <arpa/inet.h>
@@ -7,18 +8,17 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <netdb.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "net/http/server_priv.h"
 
-enum { ACCEPTS_PER_TURN = 64, LISTEN_BACKLOG = 4096, ACCEPT_REST_MS = 100 };
+enum { LISTEN_BACKLOG = 4096 };
 
 static int try_listen(const struct addrinfo *a, bool is_first, char *why)
 {
@@ -67,95 +67,44 @@ int http_listen(const char *host, uint16_t port, bool is_first, uint16_t *bound,
     freeaddrinfo(found);
     if (fd < 0)
         return -1;
-    struct sockaddr_storage address;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } address = {.in6 = {0}};
     socklen_t len = sizeof(address);
-    getsockname(fd, (struct sockaddr *)&address, &len);
-    *bound = ntohs(address.ss_family == AF_INET6
-                       ? ((const struct sockaddr_in6 *)(const void *)&address)->sin6_port
-                       : ((const struct sockaddr_in *)(const void *)&address)->sin_port);
+    getsockname(fd, &address.any, &len);
+    *bound = ntohs(address.any.sa_family == AF_INET6 ? address.in6.sin6_port : address.in.sin_port);
     return fd;
 }
 
-static void connection_new(struct http_server *s, int fd, const struct sockaddr *peer,
-                           socklen_t len)
+static void wake(void *arg)
 {
-    int one = 1;
-    SSL *ssl = NULL;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if (s->options.tls != NULL && (ssl = tls_server_new(s->options.tls, fd)) == NULL) {
-        close(fd);
-        return;
-    }
-    struct connection *c = mem_new(sizeof(*c));
-    c->server = s;
-    c->state = CONNECTION_IDLE;
-    wire_init(&c->wire, s->loop, fd, ssl, &connection_wire_events, c);
-    buf_init(&c->in, HTTP1_HEAD_MAX + PIPELINE_BYTES_MAX + SCRATCH_BYTES);
-    http_message_init(&c->message);
-    memcpy(&c->peer, peer, len < sizeof(c->peer) ? len : sizeof(c->peer));
-    list_push(&s->connections, &c->link);
-    s->connection_count++;
-    metrics_add(s->options.metrics, COUNT_CONNECTIONS, 1);
-    metrics_move(s->options.metrics, GAUGE_CLIENTS_CONNECTED, 1);
-    loop_task_init(&c->again, connection_go_on, c);
-    deadline_init(&c->deadline, (loop_fn)NULL, c);
-    connection_go_on(c);
-    wire_set_reading(&c->wire, true);
+    struct http_server *s = arg;
+    uint64_t one = 1;
+    ssize_t n = write(s->wake_fd, &one, sizeof(one));
+    assert(n == sizeof(one)); /* an eventfd takes 2^64 of them */
 }
 
-static void on_rested(void *arg);
-
-/* Out of descriptors, or at the ceiling: the rest waits in the kernel's queue. */
-static void rest(struct http_server *s)
+static void on_woken(evutil_socket_t fd, short what, void *arg)
 {
-    event_del(&s->acceptable);
-    if (s->retry_accept == NULL)
-        s->retry_accept = loop_every(s->loop, ACCEPT_REST_MS, on_rested, s);
-}
-
-static bool accept_one(struct http_server *s)
-{
-    struct sockaddr_storage peer;
-    socklen_t len = sizeof(peer);
-    if (s->connection_count >= s->options.connections_max) {
-        rest(s);
-        return false;
-    }
-    int fd = accept4(s->listener, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0) {
-        connection_new(s, fd, (struct sockaddr *)&peer, len);
-        return true;
-    }
-    if (errno == ECONNABORTED || errno == EINTR)
-        return true;
-    if (errno != EAGAIN && errno != EWOULDBLOCK) {
-        log_message(LOG_ERROR, "accepting connections rests: %s", strerrordesc_np(errno));
-        rest(s);
-    }
-    return false;
-}
-
-static void on_acceptable(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
     (void)what;
-    for (int i = 0; i < ACCEPTS_PER_TURN && accept_one(arg); i++)
-        continue;
-}
-
-void server_accept_again(struct http_server *s)
-{
-    if (s->retry_accept == NULL || s->connection_count >= s->options.connections_max)
+    struct http_server *s = arg;
+    struct budget_waiter *w;
+    uint64_t count;
+    if (read(fd, &count, sizeof(count)) < 0)
         return;
-    loop_timer_free(s->retry_accept);
-    s->retry_accept = NULL;
-    if (s->listener >= 0)
-        event_add(&s->acceptable, NULL);
+    while ((w = budget_granted(&s->queue)) != NULL)
+        connection_granted(LIST_OWNER(w, struct connection, room));
 }
 
-static void on_rested(void *arg)
+static void queue_start(struct http_server *s)
 {
-    server_accept_again(arg);
+    s->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    assert(s->wake_fd >= 0); /* once a worker, before there are callers */
+    budget_queue_init(&s->queue, s->options.budget, wake, s);
+    event_assign(&s->woken, loop_base(s->loop), s->wake_fd, EV_READ | EV_PERSIST, on_woken, s);
+    event_add(&s->woken, NULL);
 }
 
 struct http_server *http_server_new(struct loop *loop, int listener,
@@ -166,8 +115,11 @@ struct http_server *http_server_new(struct loop *loop, int listener,
     s->options = *options;
     s->listener = listener;
     list_init(&s->connections);
-    event_assign(&s->acceptable, loop_base(loop), listener, EV_READ | EV_PERSIST, on_acceptable, s);
-    event_add(&s->acceptable, NULL);
+    for (unsigned rest = 0; rest < RESTS; rest++)
+        list_init(&s->resting[rest]);
+    metrics_set(options->metrics, GAUGE_CLIENTS_MAX, options->connections_max);
+    queue_start(s);
+    server_accept_start(s);
     return s;
 }
 
@@ -176,7 +128,6 @@ void http_server_update(struct http_server *s, const struct http_server_options 
     SSL_CTX *old = s->options.tls;
     assert(options->tls == NULL || old != NULL); /* plain stays plain */
     s->options.body_bytes_max = options->body_bytes_max;
-    s->options.held_bytes_max = options->held_bytes_max;
     s->options.client_ms = options->client_ms;
     if (options->tls != NULL) {
         s->options.tls = options->tls;
@@ -184,26 +135,15 @@ void http_server_update(struct http_server *s, const struct http_server_options 
     }
 }
 
-static void stop_listening(struct http_server *s)
-{
-    if (s->listener < 0)
-        return;
-    event_del(&s->acceptable);
-    loop_timer_free(s->retry_accept);
-    s->retry_accept = NULL;
-    close(s->listener);
-    s->listener = -1;
-}
-
 void http_server_drain(struct http_server *s)
 {
     if (s->is_draining)
         return;
-    for (int i = 0; i < LISTEN_BACKLOG && accept_one(s); i++)
+    for (int i = 0; i < LISTEN_BACKLOG && server_accept_one(s); i++)
         continue; /* who has connected already is served, not reset */
     s->is_draining = true;
     s->drain_ms = loop_now_ms(s->loop);
-    stop_listening(s);
+    server_accept_stop(s);
     LIST_EACH (link, &s->connections) {
         struct connection *c = LIST_OWNER(link, struct connection, link);
         if (c->state == CONNECTION_IDLE && c->has_asked)
@@ -213,15 +153,17 @@ void http_server_drain(struct http_server *s)
 
 unsigned http_server_open(const struct http_server *s)
 {
-    unsigned open = 0;
+    unsigned open = 0, all = 0;
     bool is_fresh_time = loop_now_ms(s->loop) < s->drain_ms + FRESH_MS;
     LIST_EACH (link, &s->connections) {
         const struct connection *c = LIST_OWNER(link, struct connection, link);
         enum connection_state state = c->state;
         bool is_fresh = state == CONNECTION_IDLE && !c->has_asked;
-        open += (is_fresh && is_fresh_time) || state == CONNECTION_HEAD ||
-                state == CONNECTION_BODY || state == CONNECTION_BUSY || state == CONNECTION_FLUSH;
+        bool is_at_work = state != CONNECTION_IDLE && state != CONNECTION_LINGER;
+        open += (is_fresh && is_fresh_time) || is_at_work;
+        all++;
     }
+    assert(all == s->connection_count);
     return open;
 }
 
@@ -229,9 +171,13 @@ void http_server_free(struct http_server *s)
 {
     if (s == NULL)
         return;
-    stop_listening(s);
+    server_accept_stop(s);
     LIST_EACH (link, &s->connections)
         connection_end(LIST_OWNER(link, struct connection, link));
+    assert(s->connection_count == 0);
+    event_del(&s->woken);
+    close(s->wake_fd);
+    body_store_fini(s);
     tls_context_free(s->options.tls);
     free(s);
 }

@@ -1,15 +1,20 @@
 /* server.h - HTTP/1.1 for callers: reads whole requests, strictly, and lets one answer at a time
  * flow out on each connection.
  *
- * on_head decides, before a byte of body is read, who may go on. A request is handed over when
- * it is complete, body included: a slow upload holds no slot, and a request can be sent again
+ * on_head decides, before a byte of body is read, who may go on. A request is handed over when it
+ * is complete, body included: a slow upload holds no slot, and a request can be sent again
  * elsewhere. From then until its answer has ended (answer_end or answer_break, see answer.h) the
- * connection is the receiver's; the message is whoever took it. Whatever follows on the
- * connection waits, up to a ceiling, unread. A caller that leaves is noticed at once in every
- * phase.
+ * connection is the receiver's; the message is whoever took it. Whatever follows on the connection
+ * waits, up to a ceiling, unread. A caller that leaves is noticed at once in every phase.
+ *
+ * Memory comes from the node's budget. A body reserves before it is read; where there is no room it
+ * is not read, and waits for its turn (its caller's time does not run meanwhile). At the ceiling of
+ * connections those that have sent nothing make room, then the longest idle; beyond it a reserve is
+ * for requests that on_head calls vital.
  *
  * What is malformed, ambiguous, too large or too slow is answered here (400, 408, 411, 413, 414,
- * 417, 431, 501, 505, in words of write_error) and the connection closed. */
+ * 417, 431, 501, 505, in words of write_error) and the connection closed; so is what finds no room
+ * for too long (503 with retry-after). */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,6 +22,7 @@
 
 #include "base/arena.h"
 #include "base/attr.h"
+#include "base/budget.h"
 #include "base/buf.h"
 #include "crypto/tls.h"
 #include "format/http1.h"
@@ -39,16 +45,22 @@ struct http_message {
     struct http1_request request; /* slices of arena */
     struct arena arena;
     struct buf body;
-    struct http_server *server; /* which counts the body while it is held */
-    size_t held_bytes;          /* so many; private */
-    uint64_t head_ns;           /* clock_ns() when the head was complete */
-    uint64_t complete_ns;       /* and when the body was */
-    struct slice peer;          /* the caller's address in text, without the port */
+    uint64_t head_ns;     /* clock_ns() when the head was complete */
+    uint64_t complete_ns; /* and when the body was */
+    struct slice peer;    /* the caller's address in text, without the port */
     /* What on_head leaves for later. */
     http_write_error_fn write_error; /* the server's, unless on_head knows better */
     struct slice id;                 /* for our own answers; of arena; empty: none */
     const void *purpose;
+    struct slice caller; /* whose share of the budget it takes; empty: the peer's */
     bool is_local;
+    bool is_vital; /* an operator's or a probe's: served when connections are at their ceiling */
+    /* private */
+    struct http_server *server; /* which counts the body while it is held */
+    struct budget_hold hold;    /* of the body */
+    size_t held_bytes;          /* of it, arrived */
+    size_t head_bytes;          /* counted, beyond an ordinary head */
+    bool is_body_warm;          /* its memory goes back to the server's store */
 };
 void http_message_init(struct http_message *message);
 void http_message_move(struct http_message *to,
@@ -69,18 +81,22 @@ struct http_server_options {
     const char *host;
     uint16_t port;
     SSL_CTX *tls;             /* NULL: plain; the server takes it */
+    struct budget *budget;    /* outlives the server */
     uint64_t body_bytes_max;  /* of one request */
-    uint64_t held_bytes_max;  /* of all bodies this server holds together: 503 beyond */
-    unsigned connections_max; /* beyond, none is accepted until one ends */
+    unsigned connections_max; /* beyond, room is made, or only what is vital is served */
+    unsigned reserve_max;     /* connections beyond that, for what is vital */
     uint32_t client_ms;       /* for a head, for every 64 KiB of a body, for taking an answer */
     struct metrics *metrics;
     http_write_error_fn write_error;
     /* The head is understood, of the body nothing is read yet: may it be? Everything of `message`
-     * but body is there. May be NULL: everyone may. */
+     * but body is there; what it leaves for later has its defaults. May be NULL: everyone may. */
     struct http_refusal (*on_head)(struct http_message *message, const struct sockaddr *peer,
                                    void *arg);
     /* Every request must be answered, now or later. Runs in the server's callback. */
     void (*on_request)(struct connection *connection, struct http_message *message, void *arg);
+    /* There is no descriptor for a caller, and no idle connection of one to close: close another.
+     * False: there is none. May be NULL. */
+    bool (*on_descriptors_short)(void *arg);
     void *arg;
 };
 

@@ -59,6 +59,7 @@ static void test_defaults(void)
         CHECK_TEXT(slice_of(c->server.host.text), "127.0.0.1");
         CHECK(c->server.port == 8080 && c->server.workers >= 1 && c->server.workers <= 64);
         CHECK(c->server.max_body_bytes == 32u << 20 && c->server.drain_seconds == 600);
+        CHECK(c->server.memory_bytes == 256u << 20);
         const struct networks *trusted = &c->server.trusted_networks;
         CHECK_TEXT(slice_of(trusted->items[0].first.text), "127.0.0.0");
         CHECK(trusted->items[0].bits == 96 + 8 && trusted->count == 6);
@@ -105,7 +106,7 @@ static void test_every_field(void)
         CHECK_TEXT(slice_of(s->ca_file), "ca.pem");
         CHECK(c->server.host.is_v6 && strcmp(c->server.host.text, "::") == 0);
         CHECK(c->server.port == 0 && c->server.workers == 3 && c->server.drain_seconds == 0);
-        CHECK(c->server.max_body_bytes == 1u << 30);
+        CHECK(c->server.max_body_bytes == 1u << 30 && c->server.memory_bytes == 4ULL << 30);
         CHECK(c->server.expose_subscription && c->server.pass_limits && c->is_auth_open);
         CHECK_TEXT(slice_of(c->server.trusted_networks.items[0].first.text), "10.1.2.3");
         CHECK(c->server.trusted_networks.items[0].bits == 128);
@@ -203,6 +204,7 @@ static void test_wrong_values(void)
         CHECK(refused(WITH("\"server\":{\"port\":null}"), "found null"));
         CHECK(refused(WITH("\"server\":{\"workers\":65}"), "from 1 to 64"));
         CHECK(refused(WITH("\"server\":{\"max_body_bytes\":1073741825}"), "1073741824"));
+        CHECK(refused(WITH("\"server\":{\"memory_bytes\":67108863}"), "at least twice"));
         CHECK(refused(WITH("\"server\":7"), "server: found 7, expected an object"));
         CHECK(refused(WITH("\"server\":{\"host\":\"example.com\"}"), "expected an IPv4"));
         CHECK(refused(WITH("\"redis\":{\"prefix\":\"a{b}\"}"), "redis.prefix: found \"a{b}\""));

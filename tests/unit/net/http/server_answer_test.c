@@ -388,6 +388,6 @@ int main(void)
     test_ceiling_of_connections();
     test_drain();
     server_close();
-    loop_free(loop);
+    fixture_close();
     return check_done();
 }

@@ -7,7 +7,7 @@
 #include "net/http/answer.h"
 #include "peer.h"
 
-enum { CALLS_MAX = 64, CLIENT_MS = 10000, BODY_MAX = 1 << 20 };
+enum { CALLS_MAX = 64, CLIENT_MS = 10000, BODY_MAX = 1 << 20, MEMORY_MAX = 64 << 20 };
 
 struct held_call {
     struct connection *call; /* NULL: is no more */
@@ -19,6 +19,7 @@ struct held_call {
 
 static struct loop *loop;
 static struct http_server *server;
+static struct budget *budget;
 static struct metrics metrics;
 static struct http_server_options options;
 static uint16_t port;
@@ -117,14 +118,17 @@ static inline void server_close(void)
     run_turn(loop); /* what was deferred */
     CHECK(metrics_gauge(&metrics, 1, GAUGE_CLIENTS_CONNECTED) == 0);
     CHECK(metrics_gauge(&metrics, 1, GAUGE_BODY_BYTES_HELD) == 0);
+    for (unsigned kind = 0; kind < BUDGET_KINDS; kind++)
+        CHECK(budget_used(budget, (enum budget_kind)kind) == 0);
 }
 
 static inline void fixture_open(void)
 {
     loop = loop_new();
+    budget = budget_new(MEMORY_MAX, BODY_MAX);
     options = (struct http_server_options){.host = "127.0.0.1",
                                            .body_bytes_max = BODY_MAX,
-                                           .held_bytes_max = 4ULL * BODY_MAX,
+                                           .budget = budget,
                                            .connections_max = 100,
                                            .client_ms = CLIENT_MS,
                                            .metrics = &metrics,
@@ -132,6 +136,12 @@ static inline void fixture_open(void)
                                            .on_head = may_go_on,
                                            .on_request = on_request,
                                            .arg = &calls};
+}
+
+static inline void fixture_close(void)
+{
+    loop_free(loop);
+    budget_free(budget);
 }
 
 static inline void caller_open(struct peer *p)

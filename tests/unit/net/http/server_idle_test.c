@@ -4,6 +4,8 @@
 #define KEEPALIVE_MS 300
 #define BODY_PACE_BYTES 1000
 /* NOLINTNEXTLINE(bugprone-suspicious-include): as said */
+#include "net/http/body.c"
+/* NOLINTNEXTLINE(bugprone-suspicious-include): as said */
 #include "net/http/receive.c"
 
 #include "net/http/server_fixture.h"
@@ -92,6 +94,6 @@ int main(void)
     test_keepalive();
     test_pace();
     server_close();
-    loop_free(loop);
+    fixture_close();
     return check_done();
 }

@@ -1,9 +1,9 @@
 /* What is refused, with which status, and the connection closes with it; ceilings; deadlines. */
 #include "net/http/server_fixture.h"
 
-enum { SMALL_MAX = 1000, HELD_MAX = 1500, SHORT_MS = 150 };
+enum { SMALL_MAX = 1000, SHORT_MS = 150 };
 
-static struct peer caller, other;
+static struct peer caller;
 static char filler[HTTP1_HEAD_MAX + 1000];
 
 /* The caller's connection ends with one answer of that status, in the words of write_error. */
@@ -57,7 +57,7 @@ static void test_refusals(void)
         CHECK(refuses("CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n", 501));
         CHECK(refuses("GET /now HTTP/2.0\r\nHost: h\r\n\r\n", 505));
     }
-    PROMISE("what is refused is counted, but for what on_head refuses: that is for it to do")
+    PROMISE("what is refused is counted, unless its owner refused it")
     CHECK(metrics_counter(&metrics, 1, COUNT_MALFORMED) == 16);
 }
 
@@ -213,68 +213,6 @@ static void test_body_limit(void)
     }
 }
 
-static void test_held_ceiling(void)
-{
-    PROMISE("bodies that are too many together are refused with 503, the others stay")
-    for (int is_chunked = 0; is_chunked < 2; is_chunked++) {
-        call_count = 0;
-        caller_open(&caller);
-        post_body(&caller, "/keep", SMALL_MAX, is_chunked);
-        RUN_UNTIL(loop, call_count == 1);
-        caller_open(&other);
-        post_body(&other, "/refused", HELD_MAX - SMALL_MAX + 1, is_chunked);
-        CHECK(is_refused(&other, 503));
-        peer_close(&other);
-        caller_open(&other);
-        post_body(&other, "/fits", HELD_MAX - SMALL_MAX, is_chunked);
-        RUN_UNTIL(loop, call_count == 2);
-        CHECK(metrics_gauge(&metrics, 1, GAUGE_BODY_BYTES_HELD) == HELD_MAX);
-        answer_text(&calls[1], "x");
-        answer_text(&calls[0], "x");
-        CHECK(metrics_gauge(&metrics, 1, GAUGE_BODY_BYTES_HELD) == 0);
-        peer_close(&caller);
-        peer_close(&other);
-    }
-    PROMISE("a body that is dropped or whose caller left makes room at once")
-    {
-        call_count = 0;
-        caller_open(&caller);
-        post_body(&caller, "/keep", SMALL_MAX, false);
-        RUN_UNTIL(loop, call_count == 1);
-        http_message_drop_body(&calls[0].message);
-        caller_open(&other);
-        post_body(&other, "/fits", SMALL_MAX, false);
-        RUN_UNTIL(loop, call_count == 2);
-        peer_close(&other);
-        RUN_UNTIL(loop, calls[1].gone == 1);
-        CHECK(metrics_gauge(&metrics, 1, GAUGE_BODY_BYTES_HELD) == 0);
-        peer_close(&caller);
-        RUN_UNTIL(loop, calls[0].gone == 1);
-    }
-}
-
-static void test_large_held(void)
-{
-    struct http_server_options large = options;
-    PROMISE("the ceiling holds for large bodies that are read where they stay")
-    {
-        large.body_bytes_max = large.held_bytes_max = 50000;
-        http_server_update(server, &large);
-        call_count = 0;
-        caller_open(&caller);
-        post_body(&caller, "/keep", 20000, false);
-        RUN_UNTIL(loop, call_count == 1);
-        caller_open(&other);
-        post_body(&other, "/refused", 40000, false);
-        CHECK(is_refused(&other, 503));
-        CHECK(metrics_gauge(&metrics, 1, GAUGE_BODY_BYTES_HELD) == 20000);
-        answer_text(&calls[0], "x");
-        peer_close(&other);
-        peer_close(&caller);
-        http_server_update(server, &options);
-    }
-}
-
 static void test_slow_callers(void)
 {
     static const char *const parts[] = {
@@ -312,17 +250,14 @@ int main(void)
 {
     fixture_open();
     options.body_bytes_max = SMALL_MAX;
-    options.held_bytes_max = HELD_MAX;
     server_open();
     test_refusals();
     test_large_heads();
     test_refused_among_others();
     test_refused_at_head();
     test_body_limit();
-    test_held_ceiling();
-    test_large_held();
     test_slow_callers();
     server_close();
-    loop_free(loop);
+    fixture_close();
     return check_done();
 }
