@@ -80,7 +80,8 @@ static void put_label(struct slice name, char to[NAME_BYTES_MAX + 1])
         name.len = NAME_BYTES_MAX;
     for (size_t i = 0; i < name.len; i++) {
         char c = name.at[i];
-        to[i] = c <= ' ' || c >= 0x7f || c == '"' || c == '\\' ? '_' : c;
+        bool is_plain = c > ' ' && c < 0x7f && c != '"' && c != '\\';
+        to[i] = is_plain ? c : (char)'_';
     }
     to[name.len] = '\0';
 }
