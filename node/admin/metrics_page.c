@@ -81,7 +81,9 @@ static void put_label(struct slice name, char to[NAME_BYTES_MAX + 1])
     for (size_t i = 0; i < name.len; i++) {
         char c = name.at[i];
         bool is_plain = c > ' ' && c < 0x7f && c != '"' && c != '\\';
-        to[i] = is_plain ? c : (char)'_';
+        to[i] = c;
+        if (!is_plain)
+            to[i] = '_';
     }
     to[name.len] = '\0';
 }
