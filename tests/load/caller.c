@@ -24,8 +24,10 @@ void caller_close(struct caller *caller)
 
 static void end(struct caller *caller, enum outcome outcome)
 {
-    bool is_kept = outcome != OUTCOME_CLOSED && caller->reply.stage == REPLY_DONE &&
-                   caller->reply.is_keep_alive;
+    const struct run *run = caller->run;
+    bool is_whole = caller->reply.stage == REPLY_DONE && caller->sent == run->request_len;
+    bool is_kept = outcome != OUTCOME_CLOSED && is_whole && caller->reply.is_keep_alive &&
+                   run->options->is_keep_alive;
     if (is_kept)
         caller->state = CALLER_IDLE;
     else

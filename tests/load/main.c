@@ -19,6 +19,13 @@ static void print_watched(const struct run *run)
     printf("},\n");
 }
 
+/* Requests that were asked for by number, and for which there was no time. */
+static uint64_t missing(const struct run *run)
+{
+    uint64_t wanted = (uint64_t)run->options->requests;
+    return wanted > run->ended ? wanted - run->ended : 0;
+}
+
 static void print_result(const struct run *run)
 {
     double seconds = (double)run->measured_us / 1e6;
@@ -26,7 +33,9 @@ static void print_result(const struct run *run)
     printf("{");
     for (size_t i = 0; i < OUTCOME_COUNT; i++)
         printf("\"%s\":%" PRIu64 ",", OUTCOME_NAMES[i], run->outcomes[i]);
-    printf("\n\"dropped\":%" PRIu64 ",\"held\":%d,\"connects\":%" PRIu64 ",\"body_bytes\":%" PRIu64
+    printf("\n\"warmup_errors\":%" PRIu64 ",\"missing\":%" PRIu64 ",", run->warmup_errors,
+           missing(run));
+    printf("\"dropped\":%" PRIu64 ",\"held\":%d,\"connects\":%" PRIu64 ",\"body_bytes\":%" PRIu64
            ",\"events\":%" PRIu64 ",\n\"seconds\":%.3f,\"per_second\":%.1f,\n",
            run->dropped, run->held, run->connects, run->body_bytes, run->events, seconds,
            per_second);
@@ -38,14 +47,6 @@ static void print_result(const struct run *run)
     printf(",\n\"event_delay\":");
     histogram_print(&run->event_delay, stdout);
     printf("}\n");
-}
-
-static int has_errors(const struct run *run)
-{
-    uint64_t errors = run->dropped;
-    for (size_t i = OUTCOME_OK + 1; i < OUTCOME_COUNT; i++)
-        errors += run->outcomes[i];
-    return errors > 0;
 }
 
 int main(int argc, char **argv)
@@ -62,7 +63,7 @@ int main(int argc, char **argv)
     run_init(&run, &options);
     run_loop(&run);
     print_result(&run);
-    int status = has_errors(&run);
+    int status = run_errors(&run) > 0 || missing(&run) > 0;
     run_fini(&run);
     return status;
 }

@@ -1,7 +1,6 @@
 #include "run.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,8 @@
 #include <unistd.h>
 
 #include "cpu_watch.h"
+#include "fail.h"
+#include "request.h"
 
 enum { TICK_US_MIN = 50, CHECK_US = 500000 };
 
@@ -21,86 +22,19 @@ int64_t run_now_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-static void die(const char *what)
-{
-    fprintf(stderr, "weir-load: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
-static void *make(size_t count, size_t size)
-{
-    void *memory = calloc(count, size);
-    if (memory == NULL)
-        die("memory");
-    return memory;
-}
-
-/* ---- the request ---- */
-
-static char *read_file(const char *path, size_t *len)
-{
-    FILE *file = fopen(path, "re");
-    if (file == NULL || fseek(file, 0, SEEK_END) != 0)
-        die(path);
-    long size = ftell(file);
-    if (size < 0)
-        die(path);
-    char *text = make((size_t)size + 1, 1);
-    rewind(file);
-    *len = fread(text, 1, (size_t)size, file);
-    fclose(file);
-    return text;
-}
-
-/* A message request of about the wanted size: its text is as long as need be. */
-static char *make_body(const struct options *options, size_t *len)
-{
-    static const char BEFORE[] = "{\"model\":\"claude-sonnet-4-5\",\"max_tokens\":1024,\"stream\":";
-    static const char BETWEEN[] = ",\"messages\":[{\"role\":\"user\",\"content\":\"";
-    static const char AFTER[] = "\"}]}";
-    const char *stream = options->is_stream ? "true" : "false";
-    size_t frame = sizeof(BEFORE) + strlen(stream) + sizeof(BETWEEN) + sizeof(AFTER);
-    size_t text = (size_t)options->body_bytes > frame ? (size_t)options->body_bytes - frame : 0;
-    char *body = make(frame + text, 1);
-    size_t used = (size_t)snprintf(body, frame, "%s%s%s", BEFORE, stream, BETWEEN);
-    for (size_t i = 0; i < text; i++)
-        body[used + i] = i % 8 == 7 ? ' ' : 'w';
-    memcpy(body + used + text, AFTER, sizeof(AFTER));
-    *len = used + text + sizeof(AFTER) - 1;
-    return body;
-}
-
-static void build_request(struct run *run)
-{
-    const struct options *options = run->options;
-    size_t body_len = 0, used = 0;
-    bool has_body = strcmp(options->method, "GET") != 0 && strcmp(options->method, "HEAD") != 0;
-    char *body = NULL;
-    if (has_body)
-        body = options->body_file != NULL ? read_file(options->body_file, &body_len)
-                                          : make_body(options, &body_len);
-    FILE *out = open_memstream(&run->request, &used);
-    if (out == NULL)
-        die("memory");
-    fprintf(out, "%s %s HTTP/1.1\r\nHost: %s:%d\r\n", options->method, options->path, options->host,
-            options->port);
-    for (size_t i = 0; i < options->header_count; i++)
-        fprintf(out, "%s\r\n", options->headers[i]);
-    if (has_body)
-        fprintf(out, "Content-Type: application/json\r\nContent-Length: %zu\r\n", body_len);
-    fputs("\r\n", out);
-    if (has_body)
-        fwrite(body, 1, body_len, out);
-    if (fclose(out) != 0)
-        die("memory");
-    run->request_len = used;
-    free(body);
-}
-
 /* ---- measuring ---- */
+
+uint64_t run_errors(const struct run *run)
+{
+    uint64_t errors = run->warmup_errors + run->dropped;
+    for (size_t i = OUTCOME_OK + 1; i < OUTCOME_COUNT; i++)
+        errors += run->outcomes[i];
+    return errors;
+}
 
 static void begin_measuring(struct run *run)
 {
+    run->warmup_errors = run_errors(run);
     memset(run->outcomes, 0, sizeof(run->outcomes));
     run->connects = run->body_bytes = run->events = run->dropped = 0;
     run->latency = run->first_byte = run->event_delay = (struct histogram){0};
@@ -128,8 +62,8 @@ static void stop(struct run *run)
 
 static bool may_start(const struct run *run)
 {
-    uint64_t most = run->options->hold > 0 ? (uint64_t)run->options->hold : run->options->requests;
-    return run->measured_us == 0 && (most == 0 || run->started < most);
+    int64_t most = run->options->hold > 0 ? run->options->hold : run->options->requests;
+    return run->measured_us == 0 && (most == 0 || run->started < (uint64_t)most);
 }
 
 static void start(struct run *run, int64_t due_us)
@@ -184,7 +118,7 @@ void run_on_end(struct run *run, struct caller *caller, enum outcome outcome)
         histogram_add(&run->latency, now_us - caller->due_us);
         histogram_add(&run->first_byte, caller->first_byte_us - caller->due_us);
     }
-    if (run->options->requests > 0 && run->ended >= run->options->requests)
+    if (run->options->requests > 0 && run->ended >= (uint64_t)run->options->requests)
         stop(run);
     else if (outcome != OUTCOME_CONNECT) /* else at the next tick, not in a tight circle */
         start_next(run);
@@ -262,7 +196,7 @@ static int start_ticking(const struct run *run)
     int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     const struct itimerspec timer = {interval, interval};
     if (fd < 0 || timerfd_settime(fd, 0, &timer, NULL) != 0)
-        die("timer");
+        fail("timer");
     return fd;
 }
 
@@ -276,13 +210,13 @@ void run_loop(struct run *run)
     if (options->hold > 0) {
         input = event_new(run->base, STDIN_FILENO, EV_READ | EV_PERSIST, on_input, run);
         event_add(input, NULL);
+        after(run, options->seconds, on_over);
     } else {
         if (options->warmup_seconds > 0)
             after(run, options->warmup_seconds, on_warm);
         else
             begin_measuring(run);
-        if (options->seconds > 0)
-            after(run, options->warmup_seconds + options->seconds, on_over);
+        after(run, options->warmup_seconds + options->seconds, on_over);
     }
     if (options->rate > 0) {
         run->next_due_us = run_now_us();
@@ -311,7 +245,7 @@ void run_init(struct run *run, const struct options *options)
         fprintf(stderr, "weir-load: %s: not an IPv4 address\n", options->host);
         exit(2);
     }
-    build_request(run);
+    run->request = request_build(options, &run->request_len);
     run->callers = make(count, sizeof(run->callers[0]));
     run->idle = make(count, sizeof(run->callers));
     run->backlog = make(RUN_BACKLOG_MAX, sizeof(run->backlog[0]));

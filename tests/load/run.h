@@ -29,6 +29,7 @@ struct run {
     uint64_t ended;
     int held;
 
+    uint64_t warmup_errors;
     int64_t measure_from_us; /* 0 = still warming up */
     int64_t measured_us;
     int64_t watch_from_us[OPTIONS_WATCH_MAX];
@@ -50,6 +51,8 @@ int64_t run_now_us(void);
 void run_init(struct run *run, const struct options *options);
 /* Runs until it is over. */
 void run_loop(struct run *run);
+/* Of all that was started, warming up included: how much did not end as it should have. */
+uint64_t run_errors(const struct run *run);
 void run_fini(struct run *run);
 
 /* For callers: a request has ended; the first bytes of an answer's body are there. */
