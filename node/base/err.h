@@ -14,7 +14,7 @@
     X(ERR_REFUSED, 529, "refused", "nothing is free")                       \
     X(ERR_STATE_DOWN, 503, "state_down", "Redis cannot be reached")         \
     X(ERR_REPLY, 503, "redis_error", "Redis answered with an error")        \
-    X(ERR_SHORTAGE, 503, "shortage", "the node is out of descriptors")      \
+    X(ERR_SHORTAGE, 503, "shortage", "the node has no descriptors left; try again")      \
     X(ERR_LOST, 502, "lease_lost", "the slot was lost while the node stood still")
 
 enum err {

@@ -84,6 +84,13 @@ void attempt_failed(struct exchange *x)
     exchange_go(x, STEP_ADMIT);
 }
 
+/* What this node lacks says nothing of any subscription: none is blamed, and none would do better. */
+static void say_shortage(struct exchange *x)
+{
+    attempt_end(x, OUTCOME_CANCELLED);
+    exchange_say(x, err_status(ERR_SHORTAGE), 1000, err_text(ERR_SHORTAGE));
+}
+
 void attempt_no_answer(struct exchange *x, enum err err, const char *detail)
 {
     x->last_error.err = err;
@@ -94,6 +101,11 @@ void attempt_no_answer(struct exchange *x, enum err err, const char *detail)
         log_string("detail", detail);
         log_end();
     }
+    if (err == ERR_SHORTAGE) {
+        say_shortage(x);
+        return;
+    }
+    metrics_add(x->proxy->metrics, COUNT_ATTEMPTS_FAILED, 1);
     attempt_failed(x);
 }
 

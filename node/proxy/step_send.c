@@ -50,12 +50,10 @@ static void send_on_upstream(struct exchange *x, const struct upstream_event *e)
 {
     assert(e->kind != UPSTREAM_BODY); /* that comes behind a head */
     x->times.waited_ns += clock_ns() - x->attempt.started_ns;
-    if (e->kind == UPSTREAM_HEAD) {
+    if (e->kind == UPSTREAM_HEAD)
         judge_answer(x, e->head);
-    } else {
-        metrics_add(x->proxy->metrics, COUNT_ATTEMPTS_FAILED, 1);
+    else
         attempt_no_answer(x, e->err, e->detail);
-    }
 }
 
 static void send_enter(struct exchange *x)

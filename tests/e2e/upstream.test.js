@@ -308,3 +308,26 @@ test("the credential is the subscription's on every connection", async (world) =
     const used = new Set((await provider.log()).map((record) => record.credential));
     assert.deepEqual([...used].sort(), ['alpha', 'beta', 'gamma'].map(key));
 });
+
+test('a node without descriptors says so itself, and blames no subscription', async (world) => {
+    const { provider, redis, node } = await world.setting({ subscriptions: 2 });
+    const wire = await connect(node.port);
+    const held = post(node.port, { script: { hold: true } });
+    await provider.activeReaches(1);
+    const allowed = await node.limitFiles(1); // no new one, then
+    await wire.send(messagesRequest());
+    const answer = await wire.answer();
+    assert.equal(answer.status, 503);
+    assert.match(answer.text, /descriptors/);
+    assert.equal(answer.header('retry-after'), '1');
+    await node.limitFiles(allowed);
+    await provider.step('alpha', -1);
+    assert.equal((await held).status, 200, 'what ran was not touched');
+    await wire.send(messagesRequest());
+    assert.equal((await wire.answer()).status, 200);
+    await quiet({ node, provider });
+    for (const name of ['alpha', 'beta']) {
+        assert.equal((await redis.booked(`sub:${name}`)).errors ?? 0, 0, `${name} was blamed`);
+    }
+    assert.equal((await node.metrics()).value('weir_failovers_total'), 0);
+});

@@ -259,6 +259,13 @@ export class Node {
         await writeFile(`/proc/${this.pid}/clear_refs`, '5');
     }
 
+    /** From now on it may have so many files and sockets open. Gives what it was before. */
+    async limitFiles(count) {
+        const limits = await readFile(`/proc/${this.pid}/limits`, 'utf8');
+        await run('prlimit', ['--pid', `${this.pid}`, `--nofile=${count}:`]);
+        return Number(/^Max open files\s+(\d+)/m.exec(limits)[1]);
+    }
+
     /** How many files and sockets it has open. */
     async openFiles() {
         return (await readdir(`/proc/${this.pid}/fd`)).length;
