@@ -84,7 +84,7 @@ void attempt_failed(struct exchange *x)
     exchange_go(x, STEP_ADMIT);
 }
 
-/* What this node lacks says nothing of any subscription: none is blamed, and none would do better. */
+/* What this node lacks says nothing of a subscription: none is blamed, none would do better. */
 static void say_shortage(struct exchange *x)
 {
     attempt_end(x, OUTCOME_CANCELLED);
