@@ -241,7 +241,7 @@ static int begin_attempt(struct attempt *a)
         close(fd);
         return error;
     }
-    wire_init(&a->wire, a->dial->loop, fd, NULL, &attempt_events, a);
+    wire_init(&a->wire, a->dial->loop, fd, &attempt_events, a);
     wire_await_connect(&a->wire);
     return 0;
 }

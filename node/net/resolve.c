@@ -8,6 +8,7 @@
 #include "net/resolve.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <event2/dns.h>
 #include <event2/util.h>
 #include <netinet/in.h>
@@ -159,7 +160,9 @@ void resolver_prefer(struct resolver *resolver, struct slice host, uint16_t port
             p = mem_new(sizeof(*p));
             resolver->preference_count++;
         } else {
-            p = LIST_OWNER(list_pop(&resolver->preferences), struct preference, link);
+            struct list *oldest = list_pop(&resolver->preferences);
+            assert(oldest != NULL);
+            p = LIST_OWNER(oldest, struct preference, link);
         }
         memcpy(p->name, name, host.len + 1);
         p->port = port;

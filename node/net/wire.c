@@ -37,17 +37,23 @@ bool wire_is_sane(const struct wire *w)
     return false;
 }
 
-void wire_init(struct wire *w, struct loop *loop, int fd, SSL *ssl,
-               const struct wire_events *events, void *arg)
+void wire_init(struct wire *w, struct loop *loop, int fd, const struct wire_events *events,
+               void *arg)
 {
     assert(fd >= 0);
-    *w = (struct wire){.loop = loop, .fd = fd, .ssl = ssl, .events = events, .arg = arg};
+    *w = (struct wire){.loop = loop, .fd = fd, .events = events, .arg = arg};
     w->state = WIRE_OPEN;
     buf_init(&w->out, WIRE_OUT_MAX);
     event_assign(&w->readable, loop_base(loop), fd, EV_READ | EV_PERSIST, on_fd_readable, w);
     event_assign(&w->writable, loop_base(loop), fd, EV_WRITE, on_fd_writable, w);
     event_assign(&w->closed, loop_base(loop), fd, EV_CLOSED | EV_PERSIST, on_fd_closed, w);
     deadline_init(&w->look, look_for_reset, w);
+}
+
+void wire_set_tls(struct wire *w, SSL *ssl)
+{
+    assert(w->state == WIRE_OPEN && w->ssl == NULL);
+    w->ssl = ssl;
 }
 
 static void forget_events(struct wire *w)

@@ -58,9 +58,12 @@ struct wire {
 /* Socket, state, TLS and what waits agree. Asserted at every door below. */
 bool wire_is_sane(const struct wire *w);
 
-/* Takes fd and ssl. Reading starts off. */
-void wire_init(struct wire *w, struct loop *loop, int fd, SSL *ssl,
-               const struct wire_events *events, void *arg);
+/* Takes fd. Reading starts off. */
+void wire_init(struct wire *w, struct loop *loop, int fd, const struct wire_events *events,
+               void *arg);
+/* Before anything is read or written: takes ssl, of a handshake that is over or (a server's) that
+ * goes on with what is read. NULL: the wire stays plain. */
+void wire_set_tls(struct wire *w, SSL *ssl);
 void wire_close(struct wire *w); /* twice is fine */
 void wire_reset(struct wire *w); /* close so that the peer sees a broken connection, not an end */
 void wire_finish_writing(struct wire *w); /* tell the peer that this was all; reading goes on */

@@ -7,7 +7,7 @@
 
 _Noreturn void fail(const char *what)
 {
-    fprintf(stderr, "weir-load: %s: %s\n", what, strerror(errno));
+    fprintf(stderr, "weir-load: %s: %s\n", what, strerrordesc_np(errno));
     exit(1);
 }
 

@@ -58,7 +58,8 @@ static inline void peer_open(struct peer *p, struct loop *loop, int fd, SSL *ssl
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     *p = (struct peer){.has_ended = false};
     buf_init(&p->in, PEER_BYTES_MAX);
-    wire_init(&p->wire, loop, fd, ssl, &events, p);
+    wire_init(&p->wire, loop, fd, &events, p);
+    wire_set_tls(&p->wire, ssl);
     wire_set_reading(&p->wire, true);
 }
 

@@ -1,6 +1,7 @@
 /* redis_server.h - a real redis-server for one test: in a folder of its own under /tmp, on a Unix
  * socket, killed by its process id when the test ends, however it ends. */
 #pragma once
+#include "command.h"
 #include <hiredis/hiredis.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -122,11 +123,9 @@ static inline void server_start(struct redis_server *server, const char *const *
 
 static inline void server_stop(struct redis_server *server)
 {
-    char command[128];
     server_kill(server);
     server_newest = NULL;
-    snprintf(command, sizeof(command), "rm -rf -- '%s'", server->dir);
-    if (system(command) != 0)
+    if (!remove_all(server->dir))
         fprintf(stderr, "could not remove %s\n", server->dir);
 }
 

@@ -87,7 +87,8 @@ static void set_up(struct connection *c, struct http_server *s, int fd, SSL *ssl
 {
     c->server = s;
     c->is_on_reserve = s->connection_count >= s->options.connections_max;
-    wire_init(&c->wire, s->loop, fd, ssl, &connection_wire_events, c);
+    wire_init(&c->wire, s->loop, fd, &connection_wire_events, c);
+    wire_set_tls(&c->wire, ssl);
     buf_init(&c->in, HTTP1_HEAD_MAX + PIPELINE_BYTES_MAX + SCRATCH_BYTES);
     http_message_init(&c->message);
     budget_waiter_init(&c->room);

@@ -11,7 +11,8 @@ static void on_dialed(enum err err, const struct dialed *dialed, void *arg)
     struct upstream *u = c->pool->upstream;
     c->dial = NULL;
     if (err == OK) {
-        wire_init(&c->wire, u->loop, dialed->fd, dialed->ssl, &upstream_wire_events, c);
+        wire_init(&c->wire, u->loop, dialed->fd, &upstream_wire_events, c);
+        wire_set_tls(&c->wire, dialed->ssl);
         upstream_connected(c);
     } else if (err == ERR_SHORTAGE && !c->has_shed && upstream_drop_idle(u, SHED_AT_ONCE) > 0) {
         c->has_shed = true;

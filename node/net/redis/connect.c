@@ -93,7 +93,8 @@ static void on_dialed(enum err err, const struct dialed *dialed, void *arg)
         redis_lose(redis, dialed->why);
         return;
     }
-    wire_init(&redis->wire, redis->loop, dialed->fd, dialed->ssl, &redis_wire_events, redis);
+    wire_init(&redis->wire, redis->loop, dialed->fd, &redis_wire_events, redis);
+    wire_set_tls(&redis->wire, dialed->ssl);
     greet(redis);
 }
 

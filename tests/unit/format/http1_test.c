@@ -230,11 +230,11 @@ static void test_other_request_lines(void)
         static char head[HTTP1_START_LINE_MAX + 100];
         memset(head, 'a', sizeof(head));
         memcpy(head, "GET /", 5);
-        strncpy(head + sizeof(head) - 40, " HTTP/1.1\r\nHost: a\r\n\r\n", 40);
+        snprintf(head + sizeof(head) - 40, 40, " HTTP/1.1\r\nHost: a\r\n\r\n");
         CHECK(parse(head) == 414);
-        char *at = head + sprintf(head, "GET / HTTP/1.1\r\nHost: a\r\n");
+        char *at = head + snprintf(head, sizeof(head), "GET / HTTP/1.1\r\nHost: a\r\n");
         for (int i = 1; i < HTTP1_HEADERS_MAX; i++)
-            at += sprintf(at, "a: %d\r\n", i);
+            at += snprintf(at, 16, "a: %d\r\n", i);
         memcpy(at, "\r\n", 3);
         CHECK(parse(head) == 0 && request.header_count == HTTP1_HEADERS_MAX);
         memcpy(at, "b: 1\r\n\r\n", 9);

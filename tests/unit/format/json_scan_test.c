@@ -207,7 +207,7 @@ static void test_limits(void)
     {
         static char json[4096];
         for (int nesting = JSON_SCAN_NESTING_MAX; nesting < JSON_SCAN_NESTING_MAX + 2; nesting++) {
-            char *at = json + sprintf(json, "{\"z\":");
+            char *at = json + snprintf(json, sizeof(json), "{\"z\":");
             for (int i = 0; i < nesting; i++)
                 *at++ = i % 2 == 0 ? '[' : '{';
             for (int i = nesting; i-- > 0;)

@@ -116,7 +116,7 @@ static void test_limits(void)
         static char in[8192];
         int is_so = 1;
         for (size_t len = 1000; len < 2100; len += 3) {
-            int head = sprintf(in, "data: ");
+            int head = snprintf(in, sizeof(in), "data: ");
             memset(in + head, 'd', len);
             memcpy(in + (size_t)head + len, len % 2 == 0 ? "\r\r" : "\n\n", 3);
             feed(slice_of(in), SIZE_MAX);

@@ -24,7 +24,7 @@ int main(void)
     struct wire wire;
     int fds[2];
     peer_pair(fds);
-    wire_init(&wire, loop, fds[0], NULL, &events, NULL);
+    wire_init(&wire, loop, fds[0], &events, NULL);
     PROMISE("holding beyond the ceiling breaks the connection, and this is told")
     {
         wire_hold(&wire, (struct slice){much, sizeof(much)});

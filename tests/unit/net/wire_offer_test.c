@@ -32,7 +32,7 @@ static void open_end(struct end *e)
     int fds[2], little = 8192;
     peer_pair(fds);
     *e = (struct end){.other = fds[1]};
-    wire_init(&e->wire, loop, fds[0], NULL, &events, e);
+    wire_init(&e->wire, loop, fds[0], &events, e);
     setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &little, sizeof(little));
 }
 

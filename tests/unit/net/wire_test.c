@@ -69,7 +69,7 @@ static void open_end(struct end *e)
     int fds[2];
     peer_pair(fds);
     *e = (struct end){.other = fds[1]};
-    wire_init(&e->wire, loop, fds[0], NULL, &events, e);
+    wire_init(&e->wire, loop, fds[0], &events, e);
 }
 
 static void close_end(struct end *e)
@@ -431,7 +431,7 @@ static void dial(struct end *e, uint16_t port)
         .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     *e = (struct end){.other = -1};
-    wire_init(&e->wire, loop, fd, NULL, &events, e);
+    wire_init(&e->wire, loop, fd, &events, e);
     CHECK(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 || errno == EINPROGRESS);
     wire_await_connect(&e->wire);
     CHECK(e->connected == 0 && e->closed == 0);

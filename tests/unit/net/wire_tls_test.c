@@ -67,7 +67,7 @@ static void open_client(struct client *c, int fd, const char *host)
                                               .on_secured = on_secured};
     *c = (struct client){.is_inside = true};
     buf_init(&c->in, PEER_BYTES_MAX);
-    wire_init(&c->wire, loop, fd, NULL, &events, c);
+    wire_init(&c->wire, loop, fd, &events, c);
     wire_start_tls(&c->wire, tls_client_new(client_context, fd, host, NULL));
     c->is_inside = false;
 }

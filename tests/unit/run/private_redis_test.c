@@ -188,7 +188,6 @@ static void deep_directory(void)
 
 int main(void)
 {
-    char command[128];
     loop = loop_new();
     snprintf(dir, sizeof(dir), "/tmp/weir-state-XXXXXX");
     if (mkdtemp(dir) == NULL)
@@ -199,8 +198,7 @@ int main(void)
     PROMISE("a private server never outlives its node") never_outlives();
     PROMISE("what is missing is said in words that help") explains();
     PROMISE("the state directory is made, for the owner only") deep_directory();
-    snprintf(command, sizeof(command), "rm -rf -- '%s'", dir);
-    if (system(command) != 0)
+    if (!remove_all(dir))
         fprintf(stderr, "could not remove %s\n", dir);
     loop_free(loop);
     return check_done();

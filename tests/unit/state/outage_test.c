@@ -5,10 +5,10 @@
 
 static void wipe_and_restart(void)
 {
-    char command[160];
+    char path[160];
     server_kill(&server);
-    snprintf(command, sizeof(command), "rm -rf '%s/appendonlydir'", server.dir);
-    CHECK(system(command) == 0);
+    snprintf(path, sizeof(path), "%s/appendonlydir", server.dir);
+    CHECK(remove_all(path));
     RUN_UNTIL(loop, !state_is_up(state));
     server_run(&server);
 }
