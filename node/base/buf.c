@@ -145,8 +145,3 @@ void buf_clear(struct buf *b)
 {
     b->start = b->end = 0;
 }
-
-void buf_release(struct buf *b)
-{
-    buf_fini(b);
-}

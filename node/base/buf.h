@@ -1,6 +1,6 @@
 /* buf.h - bytes we own: grows at the back, is consumed at the front, never beyond its ceiling.
  * Invariant: start <= end <= cap <= max; the bytes in [start, end) are the content. A buf that is
- * empty holds no memory after buf_release(). */
+ * empty holds no memory after buf_fini(). */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@ struct buf {
 };
 
 void buf_init(struct buf *b, size_t max);
-void buf_fini(struct buf *b);
+void buf_fini(struct buf *b); /* empty, memory given back; it may be used again */
 
 bool buf_is_sane(
     const struct buf *b); /* the invariant holds; asserted wherever the content grows or
@@ -42,4 +42,3 @@ char *buf_take_memory(struct buf *b); /* the memory is yours, and the buf empty 
 void buf_consume(struct buf *b, size_t len);  /* drop from the front; len <= buf_len() */
 void buf_truncate(struct buf *b, size_t len); /* keep that much; len <= buf_len() */
 void buf_clear(struct buf *b);                /* empty, memory kept */
-void buf_release(struct buf *b);              /* empty, memory given back */

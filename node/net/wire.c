@@ -103,7 +103,7 @@ void wire_release(struct wire *w, int *fd, SSL **ssl)
 static void break_wire(struct wire *w)
 {
     w->state = WIRE_BROKEN;
-    buf_release(&w->out);
+    buf_fini(&w->out);
 }
 
 void wire_reset(struct wire *w)
@@ -361,7 +361,7 @@ static void settle_write(struct wire *w, bool is_fine, bool has_more)
     if (w->state != WIRE_OPEN)
         return;
     if (wire_waiting(w) == 0)
-        buf_release(&w->out);
+        buf_fini(&w->out);
     if (wire_waiting(w) == 0 && !has_more)
         return;
     w->owes_drained = true;

@@ -12,6 +12,8 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/metrics.h"
+#include "config/config.h"
 #include "dialect/dialect.h"
 #include "dialect/watch.h"
 #include "loop/loop.h"
@@ -22,6 +24,7 @@
 #include "proxy/proxy.h"
 #include "proxy/verdict.h"
 #include "state/lease.h"
+#include "state/state.h"
 
 #define TO(NAME) (1U << STEP_##NAME)
 #define STEP_TABLE(X)                                                                        \
@@ -70,6 +73,20 @@ STEP_TABLE(X)
 #undef X
 
 enum ending { ENDING_OK, ENDING_GONE, ENDING_BROKEN, ENDING_REFUSED, ENDING_ERROR };
+
+/* What all exchanges of a worker share. */
+struct proxy {
+    struct loop *loop;
+    struct state *state;
+    struct upstream *upstream;
+    struct metrics *metrics;
+    const struct node_identity *node;
+    unsigned worker;
+    struct config *config; /* one reference; exchanges hold their own */
+    struct list exchanges; /* in progress */
+    size_t exchange_count;
+    uint64_t sequence; /* for request ids */
+};
 
 /* What was asked; the same through all attempts. */
 struct request {

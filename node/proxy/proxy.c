@@ -4,23 +4,46 @@
 #include "proxy/proxy.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "auth/access.h"
 #include "auth/client.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "proxy/exchange_priv.h"
 #include "proxy/forward.h"
 
 static_assert((int)DIALECT_ERROR_BYTES_MAX <= (int)HTTP_ERROR_BYTES_MAX, "the room it is given");
 
-void proxy_init(struct proxy *p)
+struct proxy *proxy_new(const struct proxy_options *options)
 {
+    struct proxy *p = mem_new(sizeof(*p));
+    *p = (struct proxy){
+        .loop = options->loop,
+        .state = options->state,
+        .upstream = options->upstream,
+        .metrics = options->metrics,
+        .node = options->node,
+        .worker = options->worker,
+        .config = config_hold(options->config),
+    };
     list_init(&p->exchanges);
+    return p;
 }
 
-void proxy_fini(struct proxy *p)
+void proxy_free(struct proxy *p)
 {
+    if (p == NULL)
+        return;
+    assert(p->exchange_count == 0);
     config_release(p->config);
+    free(p);
+}
+
+size_t proxy_open(const struct proxy *p)
+{
+    return p->exchange_count;
 }
 
 void proxy_use_config(struct proxy *p, struct config *config)

@@ -3,35 +3,35 @@
 #pragma once
 #include <stddef.h>
 
-#include "auth/access.h"
-#include "base/list.h"
-#include "base/metrics.h"
-#include "config/config.h"
 #include "net/http/server.h"
-#include "net/http/upstream.h"
-#include "state/lease.h"
-#include "state/state.h"
 
+struct config;
 struct dialect;
 struct loop;
+struct metrics;
+struct node_identity;
+struct proxy;
+struct state;
+struct upstream;
 
-struct proxy {
-    struct loop *loop;
+struct proxy_options {
+    struct loop *loop; /* all borrowed: there as long as the proxy is */
     struct state *state;
     struct upstream *upstream;
     struct metrics *metrics;
     const struct node_identity *node;
-    unsigned worker;
-    struct config *config; /* one reference; exchanges hold their own */
-    struct list exchanges; /* in progress */
-    size_t exchange_count;
-    uint64_t sequence; /* for request ids */
+    unsigned worker; /* its number: part of the ids it gives to requests */
+    struct config *config;
 };
 
-void proxy_init(struct proxy *proxy); /* the members above it are set already */
-void proxy_fini(struct proxy *proxy);
-/* Takes a reference of its own. */
+/* Holds a reference of the config. Yours. */
+struct proxy *proxy_new(const struct proxy_options *options);
+/* No exchange may be left; NULL is fine. */
+void proxy_free(struct proxy *proxy);
+/* For exchanges from now on. Takes a reference of its own. */
 void proxy_use_config(struct proxy *proxy, struct config *config);
+/* Exchanges in progress. */
+size_t proxy_open(const struct proxy *proxy);
 
 /* The head of a request in this dialect: whether it may go on. Sets purpose, write_error and id of
  * the message, whose is_local must be known; a refusal is counted and logged here. */

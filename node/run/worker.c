@@ -39,7 +39,8 @@ struct worker {
     struct upstream *upstream;
     struct http_server *server; /* NULL until ready */
     struct admin *admin;
-    struct proxy proxy;
+    struct proxy *proxy;
+    struct metrics *metrics; /* its slot */
     struct deadline ready_deadline;
     bool is_tls;
     bool is_pool_declared; /* Redis knows the subscriptions */
@@ -57,14 +58,14 @@ static struct http_refusal on_head(struct http_message *m, const struct sockaddr
     m->is_vital = dialect == NULL;
     if (m->is_local) /* behind one address many may call: each that says who it is has a share */
         m->caller = client_name(&m->request, m->peer, &m->arena);
-    return dialect != NULL ? proxy_head(&w->proxy, m, dialect) : admin_head(w->admin, m);
+    return dialect != NULL ? proxy_head(w->proxy, m, dialect) : admin_head(w->admin, m);
 }
 
 static void on_request(struct connection *call, struct http_message *message, void *arg)
 {
     struct worker *w = arg;
     if (dialect_of_path(message->request.path) != NULL)
-        proxy_handle(&w->proxy, call, message);
+        proxy_handle(w->proxy, call, message);
     else
         admin_handle(w->admin, call, message);
 }
@@ -84,7 +85,7 @@ static struct http_server_options server_options(struct worker *w)
         .connections_max = w->shared->connections_max,
         .reserve_max = w->shared->reserve_max,
         .client_ms = c->timeouts.client_ms,
-        .metrics = w->proxy.metrics,
+        .metrics = w->metrics,
         .write_error = dialect_default()->write_error,
         .on_head = on_head,
         .on_request = on_request,
@@ -180,7 +181,7 @@ static void take_config(void *arg)
     config_release(w->config);
     w->config = order->config;
     free(order);
-    proxy_use_config(&w->proxy, w->config);
+    proxy_use_config(w->proxy, w->config);
     admin_use_config(w->admin, w->config);
     if (w->server != NULL) {
         struct http_server_options options = server_options(w);
@@ -213,7 +214,7 @@ static void count_open(void *arg)
 {
     struct worker *w = arg;
     unsigned open = w->server != NULL ? http_server_open(w->server) : 0;
-    open += (unsigned)(w->proxy.exchange_count + state_outbox_count(w->state));
+    open += (unsigned)(proxy_open(w->proxy) + state_outbox_count(w->state));
     w->quiet_looks = open == 0 ? w->quiet_looks + 1 : 0;
     atomic_store(&w->open, w->quiet_looks >= QUIET_LOOKS ? 0 : open + 1);
 }
@@ -237,7 +238,7 @@ void worker_drain(struct worker *w)
 static void break_all(void *arg)
 {
     struct worker *w = arg;
-    proxy_break_all(&w->proxy);
+    proxy_break_all(w->proxy);
     count_open(w);
 }
 
@@ -259,45 +260,61 @@ static void stop(void *arg)
 
 /* ---- the thread ---- */
 
-static void build(struct worker *w)
+static struct state *make_state(struct worker *w)
 {
-    struct node_shared *s = w->shared;
-    struct metrics *metrics = &s->metrics[w->number];
-    struct state_options state = {
-        .redis_url = s->redis_url,
+    struct state_options options = {
+        .redis_url = w->shared->redis_url,
         .prefix = slice_of(w->config->redis.prefix),
         .pool = slice_of(w->config->redis.pool),
-        .node = s->identity,
+        .node = w->shared->identity,
         .worker = w->number,
-        .metrics = metrics,
+        .metrics = w->metrics,
         .on_change = on_state_change,
         .arg = w,
     };
-    struct admin_options admin = {
+    return state_new(w->loop, &options);
+}
+
+static struct admin *make_admin(struct worker *w)
+{
+    struct admin_options options = {
         .loop = w->loop,
-        .metrics = s->metrics,
-        .metrics_count = s->worker_count + 1,
-        .budget = s->budget,
-        .node = s->identity,
+        .state = w->state,
+        .metrics = w->shared->metrics,
+        .metrics_count = w->shared->worker_count + 1,
+        .budget = w->shared->budget,
+        .node = w->shared->identity,
         .on_reload = on_reload,
         .is_draining = is_draining,
         .arg = w,
     };
+    return admin_new(&options);
+}
+
+static struct proxy *make_proxy(struct worker *w)
+{
+    struct proxy_options options = {
+        .loop = w->loop,
+        .state = w->state,
+        .upstream = w->upstream,
+        .metrics = w->metrics,
+        .node = w->shared->identity,
+        .worker = w->number,
+        .config = w->config,
+    };
+    return proxy_new(&options);
+}
+
+static void build(struct worker *w)
+{
+    w->metrics = &w->shared->metrics[w->number];
     deadline_init(&w->ready_deadline, on_ready_late, w);
     deadline_set(w->loop, &w->ready_deadline, READY_WAIT_MS);
-    w->proxy.metrics = metrics;
     w->resolver = resolver_new(w->loop);
-    w->upstream = upstream_new(w->loop, w->resolver, metrics);
-    w->state = state_new(w->loop, &state);
-    admin.state = w->state;
-    w->admin = admin_new(&admin);
-    w->proxy.loop = w->loop;
-    w->proxy.state = w->state;
-    w->proxy.upstream = w->upstream;
-    w->proxy.node = s->identity;
-    w->proxy.worker = w->number;
-    proxy_init(&w->proxy);
-    proxy_use_config(&w->proxy, w->config);
+    w->upstream = upstream_new(w->loop, w->resolver, w->metrics);
+    w->state = make_state(w);
+    w->admin = make_admin(w);
+    w->proxy = make_proxy(w);
     admin_use_config(w->admin, w->config);
 }
 
@@ -312,7 +329,7 @@ static void tear_down(struct worker *w)
     upstream_free(w->upstream);
     resolver_free(w->resolver);
     admin_free(w->admin);
-    proxy_fini(&w->proxy);
+    proxy_free(w->proxy);
     config_release(w->config);
     loop_hook_remove(&w->log_hook);
     log_thread_end();

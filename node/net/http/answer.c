@@ -144,7 +144,7 @@ void connection_answer_taken(struct connection *c)
         return;
     }
     connection_go(c, CONNECTION_LINGER);
-    buf_release(&c->in);
+    buf_fini(&c->in);
     connection_count_input(c);
     wire_finish_writing(&c->wire);
     wire_set_reading(&c->wire, true);

@@ -82,7 +82,7 @@ static void refuse(struct connection *c, const struct http_refusal *refusal)
         log_string("reason", refusal->why);
         log_end();
     }
-    buf_release(&c->in);
+    buf_fini(&c->in);
     connection_count_input(c);
     c->minor = 1;
     answer_refused(c, refusal, false);

@@ -302,7 +302,7 @@ void upstream_answered(struct upstream_connection *c)
     list_remove(&c->link);
     list_push_front(&c->pool->idle, &c->link);
     c->pool->idle_count++;
-    buf_release(&c->in);
+    buf_fini(&c->in);
     wire_set_reading(&c->wire, true);
     set_connection_deadline(c, on_pooled_too_long, UPSTREAM_IDLE_MS);
     metrics_move(u->metrics, GAUGE_UPSTREAM_BUSY, -1);

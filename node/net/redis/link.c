@@ -102,7 +102,7 @@ static void drop_connection(struct redis *redis)
     if (redis->reader != NULL)
         redisReaderFree(redis->reader);
     redis->reader = NULL;
-    buf_release(&redis->out);
+    buf_fini(&redis->out);
     loop_task_cancel(&redis->flush);
 }
 

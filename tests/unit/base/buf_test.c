@@ -28,7 +28,7 @@ static void test_content(void)
         CHECK(buf_append(&b, SLICE("x")));
         buf_clear(&b);
         CHECK(buf_len(&b) == 0 && b.at != NULL);
-        buf_release(&b);
+        buf_fini(&b);
         CHECK(b.at == NULL && b.max == 1000);
         CHECK(buf_append(&b, SLICE("y")));
         CHECK_TEXT(buf_slice(&b), "y");
