@@ -99,12 +99,20 @@ static enum state step_extension(struct http1_chunked *chunked, enum state state
 /* A trailer that frames, routes or closes comes too late to be obeyed, and some readers obey it. */
 static bool is_trailer_allowed(const struct http1_chunked *chunked)
 {
+    /* clang-format off: a row a line */
     static const struct slice refused[] = {
-        SLICE_ROW("connection"), SLICE_ROW("content-length"), SLICE_ROW("expect"),
-        SLICE_ROW("host"),       SLICE_ROW("keep-alive"),     SLICE_ROW("proxy-connection"),
-        SLICE_ROW("te"),         SLICE_ROW("trailer"),        SLICE_ROW("transfer-encoding"),
+        SLICE_ROW("connection"),
+        SLICE_ROW("content-length"),
+        SLICE_ROW("expect"),
+        SLICE_ROW("host"),
+        SLICE_ROW("keep-alive"),
+        SLICE_ROW("proxy-connection"),
+        SLICE_ROW("te"),
+        SLICE_ROW("trailer"),
+        SLICE_ROW("transfer-encoding"),
         SLICE_ROW("upgrade"),
     };
+    /* clang-format on */
     struct slice name = {chunked->name, chunked->name_len};
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
         if (slice_eq_nocase(name, refused[i]))

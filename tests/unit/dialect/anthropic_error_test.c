@@ -97,9 +97,16 @@ static int holds(struct slice text, struct slice part)
 
 static void test_length(void)
 {
-    static const struct slice units[] = {SLICE_ROW("a"),    SLICE_ROW("\""),
-                                         SLICE_ROW("\n"),   SLICE_ROW("\xc3\xbc"),
-                                         SLICE_ROW("\xff"), SLICE_ROW("\xf0\x9f\x98\x80")};
+    /* clang-format off: a row a line */
+    static const struct slice units[] = {
+        SLICE_ROW("a"),
+        SLICE_ROW("\""),
+        SLICE_ROW("\n"),
+        SLICE_ROW("\xc3\xbc"),
+        SLICE_ROW("\xff"),
+        SLICE_ROW("\xf0\x9f\x98\x80"),
+    };
+    /* clang-format on */
     PROMISE("a message of any length and any bytes has room: its end is left out and marked")
     {
         for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
