@@ -99,7 +99,7 @@ static enum state step_extension(struct http1_chunked *chunked, enum state state
 /* A trailer that frames, routes or closes comes too late to be obeyed, and some readers obey it. */
 static bool is_trailer_allowed(const struct http1_chunked *chunked)
 {
-    /* clang-format off: a row a line */
+    /* clang-format off */
     static const struct slice refused[] = {
         SLICE_ROW("connection"),
         SLICE_ROW("content-length"),

@@ -25,7 +25,7 @@ static const struct slice hop_by_hop[] = {
 };
 
 /* Meant for us, or for whoever stands where we do. */
-/* clang-format off: a row a line */
+/* clang-format off */
 static const struct slice not_upward[] = {
     SLICE_ROW("host"),
     SLICE_ROW("expect"),
