@@ -1,5 +1,4 @@
-/* fail.h - what ends the program: it has no use for itself without memory or a file it was given.
- */
+/* fail.h - what ends the program: of no use without memory or a file it was given. */
 #pragma once
 
 #include <stddef.h>
