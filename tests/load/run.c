@@ -247,7 +247,7 @@ void run_init(struct run *run, const struct options *options)
     }
     run->request = request_build(options, &run->request_len);
     run->callers = make(count, sizeof(run->callers[0]));
-    run->idle = make(count, sizeof(run->callers));
+    run->idle = make(count, sizeof(struct caller *));
     run->backlog = make(RUN_BACKLOG_MAX, sizeof(run->backlog[0]));
     for (size_t i = 0; i < count; i++) {
         caller_init(&run->callers[i], run);
