@@ -1,6 +1,7 @@
 /* Nothing here allocates or keeps anything: a slice goes in, a slice of its bytes comes out. */
 #include "base/slice.h"
 
+#include <assert.h>
 #include <string.h>
 #include <strings.h>
 
@@ -111,4 +112,17 @@ bool slice_list_has(struct slice list, struct slice token)
             return true;
     }
     return false;
+}
+
+size_t slice_join(char *to, size_t cap, const struct slice *parts, size_t count)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++) {
+        assert(parts[i].len < cap - len);
+        if (parts[i].len > 0)
+            memcpy(to + len, parts[i].at, parts[i].len);
+        len += parts[i].len;
+    }
+    to[len] = '\0';
+    return len;
 }

@@ -42,3 +42,7 @@ bool slice_matches(struct slice s, const struct slice *patterns, size_t count);
 
 /* A comma separated list (RFC 9110, 5.6.1) holds `token`, ASCII case ignored. */
 bool slice_list_has(struct slice list, struct slice token);
+
+/* The parts one after the other in to[cap], NUL-terminated; the length without the NUL. That they
+ * have room is the caller's to know. */
+size_t slice_join(char *to, size_t cap, const struct slice *parts, size_t count);

@@ -150,6 +150,8 @@ static void match_key(struct json_scan *scan)
         if ((scan->open[level] >> path & 1) == 0)
             continue;
         const char *key = scan->paths[path] + from;
+        if (scan->text_len == 0 || key[0] != scan->text[0])
+            continue; /* nearly all of them */
         size_t len = strcspn(key, ".");
         if (len != scan->text_len || memcmp(key, scan->text, len) != 0)
             continue;
@@ -278,25 +280,33 @@ static void read_unicode_digit(struct json_scan *scan, char c)
     scan->state = STRING;
 }
 
+/* Up to the next byte that means something in a string. Most strings that are read are keys, and
+ * those are so short that a call would cost more than the loop. */
+static size_t plain_bytes(const char *at, const char *end)
+{
+    size_t len = 0;
+    while (at + len < end && at[len] != '"' && at[len] != '\\')
+        len++;
+    return len;
+}
+
 /* A string whose content matters. Once it is cut, the rest of it is skipped. */
 static const char *read_string(struct json_scan *scan, const char *at, const char *end)
 {
-    while (at < end) {
-        char c = *at++;
-        if (c == '"') {
-            end_string(scan, at);
-            return at;
-        }
-        if (c == '\\') {
-            scan->state = ESCAPE;
-            return at;
-        }
+    size_t len = plain_bytes(at, end), room = sizeof(scan->text) - scan->text_len;
+    if (len > 0) {
         flush_high(scan);
-        put(scan, (struct slice){&c, 1});
-        if (scan->is_cut) {
-            scan->state = SKIP_STRING;
-            return at;
-        }
+        put(scan, (struct slice){at, len < room ? len : room});
+        at += len;
+    }
+    if (len > room) {
+        scan->is_cut = true;
+        scan->state = SKIP_STRING;
+    } else if (at < end && *at == '"') {
+        end_string(scan, ++at);
+    } else if (at < end) {
+        scan->state = ESCAPE;
+        at++;
     }
     return at;
 }

@@ -11,6 +11,7 @@
 #include "auth/client.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "proxy/exchange_priv.h"
 #include "proxy/forward.h"
 
@@ -55,9 +56,14 @@ void proxy_use_config(struct proxy *p, struct config *config)
 /* weir_<boot>-<worker>-<count>: told to the caller, found in the log. */
 static struct slice make_id(struct proxy *p, struct arena *arena)
 {
-    p->sequence++;
-    return arena_printf(arena, "weir_%s-%u-%llu", p->node->boot, p->worker,
-                        (unsigned long long)p->sequence);
+    char worker[NUMBER_TEXT_MAX], count[NUMBER_TEXT_MAX], id[4 * NUMBER_TEXT_MAX];
+    const struct slice parts[] = {
+        SLICE("weir_"), slice_of(p->node->boot),
+        SLICE("-"),     number_decimal(p->worker, worker),
+        SLICE("-"),     number_decimal(++p->sequence, count),
+    };
+    size_t len = slice_join(id, sizeof(id), parts, sizeof(parts) / sizeof(parts[0]));
+    return arena_copy(arena, (struct slice){id, len});
 }
 
 static bool needs_length(const struct http1_request *r)

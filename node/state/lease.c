@@ -4,8 +4,6 @@
 #include "state/lease.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,6 +112,22 @@ static void on_admit_answer(struct fcall *call, enum err err, const struct redis
     }
 }
 
+/* <node>.<boot>.<worker>-<count> */
+static size_t make_lease_id(struct state *state, char id[LEASE_ID_MAX])
+{
+    char worker[NUMBER_TEXT_MAX], count[NUMBER_TEXT_MAX];
+    const struct slice parts[] = {
+        slice_of(state->node->id),
+        SLICE("."),
+        slice_of(state->node->boot),
+        SLICE("."),
+        number_decimal(state->worker, worker),
+        SLICE("-"),
+        number_decimal(++state->leases.next_seq, count),
+    };
+    return slice_join(id, LEASE_ID_MAX, parts, sizeof(parts) / sizeof(parts[0]));
+}
+
 struct admission *state_admit(struct state *state, struct lease *lease,
                               const struct admit_request *request, state_admit_fn on_admitted,
                               void *arg)
@@ -127,15 +141,13 @@ struct admission *state_admit(struct state *state, struct lease *lease,
                             .arg = arg,
                             .asked_ms = clock_ms()};
     struct lease *asked = &a->asked;
-    int len = snprintf(asked->id, sizeof(asked->id), "%s.%s.%u-%" PRIu64, state->node->id,
-                       state->node->boot, state->worker, ++state->leases.next_seq);
-    assert(len > 0 && (size_t)len < sizeof(asked->id));
+    size_t len = make_lease_id(state, asked->id);
     state_clean_name(request->client, asked->client, sizeof(asked->client));
     state_clean_name(request->model, asked->model, sizeof(asked->model));
     list_init(&asked->link);
     list_init(&lease->link);
     lease->is_held = false;
-    const struct slice args[ADMIT_ARGS] = {{asked->id, (size_t)len},
+    const struct slice args[ADMIT_ARGS] = {{asked->id, len},
                                            slice_of(asked->client),
                                            slice_of(asked->model),
                                            {lease_ms, sizeof(lease_ms) - 1},

@@ -117,8 +117,20 @@ static void test_lists(void)
     }
 }
 
+static void test_join(void)
+{
+    PROMISE("parts are joined in order, whatever their length, and the end is marked")
+    {
+        const struct slice parts[] = {SLICE("ab"), SLICE_NONE, SLICE("c")};
+        char to[4];
+        CHECK(slice_join(to, sizeof(to), parts, 3) == 3 && strcmp(to, "abc") == 0);
+        CHECK(slice_join(to, sizeof(to), parts, 0) == 0 && to[0] == '\0');
+    }
+}
+
 int main(void)
 {
+    test_join();
     test_parts();
     test_comparisons();
     test_numbers();
