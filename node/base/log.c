@@ -13,11 +13,12 @@
 #include "base/clock.h"
 #include "base/log_writer.h"
 #include "base/number.h"
+#include "base/tiny.h"
 #include "base/utf8.h"
 
 enum {
-    GATHER_BYTES = 64 * 1024, /* of one turn: handed over early then */
-    LINE_BYTES_MAX = 8192,    /* a line is complete or not there at all */
+    GATHER_BYTES = TINY(64 * 1024, 512), /* of one turn: handed over early then */
+    LINE_BYTES_MAX = 8192,               /* a line is complete or not there at all */
     VALUE_BYTES_MAX = 1024,
     STOP_MS = 1000 /* what an ending process waits for its log's reader */
 };

@@ -13,7 +13,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { RECORD_BYTES = 16384 }; /* the largest record of TLS */
+#include "base/tiny.h"
+
+enum {
+    RECORD_BYTES = 16384,                 /* the largest record of TLS */
+    OFFER_BYTES = TINY(RECORD_BYTES, 101) /* offered to TLS at once */
+};
 
 static void on_fd_readable(evutil_socket_t fd, short what, void *arg);
 static void on_fd_writable(evutil_socket_t fd, short what, void *arg);
@@ -390,7 +395,7 @@ static bool offer_tls(struct wire *w, const struct iovec *pieces, unsigned count
     size_t total = total_of(pieces, count);
     do {
         size_t waiting = wire_waiting(w), len = total - *taken;
-        size_t room = waiting < RECORD_BYTES ? RECORD_BYTES - waiting : 0;
+        size_t room = waiting < OFFER_BYTES ? OFFER_BYTES - waiting : 0;
         if (len > room)
             len = room;
         hold_pieces(w, pieces, count, *taken, len);

@@ -12,6 +12,7 @@ import {
     post,
     quiet,
     request,
+    size,
     test,
 } from './harness/index.js';
 
@@ -56,7 +57,7 @@ test('an answer comes down byte for byte, whatever its size and framing', async 
         'two KB, sized': { text_bytes: 2000, content_length: true },
         'two KB, chunked': { text_bytes: 2000, chunked: true },
         '200 KB, sized': { raw_bytes: 200000, content_length: true },
-        '5 MB, chunked': { raw_bytes: 5000000, chunked: true },
+        '5 MB, chunked': { raw_bytes: size(5000000), chunked: true },
         'until close': { raw_bytes: 300000, until_close: true },
     };
     for (const [name, script] of Object.entries(scripts)) {

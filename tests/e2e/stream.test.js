@@ -13,6 +13,7 @@ import {
     post,
     quiet,
     request,
+    size,
     test,
     within,
 } from './harness/index.js';
@@ -74,10 +75,10 @@ test('a slot is held until the stream has really ended', async (world) => {
 test('a slot is held while a slow client still takes a whole answer', async (world) => {
     const { provider, node } = await world.setting({ max: 1 });
     const wire = await connect(node.port);
-    await wire.send(messagesRequest({ script: { raw_bytes: 64 * MEBIBYTE } }));
+    await wire.send(messagesRequest({ script: { raw_bytes: size(64 * MEBIBYTE) } }));
     const answer = await wire.head();
     ownError(await post(node.port), 529, 'overloaded_error');
-    assert.equal((await answer.digestBody({ ms: 30000 })).bytes, 64 * MEBIBYTE);
+    assert.equal((await answer.digestBody({ ms: 30000 })).bytes, size(64 * MEBIBYTE));
     await quiet({ node, provider });
 });
 
@@ -105,7 +106,7 @@ test(
         await post(node.port);
         const before = await node.memory('VmRSS');
         await node.forgetPeak();
-        const script = { raw_bytes: 200 * MEBIBYTE };
+        const script = { raw_bytes: size(200 * MEBIBYTE) };
         const { answer, wire } = await open(node.port, { script });
         const sent = await standstill(provider);
         assert.ok(sent < 32 * MEBIBYTE, `the provider could send ${sent} bytes to nobody`);
@@ -117,7 +118,7 @@ test(
         for (let piece; (piece = await answer.piece({ ms: 20000 }));) {
             tail = (tail + piece.toString('latin1')).slice(-200);
         }
-        assert.ok(wire.received > 200 * MEBIBYTE);
+        assert.ok(wire.received > size(200 * MEBIBYTE));
         assert.match(tail, /event: message_stop/);
         const growth = (await node.memory('VmHWM')) - before;
         t.diagnostic(`grew by ${growth} KiB; the provider was held back at ${sent} bytes`);

@@ -12,6 +12,7 @@ import {
     pause,
     post,
     quiet,
+    size,
     test,
 } from './harness/index.js';
 
@@ -178,10 +179,10 @@ test('a large body goes up over TLS byte for byte, and comes down so', async (wo
     const body = JSON.stringify({
         model: 'claude-x',
         max_tokens: 5,
-        messages: [{ role: 'user', content: 'tls '.repeat(2000000) }],
+        messages: [{ role: 'user', content: 'tls '.repeat(size(2000000)) }],
     });
-    const answer = await post(node.port, { body, script: { raw_bytes: 20000000 } });
-    assert.equal(answer.body.length, 20000000);
+    const answer = await post(node.port, { body, script: { raw_bytes: size(20000000) } });
+    assert.equal(answer.body.length, size(20000000));
     assert.equal((await provider.log())[0].body_sha256, provider.digest(body));
 });
 
@@ -275,7 +276,7 @@ test('a TLS handshake that does not come is timed out', async (world) => {
 test('a slow reader over TLS gets all of it', async (world) => {
     const { provider, node, secure } = await tlsFront(world);
     const wire = await connect(node.port, { secure });
-    await wire.send(messagesRequest({ stream: true, script: { raw_bytes: 30000000 } }));
+    await wire.send(messagesRequest({ stream: true, script: { raw_bytes: size(30000000) } }));
     const answer = await wire.head();
     for (let i = 0; i < 50; i++) {
         await answer.piece();

@@ -15,10 +15,11 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/tiny.h"
 #include "net/http/server_priv.h"
 
 enum {
-    ACCEPTS_PER_TURN = 64,
+    ACCEPTS_PER_TURN = TINY(64, 1),
     ACCEPT_REST_MS = 100,
     CALM_PARTS = 16,
     SHORT_LOG_MS = 10000,

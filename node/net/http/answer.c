@@ -11,11 +11,12 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "base/number.h"
+#include "base/tiny.h"
 #include "net/http/server_priv.h"
 
 enum {
-    WAITING_MAX = 64 * 1024,
-    WAITING_SHORT_MAX = 8 * 1024 /* while the budget is used up */
+    WAITING_MAX = TINY(64 * 1024, 7),
+    WAITING_SHORT_MAX = TINY(8 * 1024, 0) /* while the budget is used up */
 };
 
 static const struct {

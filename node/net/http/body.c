@@ -6,9 +6,10 @@
 
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "base/tiny.h"
 #include "net/http/server_priv.h"
 
-enum { DIRECT_READ_MIN = 16 * 1024, DIRECT_READ_MAX = 256 * 1024 };
+enum { DIRECT_READ_MIN = TINY(16 * 1024, 64), DIRECT_READ_MAX = TINY(256 * 1024, 1021) };
 
 static const char too_large[] = "the request body is larger than server.max_body_bytes";
 

@@ -121,12 +121,18 @@ bool connection_count_input(struct connection *c)
     return true;
 }
 
-/* On the reserve, when the ceiling is still reached: only what is vital. */
-static bool may_stay(const struct connection *c)
+/* On the reserve, when the ceiling is still reached: only what is vital. To have closed somebody is
+ * not enough, for that one may have been on the reserve as well. */
+static bool may_stay(struct connection *c)
 {
     struct http_server *s = c->server;
-    return !c->is_on_reserve || c->message.is_vital ||
-           s->connection_count <= s->options.connections_max || server_make_room(s);
+    if (!c->is_on_reserve || c->message.is_vital)
+        return true;
+    list_remove(&c->rest_link); /* its head is whole: it is not the one to be closed */
+    while (s->connection_count > s->options.connections_max)
+        if (!server_make_room(s))
+            return false;
+    return true;
 }
 
 /* Whose it is is known: a head far from ordinary is counted from here on. */

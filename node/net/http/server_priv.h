@@ -5,14 +5,15 @@
 #include <netinet/in.h>
 
 #include "base/metrics.h"
+#include "base/tiny.h"
 #include "loop/loop.h"
 #include "net/http/answer.h"
 #include "net/wire.h"
 
 enum {
     SCRATCH_BYTES = 64 * 1024,
-    PIPELINE_BYTES_MAX = 64 * 1024, /* kept unread behind the request being answered */
-    KEEPALIVE_MS = 150000,          /* longer than any tunnel or balancer in front keeps its side */
+    PIPELINE_BYTES_MAX = TINY(64 * 1024, 7), /* kept unread behind the request being answered */
+    KEEPALIVE_MS = 150000, /* longer than any tunnel or balancer in front keeps its side */
     LINGER_MS = 2000,
     FRESH_MS = 1000,   /* who has connected but not asked yet is given so long: while draining, and
                           before it makes room for another */
@@ -22,7 +23,7 @@ enum {
     BODY_PACE_BYTES =
         64 * 1024,        /* of a body, at least this much comes or is taken in every client_ms */
     WARM_BYTES = 1 << 20, /* memory for bodies that is used again */
-    WARM_MAX = 8          /* of a server */
+    WARM_MAX = TINY(8, 1) /* of a server */
 };
 
 #define ROOM_RETRY_SECONDS "5" /* then its caller is told to come again after */

@@ -13,7 +13,7 @@ export {
     request,
 } from './http.js';
 export { environment, Node, weir } from './node.js';
-export { isSanitized, PATHS } from './paths.js';
+export { isSanitized, PATHS, size } from './paths.js';
 export { Load } from './load.js';
 export { Metrics } from './prometheus.js';
 export { clockMs, key } from './provider.js';

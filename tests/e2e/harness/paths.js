@@ -1,4 +1,5 @@
-// paths.js - which programs are tested: WEIR_BIN and PROVIDER_BIN, else those of the dev build.
+// paths.js - which programs are tested: WEIR_BIN and PROVIDER_BIN, else those of the dev build;
+// WEIR_TINY=1 says that they are those of the tiny one (node/base/tiny.h).
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +11,14 @@ export const PATHS = {
     weir: resolve(process.env.WEIR_BIN ?? `${root}/build/dev/weir`),
     provider: resolve(process.env.PROVIDER_BIN ?? `${root}/build/dev/weir-provider`),
 };
+
+const TINY_PARTS = process.env.WEIR_TINY === '1' ? 64 : 1;
+
+/**
+ * So many bytes of a large body; a small part of it where the node takes a few bytes at a time and
+ * a small body is long enough.
+ */
+export const size = (bytes) => Math.ceil(bytes / TINY_PARTS);
 
 let sanitized;
 

@@ -96,7 +96,12 @@ export class Wire {
 
     /** The next bytes as they came, at most `max`; null at the end. */
     async read({ ms = 10000, max = Infinity, what = 'bytes' } = {}) {
-        if (!(await this.#more(ms, what))) return null;
+        if (this.#held === 0 && !(await this.#more(ms, what))) return null;
+        return this.#cut(max);
+    }
+
+    /** The first bytes that are here, at most `max`. */
+    #cut(max) {
         const first = this.#chunks[0];
         const piece = first.length > max ? first.subarray(0, max) : first;
         if (piece === first) this.#chunks.shift();
@@ -112,6 +117,12 @@ export class Wire {
         this.#held += bytes.length;
     }
 
+    /** What readUntil() would give, if it is here already: thousands of chunks, no promises. */
+    takeUntil(mark) {
+        const at = this.#held === 0 ? -1 : this.#chunks[0].indexOf(mark);
+        return at < 0 ? null : this.#cut(at + mark.length);
+    }
+
     /** Bytes up to and including `mark`; throws if the other side is done before. */
     async readUntil(mark, { ms = 10000, what = 'a line' } = {}) {
         let seen = Buffer.alloc(0);
@@ -119,7 +130,7 @@ export class Wire {
             const piece = await this.read({ ms, what });
             if (piece === null) throw new Closed(this.end, seen);
             const from = Math.max(0, seen.length - mark.length);
-            seen = Buffer.concat([seen, piece]);
+            seen = seen.length === 0 ? piece : Buffer.concat([seen, piece]);
             const at = seen.indexOf(mark, from);
             if (at >= 0) {
                 this.#unread(seen.subarray(at + mark.length));
@@ -225,11 +236,11 @@ export class Answer {
     }
 
     async #chunkLine(ms) {
-        const line = (await this.wire.readUntil('\r\n', { ms, what: 'a chunk' })).toString(
-            'latin1',
-        );
-        const size = /^([0-9a-fA-F]+)(;[^\r\n]*)?\r\n$/.exec(line);
-        if (!size) throw new Error(`not a chunk: ${JSON.stringify(line)}`);
+        const line =
+            this.wire.takeUntil('\r\n') ??
+            (await this.wire.readUntil('\r\n', { ms, what: 'a chunk' }));
+        const size = /^([0-9a-fA-F]+)(;[^\r\n]*)?\r\n$/.exec(line.toString('latin1'));
+        if (!size) throw new Error(`not a chunk: ${JSON.stringify(line + '')}`);
         this.left = parseInt(size[1], 16);
         if (this.left > 0) return;
         await this.#chunkEnd(ms);
@@ -237,7 +248,9 @@ export class Answer {
     }
 
     async #chunkEnd(ms) {
-        const line = await this.wire.readUntil('\r\n', { ms, what: "a chunk's end" });
+        const line =
+            this.wire.takeUntil('\r\n') ??
+            (await this.wire.readUntil('\r\n', { ms, what: "a chunk's end" }));
         if (line.length !== 2) throw new Error(`after a chunk: ${JSON.stringify(line + '')}`);
         this.left = null;
     }

@@ -170,6 +170,40 @@ static void test_refused_who_stay(void)
     }
     for (unsigned i = 0; i < RESERVE + 2; i++)
         peer_close(&refused[i]);
+    RUN_UNTIL(loop, server->connection_count == CONNECTIONS);
+    PROMISE("nor does one of them that is closed let another onto it who asks for nothing vital")
+    {
+        caller_open(&other);
+        peer_send(&other, GET("/now/1"));
+        RUN_UNTIL(loop, peer_has(&other, "HTTP/1.1 503 "));
+        caller_open(&caller);
+        peer_send(&caller, "GET /now/1 HTT");
+        RUN_UNTIL(loop, server->connection_count == CONNECTIONS + RESERVE);
+        uint64_t until_ms = clock_ms() + 300; /* then who has its answer is not spared any more */
+        RUN_UNTIL(loop, clock_ms() > until_ms);
+        peer_send(&caller, "P/1.1\r\nHost: h\r\n\r\n");
+        RUN_UNTIL(loop, peer_has(&caller, "HTTP/1.1 "));
+        CHECK(peer_has(&caller, "HTTP/1.1 503 "));
+        peer_close(&caller);
+        peer_close(&other);
+        RUN_UNTIL(loop, server->connection_count == CONNECTIONS);
+    }
+    PROMISE("who comes to the end of its head, however late, is answered and not closed for itself")
+    {
+        caller_open(&caller);
+        peer_send(&caller, "GET /now/1 HTT");
+        RUN_UNTIL(loop, server->connection_count == CONNECTIONS + 1);
+        caller_open(&other);
+        peer_send(&other, "GET /now/1 HTT");
+        RUN_UNTIL(loop, server->connection_count == CONNECTIONS + RESERVE);
+        uint64_t until_ms = clock_ms() + 1400; /* then, the reserve full, who asks is not spared */
+        RUN_UNTIL(loop, clock_ms() > until_ms);
+        peer_send(&caller, "P/1.1\r\nHost: h\r\n\r\n");
+        RUN_UNTIL(loop, peer_is_over(&caller));
+        CHECK(peer_has(&caller, "HTTP/1.1 503 "));
+        peer_close(&caller);
+        peer_close(&other);
+    }
     for (unsigned i = 0; i < CONNECTIONS; i++)
         answer_text(&calls[i], "x");
     close_all(many, CONNECTIONS);
