@@ -1,6 +1,7 @@
 /* log_writer.c - two batches of lines: one fills while the other is being written. Who hands lines
  * over copies them into the one that fills; the thread exchanges the two when it has nothing left,
- * so that neither copies or writes while the other waits for the lock.
+ * so that neither copies or writes while the other waits for the lock. Before it takes a batch it
+ * gives it a moment to fill: to be woken for every line would cost a request more than its line.
  *
  * A batch that is full loses what comes then and remembers how many that were; so the line that
  * tells of it is written behind the batch, where the lost ones would have been. What cannot be
@@ -20,7 +21,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCH_BYTES_MAX = LOG_WAITING_BYTES_MAX / 2 };
+enum {
+    BATCH_BYTES_MAX = LOG_WAITING_BYTES_MAX / 2,
+    GATHER_MS = 10,
+    GATHER_BYTES_MAX = BATCH_BYTES_MAX / 4 /* enough: it is taken at once */
+};
 
 struct batch {
     size_t len;
@@ -33,8 +38,9 @@ static struct {
     pthread_cond_t wake, ended;
     pthread_t thread;
     struct batch *filling;
-    bool is_running; /* lines go to the thread */
-    bool is_asleep;  /* and have to wake it */
+    bool is_running;   /* lines go to the thread */
+    bool is_asleep;    /* and have to wake it: the first does, */
+    bool is_gathering; /* or the one that makes it enough */
     bool is_stopping;
     bool has_ended;
 
@@ -43,7 +49,7 @@ static struct {
     bool is_torn; /* a line was written in part: what follows begins with a new one */
 
     _Atomic uint64_t lost;
-} writer = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+} writer = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static struct batch batches[2];
 
@@ -129,6 +135,29 @@ static bool is_empty(const struct batch *b)
     return b->len == 0 && b->lost == 0;
 }
 
+static struct timespec moment_in(uint64_t ms)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += (time_t)(ms / 1000);
+    at.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (at.tv_nsec >= 1000000000) {
+        at.tv_sec++;
+        at.tv_nsec -= 1000000000;
+    }
+    return at;
+}
+
+static void gather(void)
+{
+    struct timespec until = moment_in(GATHER_MS);
+    int error = 0;
+    writer.is_gathering = true;
+    while (!writer.is_stopping && writer.filling->len < GATHER_BYTES_MAX && error == 0)
+        error = pthread_cond_timedwait(&writer.wake, &writer.lock, &until);
+    writer.is_gathering = false;
+}
+
 /* Waits for a batch that is not empty; NULL: there will be none. The former one is empty again. */
 static struct batch *take(void)
 {
@@ -138,6 +167,7 @@ static struct batch *take(void)
         pthread_cond_wait(&writer.wake, &writer.lock);
     }
     writer.is_asleep = false;
+    gather();
     struct batch *taken = writer.filling;
     writer.filling = taken == &batches[0] ? &batches[1] : &batches[0];
     pthread_mutex_unlock(&writer.lock);
@@ -177,6 +207,7 @@ bool log_writer_start(void)
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&writer.ended, &monotonic);
+    pthread_cond_init(&writer.wake, &monotonic);
     pthread_condattr_destroy(&monotonic);
     writer.filling = &batches[0];
     writer.is_stopping = writer.has_ended = false;
@@ -186,15 +217,8 @@ bool log_writer_start(void)
 
 static bool await_end(uint64_t at_most_ms)
 {
-    struct timespec until;
+    struct timespec until = moment_in(at_most_ms);
     int error = 0;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(at_most_ms / 1000);
-    until.tv_nsec += (long)(at_most_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
     pthread_mutex_lock(&writer.lock);
     writer.is_stopping = true;
     pthread_cond_signal(&writer.wake);
@@ -212,6 +236,7 @@ void log_writer_stop(uint64_t at_most_ms)
     if (await_end(at_most_ms)) {
         pthread_join(writer.thread, NULL);
         pthread_cond_destroy(&writer.ended);
+        pthread_cond_destroy(&writer.wake);
         pthread_mutex_lock(&writer.lock);
         writer.is_running = false;
         pthread_mutex_unlock(&writer.lock);
@@ -233,8 +258,10 @@ static void lose(uint64_t count)
 
 static bool needs_waking(void)
 {
-    bool needs = writer.is_asleep;
-    writer.is_asleep = false; /* one signal is enough */
+    bool needs =
+        writer.is_asleep || (writer.is_gathering && writer.filling->len >= GATHER_BYTES_MAX);
+    if (needs) /* one signal is enough */
+        writer.is_asleep = writer.is_gathering = false;
     return needs;
 }
 
