@@ -170,8 +170,18 @@ static void test_refused_who_stay(void)
     }
     for (unsigned i = 0; i < RESERVE + 2; i++)
         peer_close(&refused[i]);
-    RUN_UNTIL(loop, server->connection_count == CONNECTIONS);
-    PROMISE("nor does one of them that is closed let another onto it who asks for nothing vital")
+    for (unsigned i = 0; i < CONNECTIONS; i++)
+        answer_text(&calls[i], "x");
+    close_all(many, CONNECTIONS);
+}
+
+static void test_judged_on_the_reserve(void)
+{
+    call_count = 0;
+    open_many(CONNECTIONS, GET("/busy"));
+    RUN_UNTIL(loop, call_count == CONNECTIONS);
+    PROMISE(
+        "one who was refused and is closed lets nobody onto the reserve who asks for nothing vital")
     {
         caller_open(&other);
         peer_send(&other, GET("/now/1"));
@@ -275,6 +285,7 @@ int main(void)
     test_reserve();
     test_leaving_the_reserve();
     test_refused_who_stay();
+    test_judged_on_the_reserve();
     test_descriptors();
     server_close();
     fixture_close();
