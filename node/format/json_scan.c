@@ -293,14 +293,15 @@ static size_t plain_bytes(const char *at, const char *end)
 /* A string whose content matters. Once it is cut, the rest of it is skipped. */
 static const char *read_string(struct json_scan *scan, const char *at, const char *end)
 {
-    size_t len = plain_bytes(at, end), room = sizeof(scan->text) - scan->text_len;
+    size_t len = plain_bytes(at, end);
     if (len > 0) {
         flush_high(scan);
+        size_t room = sizeof(scan->text) - scan->text_len;
         put(scan, (struct slice){at, len < room ? len : room});
         at += len;
+        scan->is_cut |= len > room;
     }
-    if (len > room) {
-        scan->is_cut = true;
+    if (len > 0 && scan->is_cut) {
         scan->state = SKIP_STRING;
     } else if (at < end && *at == '"') {
         end_string(scan, ++at);
