@@ -45,7 +45,7 @@ test('while it sends its body: nothing went upstream, nothing is held', async (w
 test('while it waits for admission: it is over at once, and a late grant goes back', async (world) => {
     const { provider, redis, node } = await world.setting({ max: 1 });
     assert.equal((await post(node.port)).status, 200);
-    await node.activeReaches(0);
+    await node.event('exchange finished');
     redis.suspend();
     const from = node.mark();
     const wire = await connect(node.port);
