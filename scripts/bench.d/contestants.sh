@@ -33,7 +33,7 @@ ensure() {
 }
 # Memory that a process has once had is not given back: growth is measured on a fresh one.
 restart() { # restart SUBJECT VARIANT
-    [ -z "${masters[$1.$2]-}" ] || stop_process "${masters[$1.$2]}"
+    [ -z "${masters[$1.$2]-}" ] || end_process "${masters[$1.$2]}"
     start_contestant "$1" "$2"
 }
 start_contestant() {
@@ -141,7 +141,7 @@ defaults
     timeout server 600s
     default-server pool-max-conn 4096 pool-purge-delay 600s
 CONF
-    run_in_background "$1" "${pin_proxy[@]}" haproxy -db -f "$folder/$1.cfg"
+    run_in_background "$1" "${pin_proxy[@]}" env ${haproxy_malloc-} haproxy -db -f "$folder/$1.cfg"
     wait_until "$1" 15 is_open "$2"
 }
 start_haproxy() {
@@ -159,9 +159,11 @@ CONF
     serves haproxy "$tls_port" "$started" "$started" tls tls_stream
 }
 # It reads a request whole only if one buffer can hold it, and all its buffers are of one size: so
-# large ones are for these rows alone.
+# large ones are for these rows alone. Left to itself malloc would map each of them anew, which makes
+# a request two to three times as dear.
 start_haproxy_for_uploads() {
     local port haproxy_global="tune.bufsize $upload_bytes_max"
+    local haproxy_malloc='MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=268435456'
     port=$(free_port)
     run_haproxy haproxy_upload "$port" <<CONF
 listen provider

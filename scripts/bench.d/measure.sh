@@ -173,7 +173,7 @@ measure_redis_alone() {
     spinner=$!
     processes+=("$spinner")
     measure_redis_load "$@"
-    stop_process "$spinner"
+    end_process "$spinner"
     taskset -a -p -c "$rest" "$provider_pid" >/dev/null
     taskset -a -p -c "$rest" "${redis_pids[$1]}" >/dev/null
 }

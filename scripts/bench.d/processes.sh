@@ -34,6 +34,13 @@ run_in_background() {
     started=$!
     processes+=("$started")
 }
+# end_process PID: now, and not once more at the end, when the number may be another's
+end_process() {
+    local pid kept=()
+    stop_process "$1"
+    for pid in "${processes[@]}"; do [ "$pid" = "$1" ] || kept+=("$pid"); done
+    processes=("${kept[@]}")
+}
 # Logs are written at every request and read by nobody.
 empty_logs() { truncate -s 0 "$folder"/*.log "$folder"/*.access 2>/dev/null || true; }
 
