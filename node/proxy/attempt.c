@@ -109,6 +109,13 @@ void attempt_no_answer(struct exchange *x, enum err err, const char *detail)
     attempt_failed(x);
 }
 
+void attempt_forget_error(struct exchange *x)
+{
+    x->last_error.is_whole = false;
+    buf_fini(&x->last_error.body);
+    (void)answer_keep(x->caller, 0);
+}
+
 void attempt_left(struct exchange *x)
 {
     attempt_end(x, OUTCOME_CANCELLED);

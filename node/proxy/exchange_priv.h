@@ -205,6 +205,8 @@ void attempt_end(struct exchange *x, enum outcome outcome);
 /* It led nowhere: the next one, or the answer. */
 void attempt_failed(struct exchange *x);
 void attempt_no_answer(struct exchange *x, enum err err, const char *detail); /* likewise */
+/* What the last provider said in full is no use to anybody any more: memory back. */
+void attempt_forget_error(struct exchange *x);
 /* on_gone and on_stop of a step in which no answer has begun. */
 void attempt_left(struct exchange *x);
 void attempt_stopped(struct exchange *x, const char *why);

@@ -8,7 +8,21 @@ enum { COLLECT_MS = 3000 };
 static void on_collect_late(void *arg)
 {
     struct exchange *x = arg;
-    x->last_error.is_whole = false;
+    attempt_forget_error(x);
+    attempt_failed(x);
+}
+
+/* What its head said holds all the same: the verdict stays. */
+static void broken_off(struct exchange *x, const struct upstream_event *e)
+{
+    if (exchange_log(x, LOG_WARN, "a provider's error broke off")) {
+        log_string("subscription", x->route.subscription->name);
+        log_number("status", (uint64_t)x->attempt.status);
+        log_string("error", err_word(e->err));
+        log_string("detail", e->detail);
+        log_end();
+    }
+    attempt_forget_error(x);
     attempt_failed(x);
 }
 
@@ -16,13 +30,12 @@ static void collect_on_upstream(struct exchange *x, const struct upstream_event 
 {
     struct last_error *last = &x->last_error;
     if (e->kind == UPSTREAM_FAILED) {
-        last->is_whole = false;
-        attempt_no_answer(x, e->err, e->detail);
+        broken_off(x, e);
         return;
     }
-    for (unsigned i = 0; i < e->count; i++)
+    for (unsigned i = 0; i < e->count && last->is_whole; i++)
         if (!buf_append(&last->body, e->pieces[i]) || !answer_keep(x->caller, last->body.cap))
-            last->is_whole = false; /* too large; and in part it is not passed on */
+            attempt_forget_error(x); /* too large; and in part it is not passed on */
     if (e->is_end)
         attempt_failed(x);
 }

@@ -76,8 +76,10 @@ static bool looks_cut(const struct reply *reply)
 static void pass_on(struct exchange *x, const struct upstream_event *e)
 {
     struct reply *reply = &x->reply;
-    if (!reply->has_begun)
+    if (!reply->has_begun) {
+        attempt_forget_error(x); /* a stream may last for hours */
         head_begin(x, &reply->head);
+    }
     free_body_if_sent(x);
     for (unsigned i = 0; i < e->count; i++) {
         reply->bytes += e->pieces[i].len;

@@ -127,6 +127,18 @@ test('a 429 cools its subscription for exactly retry-after', async (world) => {
     assert.equal((await provider.asked()).alpha, 2);
 });
 
+test('a 429 whose body breaks off cools all the same, and counts once', async (world) => {
+    const { provider, node } = await two(world);
+    const fault = { status: 429, headers: { 'retry-after': '60' }, close_after_bytes: 5 };
+    await provider.fault('alpha', fault);
+    assert.equal((await post(node.port)).header('x-weir-subscription'), 'beta');
+    const { subscriptions } = await node.status();
+    assert.equal(subscriptions[0].in_cooldown, true);
+    const metrics = await node.metrics();
+    const attempts = (result) => metrics.value('weir_upstream_attempts_total', { result });
+    assert.deepEqual([attempts('ok'), attempts('limited'), attempts('failed')], [1, 1, 0]);
+});
+
 test('a 429 without retry-after cools for rate_limit.cooldown_seconds', async (world) => {
     const config = { ...SHOWN, rate_limit: { cooldown_seconds: 33 } };
     const { provider, node } = await two(world, { config });
