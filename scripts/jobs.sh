@@ -25,10 +25,15 @@ planned=() running=()
 declare -A job_width job_needs job_seconds job_command job_state job_pid job_began job_took
 
 job() {
-    local name=$1
+    local name=$1 command
+    command=$(printf '%q ' "${@:5}")
+    if [ -n "${job_command[$name]-}" ]; then
+        [ "${job_command[$name]}" = "$command" ] && return # asked for twice
+        die "two different jobs are called $name"
+    fi
     planned+=("$name")
     job_width[$name]=$2 job_needs[$name]=$3 job_seconds[$name]=$4 job_state[$name]=waiting
-    job_command[$name]=$(printf '%q ' "${@:5}")
+    job_command[$name]=$command
 }
 
 # has_room NAME: whether it may run beside what runs now

@@ -5,12 +5,14 @@
  *             behind it, in all and in its caller's share (`keep`): the steps together never take
  *             that last place. It never waits: where it is refused, the body waits for the whole.
  *   small     from a part that large ones cannot have; from theirs while nobody waits for those.
+ *             A small one waits only for others as small.
  * So those that wait hold steps at most, and behind all steps one whole body fits: whoever is first
- * gets its turn when the whole ones under way have ended, which all do in bounded time.
+ * gets its turn when the whole ones under way have ended. Those end in bounded time: while anybody
+ * waits, a body has to come at a pace that suits its length (net/http/body.c).
  *
  * The queue is in order of arrival. One whose caller has its share already is passed over; one for
  * whom there is no room stops those behind it, else a large one would never get any. A newcomer
- * queues as soon as anyone does. Granting is done by whoever gives back, on behalf of who waits.
+ * queues as soon as anyone of its kind does; no caller has more than a quarter of the places. Granting is done by whoever gives back, on behalf of who waits.
  *
  * No wake-up is lost: who waits is counted first and then tries once more; who gives back subtracts
  * and then looks who is counted. All four are sequentially consistent.
@@ -37,6 +39,7 @@ struct account { /* of all callers together */
 
 struct cell {
     _Atomic uint64_t used[BUDGET_KINDS];
+    unsigned waiting; /* with the lock */
 };
 
 struct budget {
@@ -163,29 +166,49 @@ static bool is_small(const struct budget_hold *h, uint64_t to)
     return to <= BUDGET_SMALL_BYTES && h->kind == BUDGET_SMALL_BODIES;
 }
 
-/* With the lock: whoever can go on now is handed to its own thread. */
-static void grant(struct list *waiting, _Atomic unsigned *count)
+static enum outcome grow(struct budget_hold *h, uint64_t to)
 {
+    enum outcome outcome = OVER_ALL;
+    if (is_small(h, to) && (outcome = grow_small(h, to)) == TAKEN)
+        return TAKEN;
+    bool may_be_large = !is_small(h, to) || atomic_load(&h->budget->large_waiting) == 0;
+    return may_be_large ? grow_large(h, to, 0) : outcome;
+}
+
+static void leave_list(struct budget *b, struct budget_waiter *w)
+{
+    list_remove(&w->link);
+    atomic_fetch_sub(w->count, 1);
+    b->cells[w->hold->caller].waiting--;
+}
+
+/* With the lock: whoever can go on now is handed to its own thread. True: a small hold has become
+ * large, so there is room among the small ones. */
+static bool grant(struct budget *b, struct list *waiting)
+{
+    bool has_freed = false;
     LIST_EACH (link, waiting) {
         struct budget_waiter *w = LIST_OWNER(link, struct budget_waiter, link);
-        enum outcome outcome =
-            is_small(w->hold, w->to) ? grow_small(w->hold, w->to) : grow_large(w->hold, w->to, 0);
+        bool was_small = w->hold->kind == BUDGET_SMALL_BODIES && w->hold->bytes > 0;
+        enum outcome outcome = grow(w->hold, w->to);
         if (outcome == OVER_ALL)
-            return;
+            break;
         if (outcome == OVER_SHARE)
             continue;
-        list_remove(link);
-        atomic_fetch_sub(count, 1);
+        has_freed |= was_small && w->hold->kind == BUDGET_LARGE_BODIES;
+        leave_list(b, w);
         list_push(&w->queue->granted, link);
         w->is_granted = true;
         w->queue->tell(w->queue->arg);
     }
+    return has_freed;
 }
 
 static void grant_locked(struct budget *b)
 {
-    grant(&b->small, &b->small_waiting);
-    grant(&b->large, &b->large_waiting);
+    grant(b, &b->large);
+    while (grant(b, &b->small))
+        continue;
 }
 
 static void grant_all(struct budget *b)
@@ -247,12 +270,15 @@ void budget_hold_init(struct budget_hold *h, struct budget *budget, uint32_t cal
 static bool reserve(struct budget_hold *h, uint64_t to, uint64_t keep)
 {
     struct budget *b = h->budget;
-    if (to <= h->bytes || (is_small(h, to) && grow_small(h, to) == TAKEN))
+    if (to <= h->bytes)
         return true;
-    if (atomic_load(&b->large_waiting) == 0 && grow_large(h, to, keep) == TAKEN)
+    bool is_first = atomic_load(is_small(h, to) ? &b->small_waiting : &b->large_waiting) == 0;
+    if (is_first && is_small(h, to) && grow_small(h, to) == TAKEN)
         return true;
-    grant_all(b); /* what was taken for a moment may have stood in someone's way */
-    return false;
+    bool is_taken =
+        is_first && atomic_load(&b->large_waiting) == 0 && grow_large(h, to, keep) == TAKEN;
+    grant_all(b); /* what was taken for a moment stood in someone's way; or a small hold is free */
+    return is_taken;
 }
 
 bool budget_reserve(struct budget_hold *h, uint64_t to)
@@ -297,17 +323,21 @@ bool budget_wait(struct budget_waiter *w, struct budget_queue *queue, struct bud
 {
     struct budget *b = queue->budget;
     assert(w->queue == NULL && to > hold->bytes);
-    if (budget_waiting(b) >= BUDGET_WAITERS_MAX)
-        return false;
     bool among_small = is_small(hold, to);
-    *w = (struct budget_waiter){.queue = queue, .hold = hold, .to = to};
+    struct cell *cell = &b->cells[hold->caller];
     pthread_mutex_lock(&b->lock);
-    list_push(among_small ? &b->small : &b->large, &w->link);
-    w->count = among_small ? &b->small_waiting : &b->large_waiting;
-    atomic_fetch_add(w->count, 1);
-    grant_locked(b);
+    bool has_place =
+        budget_waiting(b) < BUDGET_WAITERS_MAX && cell->waiting < BUDGET_WAITERS_OF_ONE_MAX;
+    if (has_place) {
+        *w = (struct budget_waiter){.queue = queue, .hold = hold, .to = to};
+        list_push(among_small ? &b->small : &b->large, &w->link);
+        w->count = among_small ? &b->small_waiting : &b->large_waiting;
+        atomic_fetch_add(w->count, 1);
+        cell->waiting++;
+        grant_locked(b);
+    }
     pthread_mutex_unlock(&b->lock);
-    return true;
+    return has_place;
 }
 
 void budget_wait_cancel(struct budget_waiter *w)
@@ -316,9 +346,10 @@ void budget_wait_cancel(struct budget_waiter *w)
         return;
     struct budget *b = w->queue->budget;
     pthread_mutex_lock(&b->lock);
-    list_remove(&w->link);
-    if (!w->is_granted)
-        atomic_fetch_sub(w->count, 1);
+    if (w->is_granted)
+        list_remove(&w->link);
+    else
+        leave_list(b, w);
     grant_locked(b); /* it may have been the one that stopped the others */
     pthread_mutex_unlock(&b->lock);
     w->queue = NULL;

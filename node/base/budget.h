@@ -35,7 +35,8 @@ enum budget_kind {
 
 enum {
     BUDGET_SMALL_BYTES = 64 * 1024, /* a body up to here is small */
-    BUDGET_WAITERS_MAX = 4096
+    BUDGET_WAITERS_MAX = 4096,
+    BUDGET_WAITERS_OF_ONE_MAX = BUDGET_WAITERS_MAX / 4 /* so that no caller has all places */
 };
 
 struct budget;
@@ -94,7 +95,7 @@ struct budget_waiter {
     _Atomic unsigned *count; /* of those it waits among */
 };
 void budget_waiter_init(struct budget_waiter *waiter);
-/* False: too many wait already. Granted: told, never before this returns to its thread's loop. */
+/* False: too many wait already, in all or of this caller. Granted: told, never before this returns to its thread's loop. */
 MUST_USE bool budget_wait(struct budget_waiter *waiter, struct budget_queue *queue,
                           struct budget_hold *hold, uint64_t to);
 void budget_wait_cancel(struct budget_waiter *waiter); /* not waiting: fine */

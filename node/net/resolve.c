@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file_watch.h"
 #include "base/list.h"
@@ -319,7 +320,8 @@ static bool read_files(struct resolver *resolver, struct evdns_base *dns)
     evdns_base_search_clear(dns);
     int failed = evdns_base_resolv_conf_parse(dns, DNS_OPTIONS_ALL & ~DNS_OPTION_HOSTSFILE,
                                               resolver->servers.path);
-    failed |= evdns_base_load_hosts(dns, resolver->names.path);
+    if (evdns_base_load_hosts(dns, resolver->names.path) != 0) /* there need not be one */
+        failed |= access(resolver->names.path, F_OK) == 0;
     evdns_base_resume(dns);
     return failed == 0 && evdns_base_count_nameservers(dns) > 0;
 }

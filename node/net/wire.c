@@ -249,7 +249,8 @@ bool wire_is_quiet(struct wire *w)
     if (w->state != WIRE_OPEN)
         return false;
     if (w->ssl == NULL)
-        return recv(w->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
+        return recv(w->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+               (errno == EAGAIN || errno == EWOULDBLOCK);
     ERR_clear_error(); /* tickets are taken in and are not data */
     return SSL_peek_ex(w->ssl, &byte, 1, &got) != 1 &&
            SSL_get_error(w->ssl, 0) == SSL_ERROR_WANT_READ;

@@ -41,7 +41,7 @@ void node_go(struct node *n, enum phase phase, uint64_t at_most_ms)
     }
     n->phase = phase;
     deadline_clear(&n->phase_deadline);
-    if (at_most_ms > 0)
+    if (at_most_ms != NODE_FOR_EVER)
         deadline_set(n->loop, &n->phase_deadline, at_most_ms);
 }
 
@@ -64,7 +64,7 @@ static void on_worker_ready(void *arg)
     char address[IP_TEXT_MAX + 16];
     if (++n->ready_count < n->shared.worker_count || n->phase != PHASE_STARTING)
         return;
-    node_go(n, PHASE_RUNNING, 0);
+    node_go(n, PHASE_RUNNING, NODE_FOR_EVER);
     const struct ip *host = &n->config_at_start->server.host;
     snprintf(address, sizeof(address), host->is_v6 ? "[%s]:%u" : "%s:%u", host->text, n->port);
     if (log_begin(LOG_INFO, "listening")) {

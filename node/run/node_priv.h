@@ -59,7 +59,8 @@ struct node {
     bool was_digest_difference_logged;
 };
 
-/* node.c: the only writer of node->phase. at_most_ms: until leave_phase_over(); 0: for ever */
+#define NODE_FOR_EVER UINT64_MAX
+/* node.c: the only writer of node->phase. at_most_ms: until leave_phase_over(), or NODE_FOR_EVER. */
 void node_go(struct node *node, enum phase phase, uint64_t at_most_ms);
 
 /* pulse.c */

@@ -188,6 +188,8 @@ static void take_config(void *arg)
         if (w->is_tls) /* plain stays plain until a restart; a bad certificate leaves the old one */
             (void)make_tls(w->config, &options.tls);
         http_server_update(w->server, &options);
+    } else {
+        serve_if_ready(w); /* it may have been this config's certificate that could not be read */
     }
 }
 

@@ -9,14 +9,27 @@
 #include "base/tiny.h"
 #include "net/http/server_priv.h"
 
+/* While others wait, a body may take so many client_ms. */
+enum { BODY_PERIODS_MAX = 16 };
+
 enum { DIRECT_READ_MIN = TINY(16 * 1024, 64), DIRECT_READ_MAX = TINY(256 * 1024, 1021) };
 
 static const char too_large[] = "the request body is larger than server.max_body_bytes";
 
+/* What has to come in each client_ms. While others wait for room it is a part of what is held: a
+ * declared length that trickles in would else keep them out for hours. */
+static size_t pace_due(const struct connection *c)
+{
+    const struct budget_hold *hold = &c->message.hold;
+    size_t part = (size_t)(hold->bytes / BODY_PERIODS_MAX);
+    bool is_wanted = budget_waiting(c->server->options.budget) > 0;
+    return is_wanted && part > BODY_PACE_BYTES ? part : BODY_PACE_BYTES;
+}
+
 static void on_body_slow(void *arg)
 {
     struct connection *c = arg;
-    if (c->pace_bytes < BODY_PACE_BYTES) {
+    if (c->pace_bytes < pace_due(c)) {
         connection_refuse(c, 408, "the request did not arrive in time");
         return;
     }

@@ -73,7 +73,6 @@ static void answer_refused(struct connection *c, const struct http_refusal *refu
 
 static void refuse(struct connection *c, const struct http_refusal *refusal)
 {
-    metrics_add(c->server->options.metrics, COUNT_MALFORMED, 1);
     if (log_begin(LOG_INFO, "request refused")) {
         if (c->message.id.len > 0)
             log_text("id", c->message.id);
@@ -90,6 +89,7 @@ static void refuse(struct connection *c, const struct http_refusal *refusal)
 
 void connection_refuse(struct connection *c, int status, const char *why)
 {
+    metrics_add(c->server->options.metrics, COUNT_MALFORMED, 1);
     refuse(c, &(struct http_refusal){.status = status, .why = why});
 }
 

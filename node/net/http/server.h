@@ -78,8 +78,6 @@ struct http_refusal {
 };
 
 struct http_server_options {
-    const char *host;
-    uint16_t port;
     SSL_CTX *tls;             /* NULL: plain; the server takes it */
     struct budget *budget;    /* outlives the server */
     uint64_t body_bytes_max;  /* of one request */

@@ -59,6 +59,122 @@ static void hold_init(struct budget_hold *hold, struct budget *b, const char *ca
     budget_hold_init(hold, b, budget_caller(b, slice_of(caller)));
 }
 
+/* As many holds of `size` as there is room for, each of another caller. */
+static unsigned fill(struct budget *b, struct budget_hold *holds, unsigned max, uint64_t size)
+{
+    unsigned count = 0;
+    char name[32];
+    for (; count < max; count++) {
+        snprintf(name, sizeof(name), "filler-%u", count);
+        hold_init(&holds[count], b, name);
+        if (!budget_reserve(&holds[count], size))
+            break;
+    }
+    CHECK(count < max);
+    return count;
+}
+
+static void empty(struct budget_hold *holds, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        budget_hold_end(&holds[i]);
+}
+
+static void test_small_queue(struct budget *b)
+{
+    static struct budget_hold large[64], small[512];
+    struct budget_hold waiting, newcomer;
+    struct budget_waiter waiter;
+    struct budget_queue queue;
+    budget_queue_init(&queue, b, tell, NULL);
+    budget_waiter_init(&waiter);
+    unsigned large_count = fill(b, large, 64, BODY);
+    unsigned small_count = fill(b, small, 512, BUDGET_SMALL_BYTES);
+    hold_init(&waiting, b, "patient");
+    hold_init(&newcomer, b, "newcomer");
+    PROMISE("small bodies wait in order, too: a newcomer does not pass one that waits")
+    {
+        CHECK(budget_wait(&waiter, &queue, &waiting, BUDGET_SMALL_BYTES));
+        budget_shrink(&small[0], BUDGET_SMALL_BYTES / 2);
+        CHECK(budget_waiting(b) == 1 && !budget_reserve(&newcomer, 1024));
+    }
+    PROMISE("a small body that waits gets room among the large ones when that comes first")
+    {
+        told = 0;
+        budget_hold_end(&large[0]);
+        CHECK(told == 1 && budget_granted(&queue) == &waiter && budget_waiting(b) == 0);
+        CHECK(waiting.kind == BUDGET_LARGE_BODIES && waiting.bytes == BUDGET_SMALL_BYTES);
+        budget_hold_end(&waiting);
+    }
+    empty(small, small_count);
+    empty(large, large_count);
+    CHECK(used_by_all(b) == 0);
+}
+
+static void test_growing(struct budget *b)
+{
+    static struct budget_hold small[512], large[64];
+    struct budget_hold growing, waiting;
+    struct budget_waiter large_waiter, small_waiter;
+    struct budget_queue queue;
+    budget_queue_init(&queue, b, tell, NULL);
+    budget_waiter_init(&large_waiter);
+    budget_waiter_init(&small_waiter);
+    hold_init(&growing, b, "growing");
+    hold_init(&waiting, b, "waiting");
+    CHECK(budget_reserve(&growing, BUDGET_SMALL_BYTES));
+    unsigned large_count = fill(b, large, 64, BODY);
+    unsigned small_count = fill(b, small, 512, BUDGET_SMALL_BYTES);
+    PROMISE("a body that becomes large leaves its place to a small one that waits")
+    {
+        told = 0;
+        CHECK(budget_wait(&large_waiter, &queue, &growing, BODY));
+        CHECK(budget_wait(&small_waiter, &queue, &waiting, BUDGET_SMALL_BYTES) && told == 0);
+        budget_hold_end(&large[0]);
+        CHECK(told == 2 && growing.kind == BUDGET_LARGE_BODIES);
+        CHECK(budget_granted(&queue) == &large_waiter && budget_granted(&queue) == &small_waiter);
+        CHECK(waiting.kind == BUDGET_SMALL_BODIES && budget_waiting(b) == 0);
+    }
+    budget_hold_end(&waiting);
+    budget_hold_end(&growing);
+    empty(small, small_count);
+    empty(large, large_count);
+    CHECK(used_by_all(b) == 0);
+}
+
+static void test_places(struct budget *b)
+{
+    enum { ONE = BUDGET_WAITERS_OF_ONE_MAX };
+    static struct budget_waiter waiters[ONE + 1];
+    static struct budget_hold holds[ONE + 1];
+    struct budget_hold own, other;
+    struct budget_waiter another;
+    struct budget_queue queue;
+    budget_queue_init(&queue, b, tell, NULL);
+    hold_init(&own, b, "greedy");
+    uint64_t all = 0;
+    while (budget_reserve(&own, all + MIB))
+        all += MIB;
+    PROMISE("a caller that has its share and lets ever more wait takes nobody else's place")
+    {
+        for (unsigned i = 0; i <= ONE; i++) {
+            budget_waiter_init(&waiters[i]);
+            hold_init(&holds[i], b, "greedy");
+            CHECK(budget_wait(&waiters[i], &queue, &holds[i], BODY) == (i < ONE));
+        }
+        hold_init(&other, b, "modest");
+        budget_waiter_init(&another);
+        told = 0;
+        CHECK(budget_wait(&another, &queue, &other, BODY));
+        CHECK(told == 1 && budget_granted(&queue) == &another);
+    }
+    for (unsigned i = 0; i < ONE; i++)
+        budget_wait_cancel(&waiters[i]);
+    budget_hold_end(&other);
+    budget_hold_end(&own);
+    CHECK(budget_waiting(b) == 0 && used_by_all(b) == 0);
+}
+
 static void test_small(struct budget *b)
 {
     struct budget_hold large[64], small;
@@ -297,6 +413,9 @@ int main(void)
     struct budget *b = budget_new(32 * MIB, BODY);
     test_counting(b);
     test_small(b);
+    test_small_queue(b);
+    test_growing(b);
+    test_places(b);
     test_queue(b);
     test_steps(b);
     test_threads(b);

@@ -126,8 +126,7 @@ static inline void fixture_open(void)
 {
     loop = loop_new();
     budget = budget_new(MEMORY_MAX, BODY_MAX);
-    options = (struct http_server_options){.host = "127.0.0.1",
-                                           .body_bytes_max = BODY_MAX,
+    options = (struct http_server_options){.body_bytes_max = BODY_MAX,
                                            .budget = budget,
                                            .connections_max = 100,
                                            .client_ms = CLIENT_MS,
