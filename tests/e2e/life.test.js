@@ -119,6 +119,19 @@ test('what outlasts drain_seconds is cut off, settled, does not look whole', asy
     await provider.activeReaches(0);
 });
 
+test('with drain_seconds 0 what runs is cut off at once, and settled', async (world) => {
+    const { provider, redis, node } = await world.setting({
+        config: { server: { drain_seconds: 0 } },
+    });
+    const wire = await connect(node.port);
+    await wire.send(messagesRequest({ script: { hold: true } }));
+    await provider.activeReaches(1);
+    node.child.signal('SIGINT'); // drains at once
+    ownError(await wire.answer(), 503, 'api_error');
+    await node.stop();
+    await redis.bookedReaches('sub:alpha', { requests: 1 });
+});
+
 test('what waits for Redis when the time is over is told so', async (world) => {
     const { provider, redis, node } = await world.setting({
         config: { server: { drain_seconds: 1 } },
