@@ -204,12 +204,14 @@ static bool fail_nothing_configured(struct config_reader *r)
  * the same for all, and its secrets come from elsewhere. */
 static bool read_environment(struct config_reader *r)
 {
-    if (r->config->subscription_count == 0) {
-        if (!config_read_dotenv(r) || !config_read_keys(r))
-            return false;
-        if (r->config->subscription_count == 0)
-            return fail_nothing_configured(r);
-    }
+    bool wants_keys = r->config->subscription_count == 0;
+    bool wants_dotenv = r->dotenv == DOTENV_MUST || (r->dotenv == DOTENV_IF_THERE && wants_keys);
+    if (wants_dotenv && !config_read_dotenv(r))
+        return false;
+    if (wants_keys && !config_read_keys(r))
+        return false;
+    if (r->config->subscription_count == 0)
+        return fail_nothing_configured(r);
     return config_read_overrides(r);
 }
 
@@ -242,7 +244,7 @@ bool config_reload(const struct config *running, struct config **config, struct 
     struct config_environment environment = {0};
     struct config_reader r;
     reader_init(&r, &environment, error);
-    r.is_dotenv_must = running->has_dotenv;
+    r.dotenv = running->has_dotenv ? DOTENV_MUST : DOTENV_NOT;
     bool is_read = read_all(&r, running->is_from_file ? running->source : NULL, false);
     *config = take_config(&r, is_read);
     config_environment_fini(&environment);

@@ -39,13 +39,13 @@ struct config_reader {
     struct config *config;                  /* being made */
     struct config_environment *environment; /* NULL: no variables and no files are looked at */
     struct config_error *error;
-    const char *source;  /* what messages begin with: a file, a variable */
-    char variable[160];  /* room for a source that is one */
-    unsigned line;       /* of source; 0: not known */
-    unsigned column;     /* the same */
-    char path[256];      /* of the value being read: "server.port"; "" at the top */
-    bool has_secrets;    /* the file itself holds some */
-    bool is_dotenv_must; /* it is an error if there is none */
+    const char *source; /* what messages begin with: a file, a variable */
+    char variable[160]; /* room for a source that is one */
+    unsigned line;      /* of source; 0: not known */
+    unsigned column;    /* the same */
+    char path[256];     /* of the value being read: "server.port"; "" at the top */
+    bool has_secrets;   /* the file itself holds some */
+    enum { DOTENV_IF_THERE, DOTENV_MUST, DOTENV_NOT } dotenv;
 };
 
 /* ---- fields.c ---- */

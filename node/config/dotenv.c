@@ -196,5 +196,5 @@ bool config_read_dotenv(struct config_reader *r)
     if (is_read && is_public && r->environment->count > 0)
         config_warn(r, "everyone on this machine can read the keys in it: chmod 600 .env");
     r->source = r->config->source;
-    return is_read || (result == CONFIG_FILE_ABSENT && !r->is_dotenv_must);
+    return is_read || (result == CONFIG_FILE_ABSENT && r->dotenv != DOTENV_MUST);
 }

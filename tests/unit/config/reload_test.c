@@ -48,11 +48,41 @@ static void test_reload(void)
     }
 }
 
+/* What .env says besides the keys, an admin token above all, holds on whatever the file says now. */
+static void test_dotenv_stays(void)
+{
+    struct config *running, *c;
+    PROMISE(".env is read again although the file has subscriptions of its own by now")
+    {
+        write_file("config.json", "{}", 0600);
+        write_file(".env", "ANTHROPIC_API_KEY=k\nWEIR_ADMIN_TOKEN=t\n", 0600);
+        running = load(NULL);
+        CHECK(running != NULL && secret_is_set(&running->admin_token));
+        write_file("config.json", "{\"subscriptions\":[" ONE "]}", 0600);
+        CHECK(config_reload(running, &c, &failure) && secret_is_set(&c->admin_token));
+        config_release(c);
+        config_release(running);
+        unlink(".env");
+    }
+    PROMISE("a .env that was not read at the start is not read on a reload either")
+    {
+        running = load(NULL);
+        CHECK(running != NULL && !running->has_dotenv);
+        write_file("config.json", "{}", 0600);
+        write_file(".env", "ANTHROPIC_API_KEY=k\n", 0600);
+        CHECK(reload_refused(running, ""));
+        config_release(running);
+        unlink(".env");
+        unlink("config.json");
+    }
+}
+
 int main(void)
 {
     static const char *const made[] = {".env", "config.json", NULL};
     fixture_enter();
     test_reload();
+    test_dotenv_stays();
     fixture_leave(made);
     return check_done();
 }
