@@ -124,9 +124,13 @@ struct http_refusal admin_head(struct admin *a, struct http_message *m)
     if (!is_method(e, m->request.method))
         return (struct http_refusal){.status = 405,
                                      .why = "this path has another method, see allow",
-                                     .header = {SLICE("allow"), slice_of(e->method)}};
+                                     .header = {SLICE("allow"), strcmp(e->method, "GET") == 0
+                                                                    ? SLICE("GET, HEAD")
+                                                                    : slice_of(e->method)}};
     if (e->is_open && brings_too_much(&m->request))
-        return (struct http_refusal){.status = 413, .why = "this path takes no body"};
+        return (struct http_refusal){.status = 413,
+                                     .why = "this path takes no body to speak of: at most 4 KiB, "
+                                            "and of known length"};
     m->purpose = e;
     return (struct http_refusal){0};
 }

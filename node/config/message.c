@@ -18,15 +18,26 @@ static void make_printable(char *text)
             *text = '?';
 }
 
+/* Of a long name the end says more: that is where the file's own name is. */
+static void put_source(const struct config_reader *r, char *out, size_t size)
+{
+    size_t len = strlen(r->source);
+    if (len < size)
+        snprintf(out, size, "%s", r->source);
+    else
+        snprintf(out, size, "...%s", r->source + len - (size - sizeof("...")));
+}
+
 static void put_place(const struct config_reader *r, char *out, size_t size)
 {
-    char place[32] = "";
+    char place[32] = "", source[sizeof(((struct config_error *)NULL)->source)];
     const char *colon = r->path[0] != '\0' ? ": " : "";
     if (r->column > 0)
         snprintf(place, sizeof(place), ":%u:%u", r->line, r->column);
     else if (r->line > 0)
         snprintf(place, sizeof(place), ":%u", r->line);
-    snprintf(out, size, "%s%s: %s%s", r->source, place, r->path, colon);
+    put_source(r, source, sizeof(source));
+    snprintf(out, size, "%s%s: %s%s", source, place, r->path, colon);
 }
 
 bool config_fail(struct config_reader *r, const char *expected, const char *format, ...)
@@ -37,10 +48,10 @@ bool config_fail(struct config_reader *r, const char *expected, const char *form
     va_start(args, format);
     vsnprintf(e->found, sizeof(e->found), format, args);
     va_end(args);
-    snprintf(e->source, sizeof(e->source), "%s", r->source);
+    put_source(r, e->source, sizeof(e->source));
     snprintf(e->path, sizeof(e->path), "%s", r->path);
     snprintf(e->expected, sizeof(e->expected), "%s", expected);
-    put_place(r, e->text, sizeof(e->text) / 4);
+    put_place(r, e->text, sizeof(e->text) / 2);
     size_t used = strlen(e->text);
     snprintf(e->text + used, sizeof(e->text) - used, "%s, expected %s", e->found, e->expected);
     char *const parts[] = {e->source, e->path, e->found, e->expected, e->text};

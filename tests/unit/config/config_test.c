@@ -464,8 +464,24 @@ static void test_suggestions(void)
     }
 }
 
+static void test_long_source(void)
+{
+    char name[700];
+    struct config *c = NULL;
+    PROMISE("an error in a file with a long name still says which file, where and what")
+    {
+        memset(name, 'd', sizeof(name));
+        snprintf(name + sizeof(name) - 11, 11, "/weir.json");
+        struct config_error error;
+        CHECK(!config_parse(SLICE("{\"server\":{\"port\":99999}}"), name, &c, &error));
+        CHECK(strstr(error.text, "/weir.json: server.port: found 99999, expected ") != NULL);
+        CHECK(strncmp(error.text, "...", 3) == 0 && strlen(error.source) < sizeof(error.source));
+    }
+}
+
 int main(void)
 {
+    test_long_source();
     test_defaults();
     test_every_field();
     test_syntax_errors();
