@@ -60,7 +60,7 @@ struct node {
 };
 
 #define NODE_FOR_EVER UINT64_MAX
-/* node.c: the only writer of node->phase. at_most_ms: until leave_phase_over(), or NODE_FOR_EVER. */
+/* node.c: the only writer of node->phase. at_most_ms: until leave_phase_over(). */
 void node_go(struct node *node, enum phase phase, uint64_t at_most_ms);
 
 /* pulse.c */
