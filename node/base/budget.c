@@ -12,7 +12,8 @@
  *
  * The queue is in order of arrival. One whose caller has its share already is passed over; one for
  * whom there is no room stops those behind it, else a large one would never get any. A newcomer
- * queues as soon as anyone of its kind does; no caller has more than a quarter of the places. Granting is done by whoever gives back, on behalf of who waits.
+ * queues as soon as anyone of its kind does; no caller has more than a quarter of the places.
+ * Granting is done by whoever gives back, on behalf of who waits.
  *
  * No wake-up is lost: who waits is counted first and then tries once more; who gives back subtracts
  * and then looks who is counted. All four are sequentially consistent.

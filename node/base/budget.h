@@ -95,7 +95,8 @@ struct budget_waiter {
     _Atomic unsigned *count; /* of those it waits among */
 };
 void budget_waiter_init(struct budget_waiter *waiter);
-/* False: too many wait already, in all or of this caller. Granted: told, never before this returns to its thread's loop. */
+/* False: too many wait already, in all or of this caller. Granted: told, never before this returns
+ * to its thread's loop. */
 MUST_USE bool budget_wait(struct budget_waiter *waiter, struct budget_queue *queue,
                           struct budget_hold *hold, uint64_t to);
 void budget_wait_cancel(struct budget_waiter *waiter); /* not waiting: fine */

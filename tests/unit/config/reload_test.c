@@ -48,7 +48,7 @@ static void test_reload(void)
     }
 }
 
-/* What .env says besides the keys, an admin token above all, holds on whatever the file says now. */
+/* What .env says besides keys, an admin token above all, holds on whatever the file says now. */
 static void test_dotenv_stays(void)
 {
     struct config *running, *c;
