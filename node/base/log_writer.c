@@ -23,7 +23,7 @@
 
 enum {
     BATCH_BYTES_MAX = LOG_WAITING_BYTES_MAX / 2,
-    GATHER_MS = 10,
+    GATHER_MS = 30,
     GATHER_BYTES_MAX = BATCH_BYTES_MAX / 4 /* enough: it is taken at once */
 };
 
