@@ -3,8 +3,8 @@
  * blocks lie within one long string, where only its end is looked for. The rest of a piece, shorter
  * than a block, is read byte by byte.
  *
- * A block is looked at 32 bytes at a time where the processor can, else 16, else 8 without its help;
- * each way has a copy of the loop with everything in line. */
+ * A block is looked at 32 bytes at a time where the processor can, else 16, else 8 without its
+ * help; each way has a copy of the loop with everything in line. */
 #include "format/json_skip.h"
 
 #include <stddef.h>
