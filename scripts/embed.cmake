@@ -8,12 +8,15 @@
 # Lua: folder/functions.lua, folder/status.lua, folder/version.
 #
 # Each file becomes the body of a function whose result bears the file's name (lua/lib/pool.lua says
-# why). The version is the first 8 hex digits of the SHA-1 of what was joined. FILES is what the
+# why); `calls` is made of lua/calls.def. The version is the first 8 hex digits of the SHA-1 of what was joined. FILES is what the
 # build thinks there is: a file that is in no library, or in a library but not there, is an error.
 cmake_minimum_required(VERSION 3.22)
 
-set(LIBRARY pool subscription book lease admit settle renew sweep declare snapshot functions)
-set(STATUS pool subscription book snapshot status)
+set(LIBRARY pool check calls slots epoch roster lease book admit settle renew join beat leave declare snapshot mend functions)
+set(STATUS pool check calls slots epoch roster lease book snapshot mend status)
+
+include("${CMAKE_CURRENT_LIST_DIR}/calls.cmake")
+calls_read()
 
 get_filename_component(LUA_DIR "${CMAKE_CURRENT_LIST_DIR}/../lua" ABSOLUTE)
 if(NOT FILES)
@@ -29,13 +32,17 @@ endforeach()
 
 # The files of one library as one chunk, without head.
 function(join_files out)
-  set(joined "")
+  string(REPLACE ";" ", " names "${ARGN}")
+  set(joined "local ${names}\n")
   foreach(stem IN LISTS ARGN)
-    if(NOT path_${stem})
+    if(stem STREQUAL "calls")
+      calls_lua(content)
+    elseif(NOT path_${stem})
       message(FATAL_ERROR "embed.cmake: ${stem}.lua is missing")
+    else()
+      file(READ "${path_${stem}}" content)
     endif()
-    file(READ "${path_${stem}}" content)
-    string(APPEND joined "local ${stem} = (function()\n${content}end)()\n")
+    string(APPEND joined "${stem} = (function()\n${content}end)()\n")
   endforeach()
   set(${out} "${joined}" PARENT_SCOPE)
 endfunction()

@@ -1,42 +1,44 @@
--- pool: what every function needs first: the keys of a pool, the time, checked arguments, events.
+-- pool: what every function needs first: the keys of a pool, the time, events.
 --
 -- How lua/ becomes a library: scripts/embed.cmake joins the files in a fixed order. Each file is
--- the body of a function that returns one table, and that table bears the file's name, so a file
--- sees the ones before it and keeps its own locals to itself.
+-- the body of a function that returns one table, and that table bears the file's name. A file keeps
+-- its locals to itself, and sees all others when one of its functions runs; while it is loaded,
+-- only those before it.
 --
--- The Lua state lives as long as the library is loaded, so tables here may remember. They remember
--- only what follows from their key alone (a date, a parsed line), never the state of a pool: that
--- is read from Redis in every call. Each such table is emptied when it has grown to its ceiling.
+-- The Lua state lives as long as the library is loaded, so tables here may remember: what follows
+-- from their key alone (a date, a checked name), each emptied when it has grown to its ceiling; and
+-- the lines of a pool, under the one condition that slots.lua explains.
 local pool = {}
 
-pool.LEASE_MS_MIN = 50
+pool.LEASE_MS = 15000        -- where a call does not say how long its holder's leases live
 pool.LEASE_MS_MAX = 60000    -- so an expiry further ahead than this can only come from a clock step
-pool.ALIVE_MS = 15000        -- a node heard of within this counts as alive
-pool.FORGET_MS = 60000       -- a node silent for longer is forgotten
-pool.NODE_KEPT_S = 86400     -- what is known of a node, if none is left to forget it
+pool.ALIVE_MS = 15000        -- a boot heard of within this counts as alive
+pool.SILENT_MS = 3000        -- one not heard of for this long has lost its node's name to who asks
+pool.FORGET_MS = 60000       -- one silent for longer is forgotten
+pool.BOOT_KEPT_S = 86400     -- what is known of a boot, if none is left to forget it
 pool.UNSWEPT_MS = 3000       -- nobody swept for longer: living nodes get time to renew first
-pool.SUBSCRIPTIONS_MAX = 500
-pool.NODES_MAX = 256
-pool.RENEW_MAX = 256
-pool.REAP_MAX = 200          -- expired leases returned in one call
-pool.LEASES_COUNTED_MAX = 20000
-pool.SWEPT_MAX = 50000       -- swept leases remembered,
-pool.SWEPT_MS = 86400000     -- and for how long
+pool.SWEEP_EVERY_MS = 900    -- the pool's chores, whoever comes first
+pool.SETTLE_DOWN_MS = 3000   -- in a new epoch: time for nodes nobody knows of to come back
+pool.BOOTS_MAX = 256
+pool.REAP_MAX = 200          -- leases returned in one call
+pool.RECOUNT_MAX = 500       -- leases counted anew every second; more only if a sum is wrong,
+pool.LEASES_COUNTED_MAX = 20000 -- and then so many
+pool.SWEPT_HOLDERS_MAX = 1000   -- holders whose ended leases are remembered,
+pool.SWEPT_S = 86400            -- and for how long
 pool.EVENTS_MAX = 1000
-pool.CLIENTS_MAX = 1000      -- distinct names in one book; all further ones are "(other)"
+pool.CLIENTS_MAX = 1000      -- distinct names in one book; see book.lua for what makes room
 pool.MODELS_MAX = 200
-pool.OPEN_MAX = 5000          -- lines of the open book
-pool.DAYS_KEPT_S = 35 * 86400
+pool.SUBSCRIPTIONS_MAX = 500
+pool.OPEN_MAX = 5000         -- lines of the open book
+pool.POST_MAX = 200          -- lines posted in one call
+pool.DAYS_KEPT = 35
 pool.MINUTES_KEPT_S = 48 * 3600
-pool.BURST_MAX = 1000000
-pool.COOLDOWN_MS_MAX = 31 * 86400000
-pool.COUNT_MAX = 1000000000000 -- one settlement's number of tokens or ms; more is cut
 
 -- keys --------------------------------------------------------------------------------------------
 
 local FIXED_KEYS = {
-    "subs", "leases", "lease", "swept", "nodes", "cooldowns", "open", "totals", "sweeps",
-    "events"
+    "slots", "roster", "holders", "swept", "boots", "restored", "epoch", "cooldowns", "open",
+    "posting", "totals", "sweeps", "events", "notice", "subs", "nodes", "leases", "lease"
 }
 local keys_by_base, bases_known = {}, 0
 
@@ -49,7 +51,8 @@ function pool.keys(keys)
         return known
     end
     if #keys ~= 1 or not string.find(base, "^[^{}]+{[^{}]+}$") then
-        pool.refuse("KEYS[1]", "one base key like weir:{main}", tostring(base))
+        error(redis.error_reply("ERR weir: KEYS[1]: expected one base key like weir:{main}, got '"
+            .. pool.text(tostring(base)) .. "'"))
     end
     known = { base = base }
     for _, name in ipairs(FIXED_KEYS) do
@@ -60,10 +63,6 @@ function pool.keys(keys)
     end
     keys_by_base[base], bases_known = known, bases_known + 1
     return known
-end
-
-function pool.node_key(k, node)
-    return k.base .. ":node:" .. node
 end
 
 -- time --------------------------------------------------------------------------------------------
@@ -104,63 +103,7 @@ function pool.day(now)
     return math.floor(now / 86400000)
 end
 
--- checked arguments -------------------------------------------------------------------------------
-
--- End the call with an error that names the argument. Nothing may have been written before.
-function pool.refuse(argument, expected, got)
-    error(redis.error_reply(string.format("ERR weir: %s: expected %s, got '%s'", argument, expected,
-        pool.text(got or "nothing"))))
-end
-
-local good_names, good_names_known = {}, 0
-
--- A cleaned name. Most come again and again, so the good ones are remembered.
-function pool.name(value, argument)
-    if good_names[value or ""] then
-        return value
-    end
-    if not value or #value > 128 or not string.find(value, "^[%w._:@-]+$") then
-        pool.refuse(argument, "1 to 128 of A-Z a-z 0-9 . _ : @ -", value)
-    end
-    if good_names_known >= 4096 then
-        good_names, good_names_known = {}, 0
-    end
-    good_names[value], good_names_known = true, good_names_known + 1
-    return value
-end
-
--- Only the characters of an id are checked: its form <node>.<boot>.<seq> matters where a node's
--- former leases are looked for, and what has not that form is not found there.
-function pool.lease_id(value, argument)
-    if not value or #value > 200 or not string.find(value, "^[%w._:@-]+$") then
-        pool.refuse(argument, "a lease id <node>.<boot>.<seq>", value)
-    end
-    return value
-end
-
-function pool.boot(value, argument)
-    if not value or not string.find(value, "^%x%x%x%x%x%x%x%x$") then
-        pool.refuse(argument, "8 hex digits", value)
-    end
-    return value
-end
-
-function pool.integer(value, argument, min, max)
-    local number = tonumber(value)
-    if not number or not (number >= min and number <= max) or number % 1 ~= 0 then
-        pool.refuse(argument, string.format("an integer from %.0f to %.0f", min, max), value)
-    end
-    return number
-end
-
--- A number that has come from an upstream: too large is no reason to lose a settlement.
-function pool.amount(value, argument, ceiling)
-    return math.min(pool.integer(value, argument, 0, 2 ^ 64), ceiling)
-end
-
-function pool.lease_ms(value)
-    return pool.integer(value, "lease_ms", pool.LEASE_MS_MIN, pool.LEASE_MS_MAX)
-end
+-- the rest ----------------------------------------------------------------------------------------
 
 -- Text that is only shown: never refused, but on one line and short.
 function pool.text(value)
@@ -176,9 +119,71 @@ function pool.hash(key)
     return fields
 end
 
+-- About `max` fields of a hash that has many, and their values, without those that `skip` names;
+-- all if there are fewer. (A scan may find nothing for a while where much was deleted, and a thing
+-- twice.)
+function pool.some(k, key, max, skip)
+    local flat, seen, cursor = {}, {}, "0"
+    repeat
+        local reply = pool.try(k, "HSCAN", key, cursor, "COUNT", max)
+        local found = reply and reply[2] or {}
+        cursor = reply and reply[1] or "0"
+        for i = 1, #found, 2 do
+            if found[i] ~= skip and not seen[found[i]] and #flat < 2 * max then
+                seen[found[i]] = true
+                flat[#flat + 1] = found[i]
+                flat[#flat + 1] = found[i + 1]
+            end
+        end
+    until cursor == "0" or #flat >= 2 * max
+    return flat
+end
+
+-- A record of key=value, one space between, as a table.
+function pool.fields(line)
+    local fields = {}
+    for key, value in string.gmatch(line or "", "(%w[%w_]*)=(%S*)") do
+        fields[key] = value
+    end
+    return fields
+end
+
+-- A number of a record that anyone may have written: whole, not negative, of 14 digits at most.
+function pool.count(text)
+    local number = tonumber(text)
+    return (number and number > 0) and math.floor(math.min(number, 99999999999999)) or 0
+end
+
 -- What an operator wants to find again later. `...` are field, value pairs.
 function pool.event(k, what, ...)
     redis.call("XADD", k.events, "MAXLEN", "~", pool.EVENTS_MAX, "*", "event", what, ...)
+end
+
+-- Tell all nodes at once. One that misses it learns the same from its next beat.
+function pool.notice(k, text)
+    redis.call("SPUBLISH", k.notice, text)
+end
+
+-- A key whose content has the wrong type is of no use to anybody: it is put aside, for a person to
+-- look at, so that it costs itself only.
+function pool.set_aside(k, key)
+    local aside = k.base .. ":aside:" .. string.sub(key, #k.base + 2)
+    redis.call("RENAME", key, aside)
+    redis.call("EXPIRE", aside, 7 * 86400)
+    pool.event(k, "record set aside", "key", key, "now", aside)
+end
+
+-- A call whose key may have the wrong type. nil if it had, and is put aside.
+function pool.try(k, command, key, ...)
+    local reply = redis.pcall(command, key, ...)
+    if type(reply) == "table" and reply.err then
+        if string.find(reply.err, "WRONGTYPE", 1, true) then
+            pool.set_aside(k, key)
+            return nil
+        end
+        error(reply)
+    end
+    return reply
 end
 
 return pool

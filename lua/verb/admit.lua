@@ -1,11 +1,12 @@
 -- admit: choose a subscription and take one of its slots, in one step.
 --
---   FCALL weir_admit_<v> 1 <base> id client model lease_ms excluded
---   -> "granted" subscription active max how
+--   -> granted, account, active, max, how
 --      how it was chosen: headroom (most free slots), priority (as many free slots as another,
---      lower number), least-recent (that equal too), repeat (this id has it already)
---   -> "refused" reason retry_ms
---      the most hopeful reason, in this order: burst, full, cooling, excluded, disabled, none
+--      lower number), least-recent (that equal too), repeat (this seq has it already)
+--   -> refused, reason, retry_ms, the pool's epoch
+--      restoring: Redis lost data, who lives registers first; epoch: the caller knows another one,
+--      it must renew first; ended: this seq was held and is over; else the most hopeful reason, in
+--      this order: burst, full, cooling, excluded, disabled, none
 --
 -- A refusal changes no counter and no lease. (When all is full it may return expired leases first,
 -- which were nobody's, or be the first to notice that nobody sweeps: see lease.spared_until.)
@@ -22,15 +23,15 @@ local function is_longer_idle(sub, other, now)
 end
 
 -- Strategy headroom: the best of the eligible and what decided; nil if none is eligible. `barred`:
--- names that are not to be taken, or nil. Every admission runs this over all subscriptions: what is
--- asked first is what passes over most of them.
+-- accounts that are not to be taken, or nil. Every admission runs this over all subscriptions: what
+-- is asked first is what passes over most of them.
 local function choose(subs, now, barred)
     local best, best_free, how = nil, 1, "headroom"
     for i = 1, #subs do
         local sub = subs[i]
         local free = sub.max - sub.active
-        if free >= best_free and sub.cooling_until <= now and sub.is_on
-            and not (barred and barred[sub.name]) then
+        if free >= best_free and sub.cooling <= now and sub.is_on
+            and not (barred and barred[sub.account]) then
             if free > best_free or not best then
                 best, best_free, how = sub, free, "headroom"
             elseif sub.priority == best.priority then
@@ -46,56 +47,66 @@ local function choose(subs, now, barred)
     return best, how
 end
 
--- What has reached its burst limit now: name -> ms to wait.
-local function find_limited(k, subs, now)
+local function union(a, b)
+    if not a or not b then
+        return a or b
+    end
+    local both = {}
+    for account in pairs(a) do
+        both[account] = true
+    end
+    for account in pairs(b) do
+        both[account] = true
+    end
+    return both
+end
+
+-- What has reached its burst limit now: account -> ms to wait.
+local function find_limited(view, now)
     local limited = {}
-    for _, sub in ipairs(subs) do
-        local wait_ms = subscription.burst_wait_ms(k, sub, now)
-        limited[sub.name] = wait_ms > 0 and wait_ms or nil
+    for _, sub in ipairs(view.list) do
+        local wait_ms = slots.burst_wait_ms(view, sub, now)
+        limited[sub.account] = wait_ms > 0 and wait_ms or nil
     end
     return limited
 end
 
 -- choose() among those that have not reached their burst limit. Looks at the limit of the best
 -- alone, unless that one is reached.
-local function choose_within_burst(k, subs, now, excluded)
-    local best, how = choose(subs, now, excluded)
-    if not best or subscription.burst_wait_ms(k, best, now) == 0 then
+local function choose_within_burst(view, now, barred)
+    local best, how = choose(view.list, now, barred)
+    if not best or slots.burst_wait_ms(view, best, now) == 0 then
         return best, how, {}
     end
-    local limited, barred = find_limited(k, subs, now), {}
-    for _, names in ipairs({ limited, excluded or {} }) do
-        for name in pairs(names) do
-            barred[name] = true
-        end
-    end
-    best, how = choose(subs, now, barred)
+    local limited = find_limited(view, now)
+    best, how = choose(view.list, now, union(limited, barred))
     return best, how, limited
 end
 
--- Why one subscription does not take this request, and in how many ms it may take another.
-local function explain(sub, now, excluded, limited)
-    if not sub.is_on then
+-- Why one subscription does not take this request, and in how many ms it may take another. Nothing
+-- for one that the asking node does not know.
+local function explain(sub, r, now, limited)
+    if r.unknown and r.unknown[sub.account] then
+        return "none", nil
+    elseif not sub.is_on then
         return "disabled", nil
     end
-    local reason, wait_ms
-    if sub.cooling_until > now then
-        reason, wait_ms = "cooling", sub.cooling_until - now
-    elseif sub.active >= sub.max then
-        reason, wait_ms = "full", RETRY_MS
-    elseif limited[sub.name] then
-        reason, wait_ms = "burst", limited[sub.name]
+    local reason, wait_ms = "full", RETRY_MS
+    if sub.cooling > now then
+        reason, wait_ms = "cooling", sub.cooling - now
+    elseif sub.active < sub.max and limited[sub.account] then
+        reason, wait_ms = "burst", limited[sub.account]
     end
-    if excluded and excluded[sub.name] then
+    if r.excluded and r.excluded[sub.account] then
         reason = "excluded"
     end
     return reason, wait_ms
 end
 
-local function explain_all(subs, now, excluded, limited)
+local function explain_all(view, r, now, limited)
     local reason, retry_ms, is_full = "none", nil, false
-    for _, sub in ipairs(subs) do
-        local why, wait_ms = explain(sub, now, excluded, limited)
+    for _, sub in ipairs(view.list) do
+        local why, wait_ms = explain(sub, r, now, limited)
         if HOPE[why] > HOPE[reason] then
             reason = why
         end
@@ -107,79 +118,79 @@ local function explain_all(subs, now, excluded, limited)
     return reason, retry_ms or RETRY_MS, is_full
 end
 
--- An id that is held already keeps what it has: the answer to its first asking was lost.
-local function repeat_grant(k, id, expiry)
-    local record = redis.call("HGET", k.lease, id)
-    if not record then
+local function refuse(view, reason, retry_ms)
+    return { "refused", reason, string.format("%.0f", retry_ms),
+        string.format("%.0f", view.epoch) }
+end
+
+-- A seq that is held already keeps what it has: the answer to its first asking was lost.
+local function repeat_grant(view, holder, r)
+    local record = redis.call("HGET", holder.key, r.seq)
+    local account = record and lease.read(record)
+    if not account then
         return nil
     end
-    redis.call("ZADD", k.leases, expiry, id)
-    local name = lease.subscription_of(record)
-    local sub = subscription.get(k, name) or subscription.new(name)
-    return { "granted", name, tostring(sub.active), tostring(sub.max), "repeat" }
+    local sub = view.by_account[account] or { active = 0, max = 0 }
+    return { "granted", account, tostring(sub.active), tostring(sub.max), "repeat" }
 end
 
-local function grant(k, request, sub, how, now)
-    subscription.burst_note(k, sub, now)
-    lease.record(k, request.id, sub.name, request.client, request.model, now)
-    sub.line = false
-    sub.active = sub.active + 1
-    sub.used = now
-    subscription.save(k, sub)
-    return { "granted", sub.name, tostring(sub.active), tostring(sub.max), how }
+local function grant(view, holder, r, sub, how, now)
+    slots.burst_note(view, sub, now)
+    slots.take(view, sub, now)
+    lease.keep_alive(view, holder, now, r.lease_ms)
+    slots.commit(view)
+    return { "granted", sub.account, tostring(sub.active), tostring(sub.max), how }
 end
 
-local function read_excluded(names)
-    if names == "" then
-        return nil
+-- A grant of whatever kind, or nil with what an explanation needs. Asking first whether the seq is
+-- new would cost every admission a call; so writing its record tells.
+local function try(view, holder, r, now)
+    local best, how, limited = choose_within_burst(view, now, r.barred)
+    if not best then
+        return repeat_grant(view, holder, r), limited
     end
-    local excluded = {}
-    for name in string.gmatch(names, "%S+") do
-        excluded[name] = true
+    local guard = view.guard
+    slots.begin(view)
+    if redis.call("HSETNX", holder.key, r.seq, lease.record(best, r.client, r.model, now)) == 1 then
+        return grant(view, holder, r, best, how, now)
     end
-    return excluded
-end
-
--- A grant of whatever kind, or nil with what an explanation needs. Asking first whether the id is
--- new would cost every admission a call; so the id's own place in `leases` tells.
-local function try(k, request, now)
-    local subs = subscription.all(k)
-    local best, how, limited = choose_within_burst(k, subs, now, request.excluded)
-    local expiry = string.format("%d", now + request.lease_ms)
-    if best and redis.call("ZADD", k.leases, "NX", expiry, request.id) == 1 then
-        return grant(k, request, best, how, now)
-    end
-    local repeated = repeat_grant(k, request.id, expiry)
-    if best and not repeated then -- only a hand can have left an id without a record
-        redis.call("ZADD", k.leases, expiry, request.id)
-        return grant(k, request, best, how, now)
-    end
-    return repeated, subs, limited
+    view.guard = guard -- nothing was written
+    return repeat_grant(view, holder, r), limited
 end
 
 local function admit(keys, argv)
-    local k = pool.keys(keys)
-    local request = {
-        id = pool.lease_id(argv[1], "id"),
-        client = pool.name(argv[2], "client"),
-        model = pool.name(argv[3], "model"),
-        lease_ms = pool.lease_ms(argv[4]),
-        excluded = read_excluded(argv[5] or pool.refuse("excluded", "names or an empty string"))
-    }
-    local now = pool.now_ms()
-    local granted, subs, limited = try(k, request, now)
+    local k, r = pool.keys(keys), calls.admit(argv)
+    local view, now = slots.open(k, r.lease_ms), pool.now_ms()
+    if view.schema > calls.SCHEMA then
+        slots.refuse_older(view)
+    elseif r.epoch ~= view.epoch then
+        return refuse(view, "epoch", 0)
+    end
+    local holder = lease.holder(view, r.holder, r.link, now + r.lease_ms)
+    local closed_ms = view.closed == 0 and 0 or epoch.closed_ms(view, now)
+    if closed_ms > 0 then
+        return refuse(view, "restoring", closed_ms)
+    elseif holder.has_ended
+        and redis.call("HEXISTS", lease.swept_key(k, r.holder), r.seq) == 1 then
+        return refuse(view, "ended", RETRY_MS)
+    end
+    r.unknown = roster.unknown_to(view, holder.boot)
+    r.barred = union(r.unknown, r.excluded)
+    local granted, limited = try(view, holder, r, now)
     if granted then
         return granted
     end
-    local reason, retry_ms, is_full = explain_all(subs, now, request.excluded, limited)
-    if is_full and lease.reap(k, now, request.lease_ms, REAP_MAX) > 0 then
-        granted, subs, limited = try(k, request, now)
+    local reason, retry_ms, is_full = explain_all(view, r, now, limited)
+    if is_full and lease.reap(view, now, r.lease_ms, REAP_MAX) > 0 then
+        slots.commit(view)
+        holder = lease.holder(view, r.holder, r.link, now + r.lease_ms)
+        granted, limited = try(view, holder, r, now)
         if granted then
             return granted
         end
-        reason, retry_ms = explain_all(subs, now, request.excluded, limited)
+        reason, retry_ms = explain_all(view, r, now, limited)
     end
-    return { "refused", reason, tostring(retry_ms) }
+    return refuse(view, reason, retry_ms)
 end
 
 return admit

@@ -1,89 +1,116 @@
--- declare: make the subscriptions of a configuration known.
+-- declare: which subscriptions a node knows, and how its configuration sets them.
 --
---   FCALL weir_declare_<v> 1 <base> node boot count
---         { name max_concurrent priority enabled burst_limit } count times
---   -> "ok" dropped   (leases)
+--   -> ok, the roster's generation, 1 if this node is behind: a later written configuration holds
+--      for what it declares, or it lacks something that the pool has
 --
--- What is named is added or updated; active, cooldown and totals stay. What is not named takes
--- nothing more and goes once idle. The last declaration holds for all nodes.
---
--- At a node's start (its boot is new to this node id) the leases its former boots left are dropped
--- at once, as if they had expired; never those of other nodes. A boot that has been replaced drops
--- nothing.
-local ARGUMENTS_EACH = 5
-
-local function read_subscription(argv, first, index)
-    local argument = "subscription " .. index .. " "
-    return {
-        name = pool.name(argv[first], argument .. "name"),
-        max = pool.integer(argv[first + 1], argument .. "max_concurrent", 0, 1000000),
-        priority = pool.integer(argv[first + 2], argument .. "priority", 0, 1000000),
-        state = pool.integer(argv[first + 3], argument .. "enabled", 0, 1) == 1 and "on" or "off",
-        burst = pool.integer(argv[first + 4], argument .. "burst_limit", 0, pool.BURST_MAX)
-    }
+-- What is named is added, or set if this configuration was written no earlier than the one that set
+-- it last; active, cooldown and totals stay. What is not named stays as long as another boot
+-- declares it. A node that is alone with its Redis is followed by nobody: whatever former boots
+-- left is returned by the next sweep.
+local function set(sub, row, r)
+    local state = row.enabled == 1 and "on" or "off"
+    local is_same = sub.max == row.max and sub.priority == row.priority and sub.burst == row.burst
+        and sub.state == state and sub.name == row.name
+    local has_changed = not is_same or sub.edited ~= r.edited_ms
+    sub.max, sub.priority, sub.burst = row.max, row.priority, row.burst
+    sub.state, sub.edited = state, r.edited_ms
+    return has_changed, is_same
 end
 
-local function read_request(argv)
-    local request = { node = pool.name(argv[1], "node"), boot = pool.boot(argv[2], "boot"),
-        declared = {}, is_named = {} }
-    local count = pool.integer(argv[3], "count", 0, pool.SUBSCRIPTIONS_MAX)
-    if #argv ~= 3 + count * ARGUMENTS_EACH then
-        pool.refuse("ARGV", string.format("%d arguments for count %d", 3 + count * ARGUMENTS_EACH,
-            count), tostring(#argv))
+local function differs(sub, row)
+    return sub.max ~= row.max or sub.priority ~= row.priority or sub.burst ~= row.burst
+        or (sub.state == "on") ~= (row.enabled == 1) or sub.name ~= row.name
+end
+
+-- A name for the moment; roster.rename() finds the one to keep.
+local function add(view, row)
+    local name = row.name
+    if view.by_name[name] then
+        name = string.sub(row.name, 1, 110) .. "~" .. row.account
     end
-    for i = 1, count do
-        local declared = read_subscription(argv, 4 + (i - 1) * ARGUMENTS_EACH, i)
-        if request.is_named[declared.name] then
-            pool.refuse("subscription " .. i .. " name", "a name not yet given", declared.name)
+    return slots.add(view, name, row.account)
+end
+
+local function tell(view, sub, is_new)
+    pool.event(view.k, is_new and "subscription added" or "subscription changed", "subscription",
+        sub.name, "account", sub.account, "max", sub.max, "state", sub.state, "priority",
+        sub.priority, "burst", sub.burst)
+end
+
+-- One row. Whether the roster changed, whether this node is behind.
+local function apply(view, r, row, declared, wanted)
+    local sub = view.by_account[row.account]
+    local is_new = sub == nil
+    if not is_new and r.edited_ms < sub.edited and declared[row.account]
+        and sub.state ~= "leaving" then
+        return false, differs(sub, row)
+    end
+    sub = sub or add(view, row)
+    wanted[row.account] = row.name
+    local has_changed, is_same = set(sub, row, r)
+    if has_changed then
+        roster.write(view, sub)
+    end
+    if not is_same then
+        tell(view, sub, is_new)
+    end
+    return has_changed or is_new, false
+end
+
+local function know(k, boot, rows, r, now)
+    local accounts = {}
+    for i, row in ipairs(rows) do
+        accounts[i] = row.account
+    end
+    redis.call("HSET", roster.boot_key(k, boot), "knows", table.concat(accounts, " "), "edited",
+        string.format("%.0f", r.edited_ms), "alone", r.alone)
+    redis.call("EXPIRE", roster.boot_key(k, boot), pool.BOOT_KEPT_S)
+    redis.call("ZADD", k.boots, "NX", now, boot)
+end
+
+-- Everybody else in this Redis is a former boot.
+local function end_others(k, boot)
+    for _, other in ipairs(redis.call("ZRANGE", k.boots, 0, -1)) do
+        if other ~= boot then
+            redis.call("ZREM", k.boots, other)
+            redis.call("DEL", roster.boot_key(k, other))
         end
-        request.declared[i], request.is_named[declared.name] = declared, true
     end
-    return request
-end
-
-local function apply(k, declared)
-    local stored = subscription.get(k, declared.name)
-    local sub = stored or subscription.new(declared.name)
-    if stored and sub.max == declared.max and sub.state == declared.state
-        and sub.priority == declared.priority and sub.burst == declared.burst then
-        return
-    end
-    subscription.configure(sub, declared)
-    subscription.save(k, sub)
-    pool.event(k, stored and "subscription changed" or "subscription added", "subscription",
-        sub.name, "max", sub.max, "state", sub.state, "priority", sub.priority, "burst", sub.burst)
-end
-
-local function retire_unnamed(k, is_named)
-    for _, sub in ipairs(subscription.all(k)) do
-        if not is_named[sub.name] then
-            if sub.state ~= "leaving" or sub.active == 0 then
-                subscription.configure(sub, { max = sub.max, state = "leaving",
-                    priority = sub.priority, burst = sub.burst })
-                subscription.save(k, sub)
-            end
+    for _, holder in ipairs(redis.call("ZRANGE", k.holders, 0, -1)) do
+        if check.boot_of(holder) ~= boot then
+            redis.call("ZADD", k.holders, 0, holder)
         end
     end
-end
-
-local function drop_former(k, request, now)
-    local record = pool.hash(pool.node_key(k, request.node))
-    if record.boot == request.boot or sweep.is_former(record, request.boot) then
-        return 0
-    end
-    redis.call("ZADD", k.nodes, now, request.node)
-    return sweep.take_over(k, request.node, record, request.boot, now)
 end
 
 local function declare(keys, argv)
-    local k = pool.keys(keys)
-    local request = read_request(argv)
-    local dropped = drop_former(k, request, pool.now_ms())
-    for _, declared in ipairs(request.declared) do
-        apply(k, declared)
+    local k, r = pool.keys(keys), calls.declare(argv)
+    local view, now = slots.open(k), pool.now_ms()
+    slots.refuse_older(view)
+    local boot, wanted, has_changed, is_behind = r.node .. "." .. r.boot, {}, false, false
+    if r.alone == 1 then
+        end_others(k, boot)
     end
-    retire_unnamed(k, request.is_named)
-    return { "ok", tostring(dropped) }
+    redis.call("HDEL", roster.boot_key(k, boot), "knows")
+    local declared = roster.declared(k)
+    slots.begin(view)
+    for _, row in ipairs(r.subscriptions) do
+        local did_change, is_older = apply(view, r, row, declared, wanted)
+        has_changed, is_behind = has_changed or did_change, is_behind or is_older
+        declared[row.account] = (declared[row.account] or 0) + 1
+    end
+    know(k, boot, r.subscriptions, r, now)
+    has_changed = roster.rename(view, wanted) or has_changed
+    has_changed = roster.retire(view, declared, now, false) or has_changed
+    is_behind = is_behind or roster.unknown_to(view, boot) ~= nil
+    if has_changed then
+        roster.turn(view)
+    else
+        slots.commit(view)
+        slots.forget(view)
+    end
+    redis.call("HSET", roster.boot_key(k, boot), "behind", is_behind and 1 or 0)
+    return { "ok", tostring(view.generation), is_behind and "1" or "0" }
 end
 
 return declare

@@ -1,94 +1,108 @@
--- renew: keep the leases of a worker, all in one call.
+-- renew: keep what a holder has; after a new connection, an outage or in a new epoch, say what that
+-- is.
 --
---   FCALL weir_renew_<v> 1 <base> lease_ms mode "id sub client model" ...     (at most 256)
---   -> the ids that are lost; nothing more may flow for them
+--   -> kept | differs | epoch, the pool's epoch, leases held in Redis, and the seqs that are lost
 --
--- mode renew: what is held gets a new expiry; what is not (it was swept while this node stood
--- still) is taken again if its subscription has a free slot, else lost.
--- mode restore: Redis could not be reached; what is not held is held again unconditionally, for
--- these requests are running. Over the cap nothing is admitted, so it drains.
--- A node never asks for what it has settled: it renews and settles over one connection, in order.
--- (A renewal left over in a connection that broke can bring an id back for one lease time at most.)
-local function read_wanted(text, index)
-    local id, sub, client, model = string.match(text, "^(%S+) (%S+) (%S+) (%S+)$")
-    local argument = "lease " .. index
-    if not id then
-        pool.refuse(argument, "'id sub client model'", text)
-    end
-    return {
-        id = pool.lease_id(id, argument),
-        sub = pool.name(sub, argument),
-        client = pool.name(client, argument),
-        model = pool.name(model, argument)
-    }
+-- Without a list one expiry is moved, whatever the holder has, and only the number is compared:
+-- `count` leases, and `open` questions on their way that may have become leases already. If it does
+-- not fit the answer is `differs`, and the list is wanted; if the holder knows another epoch,
+-- `epoch`, and the list with that one.
+--
+-- With a list: what is missing is taken again, in mode renew (this node stood still meanwhile) if
+-- its subscription has a free slot, else it is lost, nothing more may flow for it; in mode restore
+-- (Redis could not be reached, or has lost it) always, for these requests are running: over the cap
+-- nothing is admitted, so it drains. `only`: between from and to there is nothing else of this
+-- holder; what is found there all the same ends as if it had expired.
+local function may_take(view, mode, account)
+    local sub = view.by_account[account]
+    return mode == "restore" or (sub ~= nil and sub.active < sub.max)
 end
 
-local function read_request(argv)
-    local request = { lease_ms = pool.lease_ms(argv[1]), mode = argv[2], wanted = {}, ids = {} }
-    if request.mode ~= "renew" and request.mode ~= "restore" then
-        pool.refuse("mode", "renew or restore", request.mode)
+local function take_list(view, holder, r, now)
+    local seqs, lost, first = {}, {}, nil
+    for i, row in ipairs(r.leases) do
+        seqs[i] = string.format("%.0f", row.seq)
     end
-    if #argv - 2 > pool.RENEW_MAX then
-        pool.refuse("leases", "at most " .. pool.RENEW_MAX, tostring(#argv - 2))
-    end
-    for i = 3, #argv do
-        local wanted = read_wanted(argv[i], i - 2)
-        request.wanted[i - 2], request.ids[i - 2] = wanted, wanted.id
-    end
-    return request
-end
-
-local function may_take_again(k, mode, wanted)
-    local sub = subscription.get(k, wanted.sub)
-    return mode == "restore" or (sub and sub.active < sub.max)
-end
-
-local function take_again(k, wanted, expiry, now)
-    redis.call("ZADD", k.leases, expiry, wanted.id)
-    lease.record(k, wanted.id, wanted.sub, wanted.client, wanted.model, now)
-    redis.call("ZREM", k.swept, wanted.id)
-    subscription.add_active(k, wanted.sub, 1)
-end
-
-local function extend(k, request, records, expiry)
-    local members = {}
-    for i, id in ipairs(request.ids) do
-        if records[i] then
-            members[#members + 1] = expiry
-            members[#members + 1] = id
-        end
-    end
-    if #members > 0 then
-        redis.call("ZADD", k.leases, unpack(members))
-    end
-end
-
-local function renew(keys, argv)
-    local k = pool.keys(keys)
-    local request = read_request(argv)
-    local lost = {}
-    if #request.ids == 0 then
-        return lost
-    end
-    local now = pool.now_ms()
-    local expiry = now + request.lease_ms
-    local records = redis.call("HMGET", k.lease, unpack(request.ids))
-    extend(k, request, records, expiry)
-    local taken, first = {}, nil
-    for i, wanted in ipairs(request.wanted) do
-        if not records[i] and not taken[wanted.id] then
-            if may_take_again(k, request.mode, wanted) then
-                take_again(k, wanted, expiry, now)
-                taken[wanted.id], first = true, first or wanted.id
+    local records = redis.call("HMGET", holder.key, unpack(seqs))
+    local taken = {}
+    for i, row in ipairs(r.leases) do
+        if not records[i] and not taken[seqs[i]] then
+            if may_take(view, r.mode, row.account) then
+                slots.begin(view)
+                lease.hold(view, holder, seqs[i], row, now)
+                taken[seqs[i]], first = true, first or seqs[i]
             else
-                lost[#lost + 1] = wanted.id
+                lost[#lost + 1] = seqs[i]
             end
         end
     end
     if first then
-        pool.event(k, "leases taken again", "mode", request.mode, "first", first)
+        pool.event(view.k, "leases taken again", "mode", r.mode, "first",
+            holder.name .. "-" .. first)
     end
-    return lost
+    return lost, seqs
+end
+
+local function drop_others(view, holder, r, seqs, now)
+    local is_listed, flat = {}, {}
+    for _, seq in ipairs(seqs) do
+        is_listed[seq] = true
+    end
+    for seq, record in pairs(pool.hash(holder.key)) do
+        local number = tonumber(seq)
+        if number and number >= r.from and number <= r.to and not is_listed[seq] then
+            flat[#flat + 1] = seq
+            flat[#flat + 1] = record
+        end
+    end
+    if #flat > 0 then
+        pool.event(view.k, "leases nobody holds", "count", #flat / 2, "first",
+            holder.name .. "-" .. flat[1])
+        lease.end_by_force(view, holder.name, flat, now)
+    end
+end
+
+local function answer(view, word, held, lost)
+    local reply = { word, string.format("%.0f", view.epoch), tostring(held) }
+    for i, seq in ipairs(lost or {}) do
+        reply[3 + i] = seq
+    end
+    return reply
+end
+
+local function renew(keys, argv)
+    local k, r = pool.keys(keys), calls.renew(argv)
+    local view, now = slots.open(k, r.lease_ms), pool.now_ms()
+    local holder = lease.holder(view, r.holder, r.link, now + r.lease_ms)
+    epoch.meet(view, r.epoch, r.lease_ms, now)
+    if r.epoch ~= view.epoch then
+        return answer(view, "epoch", lease.count(k, r.holder))
+    end
+    local lost = nil
+    if #r.leases > 0 or r.only == 1 then
+        local seqs = {}
+        if #r.leases > 0 then
+            lost, seqs = take_list(view, holder, r, now)
+        end
+        if r.only == 1 then
+            drop_others(view, holder, r, seqs, now)
+        end
+    end
+    local held = lease.count(k, r.holder)
+    local fits = held >= r.count and held <= r.count + r.open
+    if r.count > 0 or held > 0 then
+        if redis.call("HEXISTS", holder.key, "@") == 0 then
+            redis.call("HSET", holder.key, "@", string.format("link=%d", r.link))
+        end
+        lease.extend(view, holder, now + r.lease_ms)
+    end
+    if not view.guard then
+        slots.commit(view)
+    end
+    if #r.leases == 0 and r.only == 0 and fits then
+        epoch.register(view, r.holder, now)
+    end
+    return answer(view, fits and "kept" or "differs", held, lost)
 end
 
 return renew

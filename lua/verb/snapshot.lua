@@ -19,10 +19,14 @@
 --        config_digests_differ     1 if living nodes run with different configurations
 --        swept_ms_ago              since the last sweep; -1 = never
 --        grace_ms                  how long expired leases are still spared; 0 = no grace
+--        schema, generation        of the pool, of its roster
+--        epoch, epoch_why          when it began (ms), and why: new, emptied, server changed
+--        closed_ms                 until admissions begin again; 0 = they are open
 --        day                       "2026-11-21" (UTC), the day that day_* and "today" speak of
 --   2) "subscription"  one each, sorted by name
---        name
---        state                     on | off (disabled) | leaving (no longer declared, drains)
+--        name, account
+--        state                     on | off (disabled) | paused (by a person) | leaving (no longer
+--                                  declared, drains)
 --        enabled                   1 if state is on
 --        active, max, available    available = max - active, never below 0
 --        priority, burst_limit     burst_limit 0 = none
@@ -35,8 +39,9 @@
 --                                  requests errors cancelled input output cache_read
 --                                  cache_write_5m cache_write_1h duration_ms
 --                                  (requests = settled attempts; tokens by kind; time upstream)
---   3) "node"          one each, sorted by id
+--   3) "node"          one each boot, sorted by id
 --        id, boot, version, digest, active
+--        behind                    1: its configuration is older than what the pool has
 --        heartbeat_ms_ago, started_ms_ago
 --        alive                     1 if heard of in the last 15 s
 --   4) "total"         once: requests errors ... duration_ms, since the beginning
@@ -72,15 +77,16 @@ local function new_section(kind, pairs_of)
 end
 
 local function of_subscription(sub, now, books)
-    local left_ms = math.max(0, sub.cooling_until - now)
+    local left_ms = math.max(0, sub.cooling - now)
     local reason = left_ms > 0 and read_cooldown_reason(books.cooldowns[sub.name]) or ""
     local section = {
-        { "name", sub.name }, { "state", sub.state }, { "enabled", sub.is_on and 1 or 0 },
+        { "name", sub.name }, { "account", sub.account },
+        { "state", sub.paused == 1 and "paused" or sub.state }, { "enabled", sub.is_on and 1 or 0 },
         { "active", sub.active }, { "max", sub.max },
         { "available", math.max(0, sub.max - sub.active) }, { "priority", sub.priority },
         { "burst_limit", sub.burst }, { "in_cooldown", left_ms > 0 and 1 or 0 },
         { "cooldown_remaining_ms", left_ms },
-        { "cooldown_until_ms", left_ms > 0 and sub.cooling_until or 0 },
+        { "cooldown_until_ms", left_ms > 0 and sub.cooling or 0 },
         { "cooldown_reason", reason },
         { "last_used_ms", sub.used }
     }
@@ -89,11 +95,14 @@ local function of_subscription(sub, now, books)
     return new_section("subscription", section)
 end
 
-local function of_node(k, id, heartbeat, now)
-    local record = pool.hash(pool.node_key(k, id))
-    local ago_ms = math.max(0, now - heartbeat)
+local function of_node(k, key, heartbeat, now)
+    local id, boot = string.match(key, "^(.*)%.(%x+)$")
+    local record = pool.try(k, "TYPE", roster.boot_key(k, key))["ok"] == "hash"
+        and pool.hash(roster.boot_key(k, key)) or {}
+    local ago_ms = record.alone == "1" and 0 or math.max(0, now - heartbeat)
     return new_section("node", {
-        { "id", id }, { "boot", record.boot }, { "version", record.version },
+        { "id", id or key }, { "boot", boot }, { "version", record.version },
+        { "behind", record.behind or 0 },
         { "digest", record.digest }, { "active", record.active or 0 },
         { "heartbeat_ms_ago", ago_ms },
         { "started_ms_ago", math.max(0, now - (tonumber(record.started_ms) or now)) },
@@ -107,22 +116,35 @@ local function of_book(kind, numbers)
     return new_section(kind, section)
 end
 
-local function read_subscriptions(k)
-    local subs = subscription.all(k)
+local function read_subscriptions(view)
+    local subs = {}
+    for i, sub in ipairs(view.list) do
+        subs[i] = sub
+    end
     table.sort(subs, function(a, b)
         return a.name < b.name
     end)
     return subs
 end
 
-local function of_pool(k, now, subs, nodes)
+local function count_leases(k)
+    local count = 0
+    for _, holder in ipairs(redis.call("ZRANGE", k.holders, 0, -1)) do
+        count = count + redis.call("HLEN", lease.held_key(k, holder))
+            - redis.call("HEXISTS", lease.held_key(k, holder), "@")
+    end
+    return count
+end
+
+local function of_pool(view, now, subs, nodes)
+    local k = view.k
     local sum = { active = 0, capacity = 0, available = 0, cooling = 0 }
     for _, sub in ipairs(subs) do
         sum.active = sum.active + sub.active
         if sub.is_on then
             sum.capacity = sum.capacity + sub.max
             sum.available = sum.available + math.max(0, sub.max - sub.active)
-            sum.cooling = sum.cooling + (sub.cooling_until > now and 1 or 0)
+            sum.cooling = sum.cooling + (sub.cooling > now and 1 or 0)
         end
     end
     local alive, digests, digest_count = 0, {}, 0
@@ -138,40 +160,47 @@ local function of_pool(k, now, subs, nodes)
     local sweeps = redis.call("HMGET", k.sweeps, "last_ms", "grace_until_ms")
     return new_section("pool", {
         { "now_ms", now }, { "library", VERSION }, { "subscriptions", #subs },
-        { "cooling", sum.cooling }, { "leases", redis.call("HLEN", k.lease) },
+        { "cooling", sum.cooling }, { "leases", count_leases(k) },
         { "active", sum.active }, { "capacity", sum.capacity }, { "available", sum.available },
         { "nodes", #nodes }, { "nodes_alive", alive },
         { "config_digests_differ", digest_count > 1 and 1 or 0 },
-        { "swept_ms_ago", sweeps[1] and math.max(0, now - sweeps[1]) or -1 },
-        { "grace_ms", math.max(0, (tonumber(sweeps[2]) or 0) - now) },
+        { "swept_ms_ago", sweeps[1] and math.max(0, now - pool.count(sweeps[1])) or -1 },
+        { "grace_ms", math.max(0, pool.count(sweeps[2]) - now) },
+        { "schema", view.schema }, { "epoch", string.format("%.0f", view.epoch) },
+        { "epoch_why", redis.call("HGET", k.epoch, "why") },
+        { "closed_ms", math.max(0, view.closed - now) }, { "generation", view.generation },
         { "day", pool.date(pool.day(now)) }
     })
 end
 
 local function read_nodes(k, now)
     local nodes = {}
-    local beats = redis.call("ZRANGE", k.nodes, 0, pool.NODES_MAX - 1, "WITHSCORES")
+    local beats = redis.call("ZRANGE", k.boots, 0, pool.BOOTS_MAX - 1, "WITHSCORES")
     for i = 1, #beats, 2 do
         nodes[#nodes + 1] = of_node(k, beats[i], tonumber(beats[i + 1]), now)
     end
     table.sort(nodes, function(a, b)
-        return a.get("id") < b.get("id")
+        if a.get("id") ~= b.get("id") then
+            return a.get("id") < b.get("id")
+        end
+        return a.get("boot") < b.get("boot")
     end)
     return nodes
 end
 
 -- All sections in the order of the head comment.
 function snapshot.collect(k, now)
-    local subs, nodes, fields = read_subscriptions(k), read_nodes(k, now), { "all" }
+    local view = slots.look(k)
+    local subs, nodes, fields = read_subscriptions(view), read_nodes(k, now), { "all" }
     for _, sub in ipairs(subs) do
         fields[#fields + 1] = "sub:" .. sub.name
     end
-    local opened = book.open(k)
+    local unposted = book.unposted(view)
     local books = {
-        cooldowns = pool.hash(k.cooldowns), totals = book.read(k.totals, opened, fields),
-        today = book.read(book.day_key(k, pool.day(now)), opened, fields)
+        cooldowns = pool.hash(k.cooldowns), totals = book.look(k.totals, unposted, fields),
+        today = book.look(book.day_key(k, pool.day(now)), unposted, fields)
     }
-    local sections = { of_pool(k, now, subs, nodes) }
+    local sections = { of_pool(view, now, subs, nodes) }
     for _, sub in ipairs(subs) do
         sections[#sections + 1] = of_subscription(sub, now, books)
     end

@@ -75,6 +75,11 @@ local function show_pool(lines, k, sections)
     lines[#lines + 1] = string.format("  today %s requests, %s errors, %s tokens in, %s out",
         short(today("requests")), short(today("errors")), tokens_in(today, ""),
         short(today("output")))
+    if get("closed_ms") > 0 then
+        lines[#lines + 1] = "  ATTENTION: Redis lost data (" .. (get("epoch_why") or "?")
+            .. "): nothing is admitted until all nodes have registered, at most "
+            .. span(get("closed_ms"))
+    end
     if get("config_digests_differ") == 1 then
         lines[#lines + 1] = "  ATTENTION: living nodes run with different configurations"
     end
@@ -139,16 +144,29 @@ local function show_names(lines, today, kind)
     add_table(lines, rows)
 end
 
+-- The leases of a holder, at most `room` of them.
+local function add_leases(rows, k, holder, expiry, now, room)
+    local scanned = redis.call("HSCAN", lease.held_key(k, holder), 0, "COUNT", LEASES_SHOWN)[2]
+    for i = 1, math.min(#scanned, 2 * (room + 1)), 2 do
+        if scanned[i] ~= "@" and #rows <= room then
+            local record = pool.fields(scanned[i + 1])
+            rows[#rows + 1] = { holder .. "-" .. scanned[i], record.sub or "?",
+                record.client or "?", record.model or "?",
+                span(math.max(0, now - (tonumber(record.since) or now))),
+                span(math.max(0, expiry - now)) }
+        end
+    end
+end
+
 local function show_leases(lines, k, now)
     local rows = { { "lease", "subscription", "client", "model", "running", "expires in" } }
-    local ids = redis.call("ZRANGE", k.leases, 0, LEASES_SHOWN - 1, "WITHSCORES")
-    for i = 1, #ids, 2 do
-        local record = redis.call("HGET", k.lease, ids[i]) or ""
-        local sub, client, model, since = string.match(record, "^(%S+) (%S+) (%S+) (%d+)")
-        rows[#rows + 1] = { ids[i], sub or "?", client or "?", model or "?",
-            span(math.max(0, now - (since or now))), span(math.max(0, ids[i + 1] - now)) }
+    local holders, count = redis.call("ZRANGE", k.holders, 0, -1, "WITHSCORES"), 0
+    for i = 1, #holders, 2 do
+        count = count + lease.count(k, holders[i])
+        if #rows <= LEASES_SHOWN then
+            add_leases(rows, k, holders[i], pool.count(holders[i + 1]), now, LEASES_SHOWN)
+        end
     end
-    local count = redis.call("ZCARD", k.leases)
     if count > LEASES_SHOWN then
         rows[#rows + 1] = { "... and " .. count - LEASES_SHOWN .. " more" }
     end
@@ -158,7 +176,7 @@ end
 local function status(keys)
     local k, now, lines = pool.keys(keys), pool.now_ms(), {}
     local sections = snapshot.collect(k, now)
-    local today = book.read(book.day_key(k, pool.day(now)), (book.open(k)))
+    local today = book.look(book.day_key(k, pool.day(now)), book.unposted(slots.look(k)))
     show_pool(lines, k, sections)
     show_subscriptions(lines, sections)
     show_nodes(lines, sections)
@@ -168,8 +186,16 @@ local function status(keys)
     return lines
 end
 
-redis.register_function({
-    function_name = "weir_status",
-    callback = status,
-    flags = { "no-writes" }
-})
+local function register(verb, callback, flags)
+    redis.register_function({
+        function_name = "weir_" .. verb,
+        callback = callback,
+        flags = flags
+    })
+end
+
+register("status", status, { "no-writes" })
+register("cool", mend.cool, { "allow-oom" })
+register("open", mend.open, { "allow-oom" })
+register("enable", mend.enable, { "allow-oom" })
+register("free", mend.free, { "allow-oom" })

@@ -30,6 +30,8 @@ static void ready(struct admin *a, struct connection *call)
         word = "draining";
     else if (!state_can_admit(a->options.state))
         word = "redis down";
+    else if (a->options.trouble(a->options.arg) != NULL)
+        word = a->options.trouble(a->options.arg);
     bool is_ready = strcmp(word, "ready") == 0;
     admin_answer_json(call, is_ready ? 200 : 503, json_pack("{s:s}", "status", word));
 }

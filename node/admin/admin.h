@@ -26,6 +26,8 @@ struct admin_options {
     /* Reload the configuration (elsewhere); admin_reload_done() with the same `reload` answers. */
     void (*on_reload)(struct admin_reload *reload, void *arg);
     bool (*is_draining)(void *arg);
+    /* Why not to send requests here, in static text; NULL: nothing. */
+    const char *(*trouble)(void *arg);
     void *arg;
 };
 

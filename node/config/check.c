@@ -238,5 +238,6 @@ bool config_finish(struct config_reader *r)
         return false;
     fill_in(r);
     config_make_digest(r->config);
+    config_make_accounts(r->config);
     return true;
 }

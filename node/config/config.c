@@ -59,6 +59,14 @@ const struct subscription *config_subscription(const struct config *c, struct sl
     return NULL;
 }
 
+const struct subscription *config_account(const struct config *c, struct slice account)
+{
+    for (size_t i = 0; i < c->subscription_count; i++)
+        if (slice_eq(slice_of(c->subscriptions[i].account), account))
+            return &c->subscriptions[i];
+    return NULL;
+}
+
 void config_log_warnings(const struct config *c)
 {
     for (size_t i = 0; i < c->warning_count; i++)

@@ -23,8 +23,11 @@ enum { SUBSCRIPTIONS_MAX = 200, MAX_CONCURRENT_MAX = 1000 };
 
 enum auth_type { AUTH_API_KEY, AUTH_TOKEN }; /* `auto` is decided by the key's prefix on reading */
 
+enum { ACCOUNT_MAX = 21 };
+
 struct subscription {
     char *name;
+    char account[ACCOUNT_MAX]; /* whose slots these are: made of credential and base URL */
     struct secret api_key;
     char *api_key_env; /* where the key was found; both NULL: in the config itself */
     char *api_key_file;
@@ -131,6 +134,7 @@ void config_release(struct config *c);        /* gives one back; NULL is fine */
 void config_log_warnings(const struct config *c);
 
 const struct subscription *config_subscription(const struct config *c, struct slice name);
+const struct subscription *config_account(const struct config *c, struct slice account);
 
 /* Settings that differ and only take effect with a restart: their paths go into paths[size],
  * separated by ", ". False: there are none. */

@@ -74,6 +74,9 @@ MUST_USE bool config_set_key(struct config_reader *r, struct secret *key, struct
 MUST_USE bool config_finish(struct config_reader *r);
 void config_make_digest(struct config *c);
 
+/* account.c */
+void config_make_accounts(struct config *c);
+
 /* ---- file.c ---- */
 
 enum config_file_result { CONFIG_FILE_READ, CONFIG_FILE_ABSENT, CONFIG_FILE_FAILED };

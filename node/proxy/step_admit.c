@@ -17,34 +17,34 @@ static void log_grant(const struct exchange *x)
     log_end();
 }
 
-/* The pool lends a subscription that this node's configuration does not have: give it back, ask for
- * another. Happens while a changed configuration makes its way around. */
-static void return_grant(struct exchange *x, struct slice subscription)
+/* The pool lends a subscription that this request's configuration does not have: give it back, ask
+ * for another. Happens for the moment in which a reload makes its way to the pool. */
+static void return_grant(struct exchange *x, struct slice account)
 {
     if (exchange_log(x, LOG_WARN,
                      "the pool has a subscription this node's configuration has not")) {
-        log_text("subscription", subscription);
+        log_text("account", account);
         log_end();
     }
-    attempt_end(x, OUTCOME_CANCELLED);
+    attempt_end(x, OUTCOME_UNUSED);
     exchange_go(x, STEP_ADMIT);
 }
 
-static void remember_tried(struct exchange *x, struct slice name)
+static void remember_tried(struct exchange *x, struct slice account)
 {
     struct request *r = &x->request;
     struct arena *arena = &r->message.arena;
     r->tried = r->tried.len == 0
-                   ? arena_copy(arena, name)
-                   : arena_printf(arena, "%.*s %.*s", SLICE_ARG(r->tried), SLICE_ARG(name));
+                   ? arena_copy(arena, account)
+                   : arena_printf(arena, "%.*s %.*s", SLICE_ARG(r->tried), SLICE_ARG(account));
 }
 
 static void use_grant(struct exchange *x, const struct grant *grant)
 {
-    const struct subscription *s = config_subscription(x->config, grant->subscription);
-    remember_tried(x, grant->subscription);
+    const struct subscription *s = config_account(x->config, grant->account);
+    remember_tried(x, grant->account);
     if (s == NULL) {
-        return_grant(x, grant->subscription);
+        return_grant(x, grant->account);
         return;
     }
     x->request.attempts++;
@@ -58,6 +58,12 @@ static void use_grant(struct exchange *x, const struct grant *grant)
 
 static void say_refused(struct exchange *x, const struct refusal *refusal)
 {
+    if (slice_eq(refusal->reason, SLICE("restoring"))) {
+        exchange_say(x, 503, refusal->retry_ms > 0 ? refusal->retry_ms : 1000,
+                     "the node's Redis has lost data, and what runs is registered again first; try "
+                     "again after the time given in retry-after");
+        return;
+    }
     struct slice text = arena_printf(&x->request.message.arena,
                                      "no subscription can take this request now (%.*s); try again "
                                      "after the time given in retry-after",

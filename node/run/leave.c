@@ -7,13 +7,42 @@
 
 #include "base/log.h"
 #include "run/node_priv.h"
+#include "state/pool.h"
 #include "state/state.h"
 
-enum { NOTICE_MS = 1500, DRAIN_LOOK_MS = 50, LAST_WORDS_MS = 2000 };
+enum { NOTICE_MS = 1500, DRAIN_LOOK_MS = 50, LAST_WORDS_MS = 2000, FAREWELL_MS = 500 };
 
+static void stop(void *arg)
+{
+    struct node *n = arg;
+    deadline_clear(&n->farewell);
+    loop_stop(n->loop);
+}
+
+static void on_left(enum err err, struct slice message, void *arg)
+{
+    struct node *n = arg;
+    (void)err;
+    (void)message;
+    if (n->has_said_farewell)
+        stop(n);
+}
+
+/* The others are told, so that nobody waits for what this node may have left. */
 static void leave(struct node *n)
 {
-    loop_stop(n->loop);
+    loop_timer_free(n->drain_timer);
+    n->drain_timer = NULL;
+    if (n->has_said_farewell || n->private_redis != NULL || !state_is_up(n->state)) {
+        stop(n);
+        return;
+    }
+    n->has_said_farewell = true;
+    loop_timer_free(n->pulse_timer); /* or it would come back */
+    n->pulse_timer = NULL;
+    deadline_init(&n->farewell, stop, n);
+    deadline_set(n->loop, &n->farewell, FAREWELL_MS);
+    state_leave(n->state, on_left, n);
 }
 
 static void break_off(struct node *n)
@@ -64,6 +93,11 @@ void leave_phase_over(void *arg)
 
 void leave_asked(struct node *n, int signal)
 {
+    if (n->workers[0] == NULL) { /* not even a name yet */
+        node_go(n, PHASE_NOTICE, NODE_FOR_EVER);
+        loop_stop(n->loop);
+        return;
+    }
     switch (n->phase) {
     case PHASE_STARTING:
     case PHASE_RUNNING:

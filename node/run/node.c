@@ -123,6 +123,17 @@ static void on_turn_end(void *arg)
     log_flush();
 }
 
+static void run_workers(struct node *n, const int *listeners)
+{
+    struct node_shared *s = &n->shared;
+    for (unsigned i = 0; i < s->worker_count; i++)
+        n->workers[i] = worker_start(s, i, listeners[i], n->config);
+    pulse_run(n);
+    loop_run(n->loop);
+    for (unsigned i = 0; i < s->worker_count; i++)
+        worker_stop(n->workers[i]);
+}
+
 static void run(struct node *n, const int *listeners)
 {
     struct node_shared *s = &n->shared;
@@ -143,11 +154,10 @@ static void run(struct node *n, const int *listeners)
     log_gather();
     loop_hook_add(n->loop, &n->log_hook, on_turn_end, n);
     pulse_start(n);
-    for (unsigned i = 0; i < s->worker_count; i++)
-        n->workers[i] = worker_start(s, i, listeners[i], n->config);
-    loop_run(n->loop);
-    for (unsigned i = 0; i < s->worker_count; i++)
-        worker_stop(n->workers[i]);
+    loop_run(n->loop); /* until it has a name: all that it holds will bear it */
+    if (n->phase == PHASE_STARTING)
+        run_workers(n, listeners);
+    pulse_stop(n);
     state_free(n->state);
     loop_hook_remove(&n->log_hook);
     free(s->metrics);
@@ -172,7 +182,6 @@ static int serve(struct node *n)
     private_redis_stop(n->private_redis);
     for (int i = 0; i < 3; i++)
         event_free(n->signals[i]);
-    loop_timer_free(n->pulse_timer);
     loop_timer_free(n->drain_timer);
     deadline_clear(&n->phase_deadline);
     log_message(LOG_INFO, "weir has left");

@@ -1,7 +1,7 @@
 /* node_priv.h - the control thread: one struct, and the files that share it.
  *
  *     node.c     start and end; the signals; the phases
- *     pulse.c    once a second: heartbeat, sweep; the pool's subscriptions declared
+ *     pulse.c    a name; once a second: heartbeat, sweep; the pool's subscriptions declared
  *     reload.c   the configuration read again
  *     leave.c    from the order to leave to the last word
  *
@@ -51,12 +51,22 @@ struct node {
     enum phase phase;
     struct deadline phase_deadline;
     struct loop_timer *pulse_timer, *drain_timer;
+    struct deadline farewell;
+    bool has_said_farewell;
     struct event *signals[3];
     struct loop_hook log_hook;
     uint64_t log_lines_lost; /* so many are in the metrics */
     bool is_declared;        /* Redis knows the subscriptions of n->config */
-    bool was_id_conflict_logged;
-    bool was_digest_difference_logged;
+    struct {
+        bool is_over; /* the node has its name, or goes on with the one it wanted */
+        bool is_asking;
+        uint64_t since_ms;
+        struct deadline again, deadline;
+    } join;
+    struct {
+        bool was_difference_logged, was_behind_logged, was_error_logged;
+        uint64_t epoch; /* that the workers have been told of */
+    } pulse;
 };
 
 #define NODE_FOR_EVER UINT64_MAX
@@ -64,7 +74,9 @@ struct node {
 void node_go(struct node *node, enum phase phase, uint64_t at_most_ms);
 
 /* pulse.c */
-void pulse_start(struct node *node);   /* the state, and the first second */
+void pulse_start(struct node *node); /* the state, and a name: stops the loop once it has one */
+void pulse_run(struct node *node);   /* the workers are there: declare, and beat each second */
+void pulse_stop(struct node *node);
 void pulse_declare(struct node *node); /* tell Redis which subscriptions this configuration has */
 
 /* reload.c */

@@ -145,6 +145,12 @@ static bool is_draining(void *arg)
     return atomic_load(&w->shared->is_draining);
 }
 
+static const char *trouble(void *arg)
+{
+    const struct worker *w = arg;
+    return atomic_load(&w->shared->trouble);
+}
+
 static void on_turn_end(void *arg)
 {
     (void)arg;
@@ -210,6 +216,25 @@ static void pool_declared(void *arg)
 void worker_pool_declared(struct worker *w)
 {
     loop_post(w->loop, pool_declared, w);
+}
+
+struct epoch_order {
+    struct worker *worker;
+    uint64_t epoch;
+};
+
+static void meet_epoch(void *arg)
+{
+    struct epoch_order *order = arg;
+    state_meet_epoch(order->worker->state, order->epoch);
+    free(order);
+}
+
+void worker_meet_epoch(struct worker *w, uint64_t epoch)
+{
+    struct epoch_order *order = mem_new(sizeof(*order));
+    *order = (struct epoch_order){w, epoch};
+    loop_post(w->loop, meet_epoch, order);
 }
 
 static void count_open(void *arg)
@@ -288,6 +313,7 @@ static struct admin *make_admin(struct worker *w)
         .node = w->shared->identity,
         .on_reload = on_reload,
         .is_draining = is_draining,
+        .trouble = trouble,
         .arg = w,
     };
     return admin_new(&options);

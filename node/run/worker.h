@@ -17,7 +17,7 @@ struct worker;
 
 enum { WORKERS_MAX = 64 };
 
-/* What workers need of the node: set before they start, constant but for is_draining, and there
+/* What workers need of the node: set before they start, constant but for the atomics, and there
  * until the last has stopped. */
 struct node_shared {
     struct node *node;
@@ -30,6 +30,8 @@ struct node_shared {
     unsigned reserve_max;     /* beyond that, for probes */
     const struct redis_url *redis_url;
     _Atomic bool is_draining;
+    /* Why nobody should send requests here, in a word for /ready; NULL: nothing. Static text. */
+    _Atomic(const char *) trouble;
     void (*on_worker_ready)(void *node); /* posted to the control loop */
 };
 
@@ -40,6 +42,7 @@ struct worker *worker_start(struct node_shared *shared, unsigned number, int lis
 /* All from the control thread. */
 void worker_pool_declared(struct worker *worker); /* requests can be admitted: serve */
 void worker_use_config(struct worker *worker, struct config *config);
+void worker_meet_epoch(struct worker *worker, uint64_t epoch); /* of the pool */
 void worker_drain(struct worker *worker); /* no new connections; the count below becomes true */
 void worker_break(struct worker *worker); /* cut off what runs */
 void worker_stop(struct worker *worker);  /* ends the loop and waits for the thread; frees */

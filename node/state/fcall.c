@@ -137,12 +137,22 @@ static bool is_function_missing(enum err err, const struct redis_value *reply)
            slice_starts_nocase(redis_value_slice(reply), SLICE("ERR Function not found"));
 }
 
+/* Behind those that were made before it: "not found" may be heard when younger ones wait. */
+static void await(struct fcall *call)
+{
+    struct list *after = call->calls->awaiting.previous;
+    while (after != &call->calls->awaiting &&
+           LIST_OWNER(after, struct fcall, link)->order > call->order)
+        after = after->previous;
+    list_push(after->next, &call->link);
+}
+
 static void on_answer(enum err err, const struct redis_value *reply, void *arg)
 {
     struct fcall *call = arg;
     if (is_function_missing(err, reply) && call->loads < LOADS_MAX) {
         call->loads++;
-        list_push(&call->calls->awaiting, &call->link);
+        await(call);
         load(call->calls);
         return;
     }
@@ -193,7 +203,11 @@ void fcall_send(struct fcall *call, fcall_fn on_reply, void *arg)
     call->on_reply = on_reply;
     call->arg = arg;
     call->loads = 0;
-    send_again(call);
+    call->order = ++call->calls->sent;
+    if (call->calls->is_loading)
+        await(call);
+    else
+        send_again(call);
 }
 
 void fcall_refuse(struct fcall *call, fcall_fn on_reply, void *arg)

@@ -1,27 +1,22 @@
 /* fcall.h - one call of one Redis function, kept until it is answered, so that it can be asked
  * again. A server that does not know our functions is given them, once for all calls that found
- * out, and each is asked again. */
+ * out, and each is asked again, in the order in which they were made. The verbs and their arguments
+ * are those of lua/calls.def, of which the build makes state/calls.h. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/list.h"
 #include "base/slice.h"
 #include "loop/loop.h"
+#include "state/calls.h"
 
 struct redis;
 struct redis_value;
 struct fcall;
-
-#define VERB_TABLE(X)     \
-    X(ADMIT, "admit")     \
-    X(SETTLE, "settle")   \
-    X(RENEW, "renew")     \
-    X(SWEEP, "sweep")     \
-    X(DECLARE, "declare") \
-    X(SNAPSHOT, "snapshot")
 
 enum verb {
 #define X(id, word) VERB_##id,
@@ -30,7 +25,7 @@ enum verb {
         VERBS
 };
 
-enum { FCALL_ARGS_MAX = 1100, FUNCTION_NAME_MAX = 32 };
+enum { FCALL_ARGS_MAX = 3100, FUNCTION_NAME_MAX = 32 };
 
 /* What all calls of one state share. */
 struct fcalls {
@@ -38,7 +33,8 @@ struct fcalls {
     struct redis *redis;
     struct slice key;                     /* KEYS[1]; borrowed */
     char names[VERBS][FUNCTION_NAME_MAX]; /* weir_<verb>_<version> */
-    struct list awaiting;                 /* calls that wait for the functions to be loaded */
+    struct list awaiting;                 /* calls that wait for the functions, by `order` */
+    uint64_t sent;                        /* so many */
     bool is_loading;
     bool has_failed;     /* the functions could not be loaded, and that has been logged */
     struct list refused; /* calls that fail later in this turn */
@@ -60,6 +56,7 @@ struct fcall {
     unsigned tries; /* for its owner to count */
     struct fcalls *calls;
     unsigned loads;
+    uint64_t order; /* of sending: what waits for the functions keeps it */
     size_t count;
     struct slice args[]; /* the whole command; the bytes stand behind */
 };

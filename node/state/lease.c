@@ -1,6 +1,10 @@
-/* Asking for a slot, and giving it back. Between the two the lease stands among those that
- * renewal.c renews. What was asked is remembered by its time of asking: Redis cannot have given
- * the slot away before that and a lease time, however late the answer comes. */
+/* One slot, from the question for it to its settlement.
+ *
+ * A question whose answer does not come is not forgotten: its slot may have been taken, so a
+ * settlement that books nothing goes into the outbox under the same number. It cannot come too
+ * early: the question belongs to a connection that was given up, and the one that carries the
+ * settlement has a higher number (renewal.c), after which Redis lets nothing of the old one have an
+ * effect. */
 #include "state/lease.h"
 
 #include <assert.h>
@@ -13,13 +17,14 @@
 #include "base/number.h"
 #include "state/state_priv.h"
 
-enum { ADMIT_ARGS = 5, GRANT_PARTS = 5, REFUSAL_PARTS = 3, SETTLE_ARGS = 14 };
+enum { GRANT_PARTS = 5, REFUSAL_PARTS = 4 };
 
-static const char *const outcome_words[] = {"ok", "error", "cancelled"};
+static const char *const outcome_words[] = {"ok", "error", "cancelled", "unused"};
 
 /* One question for a slot, until Redis has answered it. What it asked with becomes the caller's
  * lease when it is granted; so the caller may leave before. */
 struct admission {
+    struct list link; /* in state->leases.asking, by number, once it is sent */
     struct state *state;
     struct lease asked;
     struct lease *lease; /* NULL: cancelled */
@@ -27,6 +32,21 @@ struct admission {
     void *arg;
     uint64_t asked_ms;
 };
+
+uint64_t leases_settled_below(const struct state *state)
+{
+    const struct list *asking = &state->leases.asking;
+    return list_is_empty(asking) ? state->leases.next_seq + 1
+                                 : LIST_OWNER(asking->next, struct admission, link)->asked.seq;
+}
+
+size_t leases_asking(const struct state *state)
+{
+    size_t count = 0;
+    LIST_EACH (link, &state->leases.asking)
+        count++;
+    return count;
+}
 
 static void end_admission(struct admission *a, enum err err, const struct grant *grant,
                           const struct refusal *refusal)
@@ -37,37 +57,32 @@ static void end_admission(struct admission *a, enum err err, const struct grant 
     on_admitted(err, grant, refusal, arg);
 }
 
-/* A grant that took longer to arrive than a lease lives may be someone else's by now: this node
- * stood still. It is left to expire. */
-static void take_grant(struct admission *a, const struct redis_value *reply)
+static void return_unseen(struct admission *a)
+{
+    const struct settlement nothing = {.outcome = OUTCOME_UNUSED};
+    a->asked.is_held = true;
+    state_settle(a->state, &a->asked, &nothing);
+}
+
+static void take_grant(struct admission *a, const struct grant *grant)
 {
     struct lease *lease = a->lease;
-    struct grant grant = {.subscription = redis_value_slice(redis_value_at(reply, 1)),
-                          .active = (uint32_t)redis_value_number(redis_value_at(reply, 2)),
-                          .max = (uint32_t)redis_value_number(redis_value_at(reply, 3)),
-                          .how = redis_value_slice(redis_value_at(reply, 4))};
-    if (clock_ms() > a->asked_ms + LEASE_MS) {
-        end_admission(a, ERR_STATE_DOWN, NULL, NULL);
-        return;
-    }
     a->asked.on_lost = lease->on_lost;
     a->asked.arg = lease->arg;
     *lease = a->asked;
     list_init(&lease->link);
-    state_clean_name(grant.subscription, lease->subscription, sizeof(lease->subscription));
+    state_clean_name(grant->account, lease->account, sizeof(lease->account));
     lease->is_held = true;
     renewal_hold(a->state, lease, a->asked_ms);
-    end_admission(a, OK, &grant, NULL);
+    end_admission(a, OK, grant, NULL);
 }
 
 /* Whoever asked has left: what was granted goes back. */
-static void give_back(struct admission *a, const struct redis_value *reply, bool is_granted)
+static void give_back(struct admission *a, bool is_granted)
 {
     const struct settlement nothing = {.outcome = OUTCOME_CANCELLED};
     a->state->leases.cancelled_count--;
     if (is_granted) {
-        state_clean_name(redis_value_slice(redis_value_at(reply, 1)), a->asked.subscription,
-                         sizeof(a->asked.subscription));
         a->asked.is_held = true;
         state_settle(a->state, &a->asked, &nothing);
     }
@@ -85,6 +100,33 @@ static void note_failure(struct state *state, const struct redis_value *reply)
     state->leases.is_admission_failing = true;
 }
 
+static void take_refusal(struct admission *a, const struct redis_value *reply)
+{
+    struct refusal refusal = {.reason = redis_value_slice(redis_value_at(reply, 1)),
+                              .retry_ms = redis_value_number(redis_value_at(reply, 2))};
+    if (slice_eq(refusal.reason, SLICE("epoch"))) {
+        state_meet_epoch(a->state, redis_value_number(redis_value_at(reply, 3)));
+        refusal.reason = SLICE("restoring");
+    }
+    end_admission(a, ERR_REFUSED, NULL, &refusal);
+}
+
+static void on_granted(struct admission *a, const struct redis_value *reply)
+{
+    struct grant grant = {.account = redis_value_slice(redis_value_at(reply, 1)),
+                          .active = (uint32_t)redis_value_number(redis_value_at(reply, 2)),
+                          .max = (uint32_t)redis_value_number(redis_value_at(reply, 3)),
+                          .how = redis_value_slice(redis_value_at(reply, 4))};
+    if (a->lease == NULL) {
+        give_back(a, true);
+    } else if (clock_ms() > a->asked_ms + LEASE_MS) {
+        return_unseen(a); /* this node stood still: it may be someone else's by now */
+        end_admission(a, ERR_STATE_DOWN, NULL, NULL);
+    } else {
+        take_grant(a, &grant);
+    }
+}
+
 static void on_admit_answer(struct fcall *call, enum err err, const struct redis_value *reply)
 {
     struct admission *a = call->arg;
@@ -94,46 +136,58 @@ static void on_admit_answer(struct fcall *call, enum err err, const struct redis
         err == OK && slice_eq(word, SLICE("granted")) && redis_value_count(reply) >= GRANT_PARTS;
     bool is_refused =
         err == OK && slice_eq(word, SLICE("refused")) && redis_value_count(reply) >= REFUSAL_PARTS;
+    bool was_sent = list_is_linked(&a->link);
     fcall_free(call);
+    list_remove(&a->link);
     if (is_granted || is_refused)
         state->leases.is_admission_failing = false;
     else if (err != ERR_STATE_DOWN)
         note_failure(state, err == OK ? redis_value_at(reply, 0) : reply);
-    if (a->lease == NULL) {
-        give_back(a, reply, is_granted);
-    } else if (is_granted) {
-        take_grant(a, reply);
-    } else if (is_refused) {
-        struct refusal refusal = {.reason = redis_value_slice(redis_value_at(reply, 1)),
-                                  .retry_ms = redis_value_number(redis_value_at(reply, 2))};
-        end_admission(a, ERR_REFUSED, NULL, &refusal);
-    } else {
+    else if (was_sent)
+        return_unseen(a);
+    if (is_granted)
+        on_granted(a, reply);
+    else if (a->lease == NULL)
+        give_back(a, false);
+    else if (is_refused)
+        take_refusal(a, reply);
+    else
         end_admission(a, err == OK ? ERR_REPLY : err, NULL, NULL);
-    }
 }
 
-/* <node>.<boot>.<worker>-<count> */
-static size_t make_lease_id(struct state *state, char id[LEASE_ID_MAX])
+/* <holder>-<number> */
+static void make_lease_id(struct state *state, struct lease *lease)
 {
-    char worker[NUMBER_TEXT_MAX], count[NUMBER_TEXT_MAX];
-    const struct slice parts[] = {
-        slice_of(state->node->id),
-        SLICE("."),
-        slice_of(state->node->boot),
-        SLICE("."),
-        number_decimal(state->worker, worker),
-        SLICE("-"),
-        number_decimal(++state->leases.next_seq, count),
+    char number[NUMBER_TEXT_MAX];
+    lease->seq = ++state->leases.next_seq;
+    const struct slice parts[] = {slice_of(state->holder), SLICE("-"),
+                                  number_decimal(lease->seq, number)};
+    (void)slice_join(lease->id, LEASE_ID_MAX, parts, sizeof(parts) / sizeof(parts[0]));
+}
+
+static struct fcall *admit_call(struct state *state, const struct lease *asked,
+                                struct slice excluded)
+{
+    static const char lease_ms[] = "13500";
+    static_assert(LEASE_MS == 13500, "lease_ms spells it");
+    char seq[NUMBER_TEXT_MAX];
+    const struct slice args[ADMIT_ARGUMENTS] = {
+        [ADMIT_HOLDER] = slice_of(state->holder),
+        [ADMIT_LINK] = slice_of(state->link_text),
+        [ADMIT_EPOCH] = slice_of(state->epoch_text),
+        [ADMIT_SEQ] = number_decimal(asked->seq, seq),
+        [ADMIT_CLIENT] = slice_of(asked->client),
+        [ADMIT_MODEL] = slice_of(asked->model),
+        [ADMIT_LEASE_MS] = {lease_ms, sizeof(lease_ms) - 1},
+        [ADMIT_EXCLUDED] = excluded,
     };
-    return slice_join(id, LEASE_ID_MAX, parts, sizeof(parts) / sizeof(parts[0]));
+    return fcall_new(&state->calls, VERB_ADMIT, args, ADMIT_ARGUMENTS);
 }
 
 struct admission *state_admit(struct state *state, struct lease *lease,
                               const struct admit_request *request, state_admit_fn on_admitted,
                               void *arg)
 {
-    static const char lease_ms[] = "13500";
-    static_assert(LEASE_MS == 13500, "lease_ms spells it");
     struct admission *a = mem_new(sizeof(*a));
     *a = (struct admission){.state = state,
                             .lease = lease,
@@ -141,22 +195,20 @@ struct admission *state_admit(struct state *state, struct lease *lease,
                             .arg = arg,
                             .asked_ms = clock_ms()};
     struct lease *asked = &a->asked;
-    size_t len = make_lease_id(state, asked->id);
+    make_lease_id(state, asked);
     state_clean_name(request->client, asked->client, sizeof(asked->client));
     state_clean_name(request->model, asked->model, sizeof(asked->model));
+    list_init(&a->link);
     list_init(&asked->link);
     list_init(&lease->link);
     lease->is_held = false;
-    const struct slice args[ADMIT_ARGS] = {{asked->id, len},
-                                           slice_of(asked->client),
-                                           slice_of(asked->model),
-                                           {lease_ms, sizeof(lease_ms) - 1},
-                                           request->excluded};
-    struct fcall *call = fcall_new(&state->calls, VERB_ADMIT, args, ADMIT_ARGS);
-    if (state_can_admit(state))
+    struct fcall *call = admit_call(state, asked, request->excluded);
+    if (state_can_admit(state)) {
+        list_push(&state->leases.asking, &a->link);
         fcall_send(call, on_admit_answer, a);
-    else
+    } else {
         fcall_refuse(call, on_admit_answer, a);
+    }
     return a;
 }
 
@@ -171,26 +223,26 @@ void state_admit_cancel(struct admission *a)
 void state_settle(struct state *state, struct lease *lease, const struct settlement *settlement)
 {
     const struct settlement *s = settlement;
-    char numbers[8][NUMBER_TEXT_MAX], model[NAME_MAX_BYTES + 1];
+    char numbers[9][NUMBER_TEXT_MAX], model[NAME_MAX_BYTES + 1];
     if (!lease->is_held)
         return;
     lease->is_held = false;
     renewal_release(state, lease);
     state_clean_name(s->model.len > 0 ? s->model : slice_of(lease->model), model, sizeof(model));
-    const struct slice args[SETTLE_ARGS] = {
-        slice_of(lease->id),
-        slice_of(lease->subscription),
-        slice_of(lease->client),
-        slice_of(model),
-        number_decimal(s->status > 0 ? (uint64_t)s->status : 0, numbers[0]),
-        slice_of(outcome_words[s->outcome]),
-        number_decimal(s->cooldown_ms, numbers[1]),
-        s->cooldown_reason,
-        number_decimal(s->input, numbers[2]),
-        number_decimal(s->output, numbers[3]),
-        number_decimal(s->cache_read, numbers[4]),
-        number_decimal(s->cache_write_5m, numbers[5]),
-        number_decimal(s->cache_write_1h, numbers[6]),
-        number_decimal(s->duration_ms, numbers[7])};
-    outbox_add(state, fcall_new(&state->calls, VERB_SETTLE, args, SETTLE_ARGS));
+    const struct slice args[SETTLE_ARGUMENTS] = {
+        [SETTLE_HOLDER] = slice_of(state->holder),
+        [SETTLE_SEQ] = number_decimal(lease->seq, numbers[8]),
+        [SETTLE_MODEL] = slice_of(model),
+        [SETTLE_STATUS] = number_decimal(s->status > 0 ? (uint64_t)s->status : 0, numbers[0]),
+        [SETTLE_OUTCOME] = slice_of(outcome_words[s->outcome]),
+        [SETTLE_COOLDOWN_MS] = number_decimal(s->cooldown_ms, numbers[1]),
+        [SETTLE_COOLDOWN_REASON] = s->cooldown_reason,
+        [SETTLE_INPUT] = number_decimal(s->input, numbers[2]),
+        [SETTLE_OUTPUT] = number_decimal(s->output, numbers[3]),
+        [SETTLE_CACHE_READ] = number_decimal(s->cache_read, numbers[4]),
+        [SETTLE_CACHE_WRITE_5M] = number_decimal(s->cache_write_5m, numbers[5]),
+        [SETTLE_CACHE_WRITE_1H] = number_decimal(s->cache_write_1h, numbers[6]),
+        [SETTLE_DURATION_MS] = number_decimal(s->duration_ms, numbers[7]),
+    };
+    outbox_add(state, fcall_new(&state->calls, VERB_SETTLE, args, SETTLE_ARGUMENTS));
 }

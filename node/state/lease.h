@@ -21,18 +21,19 @@ enum {
 
 /* How admit() answered. */
 struct grant {
-    struct slice subscription;
-    uint32_t active; /* after this admission */
+    struct slice account; /* whose slot it is: config_account() */
+    uint32_t active;      /* after this admission */
     uint32_t max;
     struct slice how; /* why this one: "headroom 4/5 free" */
 };
 struct refusal {
-    struct slice reason; /* full, cooling, burst, disabled, excluded, none */
+    struct slice reason; /* full, cooling, burst, disabled, excluded, none, restoring, ... */
     uint64_t retry_ms;   /* earliest time anything is known to become free */
 };
 
 /* OK: `grant` is set and the lease is held; it is renewed until settled. ERR_REFUSED: `refusal` is
- * set. ERR_STATE_DOWN, ERR_REPLY: neither; a slot taken unseen expires by itself. Both borrowed. */
+ * set. ERR_STATE_DOWN, ERR_REPLY: neither; a slot taken unseen is given back as soon as Redis can
+ * be reached. Both borrowed. */
 typedef void (*state_admit_fn)(enum err err, const struct grant *grant,
                                const struct refusal *refusal, void *arg);
 
@@ -40,7 +41,8 @@ struct lease {
     void (*on_lost)(struct lease *lease, void *arg); /* yours to set, before state_admit() */
     void *arg;
     char id[LEASE_ID_MAX]; /* yours to read once it is held, from here on */
-    char subscription[65];
+    uint64_t seq;          /* the end of the id: its number with this holder */
+    char account[24];
     char client[65];
     char model[129];
     bool is_held;
@@ -50,7 +52,7 @@ struct lease {
 struct admit_request {
     struct slice client;
     struct slice model;
-    struct slice excluded; /* names of subscriptions already tried, separated by one space */
+    struct slice excluded; /* accounts already tried, separated by one space */
 };
 
 /* `lease` must stay where it is until the callback has fired, and after that as long as it is held.
@@ -83,7 +85,12 @@ struct renewal_wait {
 void state_wait_renewal(struct state *state, struct renewal_wait *wait);
 void state_wait_cancel(struct renewal_wait *wait);
 
-enum outcome { OUTCOME_OK, OUTCOME_ERROR, OUTCOME_CANCELLED };
+enum outcome {
+    OUTCOME_OK,
+    OUTCOME_ERROR,
+    OUTCOME_CANCELLED,
+    OUTCOME_UNUSED /* nothing was asked of the provider: nothing is booked */
+};
 
 struct settlement {
     int status; /* the provider's, 0 if none */

@@ -9,27 +9,47 @@
 struct config;
 struct state;
 
-typedef void (*state_done_fn)(enum err err, struct slice message,
-                              void *arg); /* message: of an error */
+/* A node's name. It is the wanted one, or, if a living node bears that, another (<node>~2); or
+ * `wait_ms`: ask again then. name: borrowed, empty if it must wait or err is not OK. */
+typedef void (*state_joined_fn)(enum err err, struct slice name, uint64_t wait_ms, void *arg);
+void state_join(struct state *state, struct slice name, uint64_t waited_ms,
+                state_joined_fn on_joined, void *arg);
 
-/* Make the config's subscriptions known. Also drops what former boots of this node left behind.
- * on_done may be NULL. */
-void state_declare(struct state *state, const struct config *config, state_done_fn on_done,
-                   void *arg);
+/* message: of an error */
+typedef void (*state_done_fn)(enum err err, struct slice message, void *arg);
+
+/* How a node's configuration reached it. */
+struct declaration_source {
+    uint64_t edited_ms; /* when it was written; the newer one sets what several nodes declare */
+    bool is_alone;      /* this Redis is the node's own: all else in it is of a former life */
+};
+/* Make the config's subscriptions known. on_done may be NULL. */
+void state_declare(struct state *state, const struct config *config,
+                   const struct declaration_source *source, state_done_fn on_done, void *arg);
 
 struct pool_pulse { /* what the second's call found */
     unsigned leases_expired;
-    bool is_node_id_taken; /* another running process uses our node id */
+    bool has_more;    /* ask again at once */
+    bool is_declared; /* false: Redis does not know what this node has; declare it */
+    bool is_behind;   /* others have a newer configuration than this node */
     bool do_configs_differ;
-    unsigned subscriptions; /* 0: Redis was emptied, and wants them declared again */
+    uint64_t epoch;
+    uint64_t closed_ms; /* until admissions begin again, after data was lost */
+    uint64_t generation;
 };
 struct node_report { /* what this node says of itself, for the others to see */
     struct slice version;
     struct slice config_digest;
     uint64_t active; /* requests in progress */
+    unsigned workers;
+    bool is_alone;
 };
-/* pulse: NULL unless OK. */
-typedef void (*state_pulse_fn)(enum err err, const struct pool_pulse *pulse, void *arg);
-/* Heartbeat and sweep: once a second, from the control thread. on_pulse may be NULL. */
-void state_sweep(struct state *state, const struct node_report *report, state_pulse_fn on_pulse,
-                 void *arg);
+/* pulse: NULL unless OK; message: of an error reply, else empty. */
+typedef void (*state_pulse_fn)(enum err err, const struct pool_pulse *pulse, struct slice message,
+                               void *arg);
+/* Heartbeat, and the pool's chores if they are due: once a second, from the control thread. */
+void state_beat(struct state *state, const struct node_report *report, state_pulse_fn on_pulse,
+                void *arg);
+
+/* The clean end: nobody waits for what this node held. on_done may be NULL. */
+void state_leave(struct state *state, state_done_fn on_done, void *arg);

@@ -1,27 +1,40 @@
 /* renewal.c - keeping what is held, and knowing when it may be held no longer.
  *
  * Everything follows from one moment, fresh_until_ms (state_priv.h says what it means):
- *     a grant when nothing was held      asked + LEASE_MS                renewal_hold
- *     a round of renewals confirmed      its sending + LEASE_MS          finish
+ *     a grant when nothing was held      asked + GRANT_MS                renewal_hold
+ *     a round of renewal confirmed       its sending + LEASE_MS          finish
  *     Redis goes, or stays, away         now + LEASE_MS, if still fresh  renewal_on_down
  *
  * A node that was stopped finds it in the past. Then no byte flows, and the next round asks with
  * `renew`, in which Redis gives back only what is still free; so also after a reconnect, because
  * the connection may have broken only because of the standing still. If no renewal comes through
- * for a whole lease time more, everything held counts as lost. */
+ * for a whole lease time more, everything held counts as lost.
+ *
+ * A round usually is one call: Redis moves the one expiry this holder has, and compares how many
+ * leases there are. Where that differs the list is sent, a batch a turn; where it still differs,
+ * once more with the word that there is nothing else. The first round over a new connection also
+ * ends the former one: Redis refuses what is left in that. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/metrics.h"
+#include "base/number.h"
 #include "net/redis/link.h"
 #include "state/state_priv.h"
 
-enum { STALE_TICKS_MAX = LEASE_MS / STATE_TICK_MS };
+enum {
+    STALE_TICKS_MAX = LEASE_MS / STATE_TICK_MS,
+    ANSWER_PARTS = 3, /* word, epoch, number held; then what is lost */
+    LISTS_MAX = 2,    /* one to say what is held, one to say that there is nothing else */
+    EPOCHS_MAX = 3,   /* that may begin within one round */
+    /* A grant is good for a tenth less than a lease: Redis moves a holder's expiry that often. */
+    GRANT_MS = LEASE_MS - LEASE_MS / 10
+};
 
 static bool is_fresh(const struct state *state, uint64_t now_ms)
 {
@@ -60,7 +73,7 @@ static bool leases_sane(const struct leases *leases)
 void renewal_hold(struct state *state, struct lease *lease, uint64_t asked_ms)
 {
     struct leases *leases = &state->leases;
-    uint64_t until_ms = asked_ms + LEASE_MS;
+    uint64_t until_ms = asked_ms + GRANT_MS;
     if (leases->held_count == 0 || until_ms < leases->fresh_until_ms)
         leases->fresh_until_ms = until_ms;
     if (asked_ms < leases->renewal.covers_ms)
@@ -97,7 +110,7 @@ static void lose(struct state *state, struct lease *lease, struct list *lost)
         metrics_add(state->metrics, COUNT_LEASES_LOST, 1);
     if (log_begin(LOG_WARN, "a slot was lost")) {
         log_string("lease", lease->id);
-        log_string("subscription", lease->subscription);
+        log_string("account", lease->account);
         log_string("client", lease->client);
         log_end();
     }
@@ -179,90 +192,199 @@ static void finish(struct state *state)
     wake(state);
 }
 
-/* The held lease with this id, at *from or behind, or NULL; *from moves on behind it. */
-static struct lease *find_held(struct state *state, struct slice id, struct list **from)
+/* ---- the question, and its answers ---- */
+
+static struct lease *find_held(struct state *state, uint64_t seq)
 {
-    while (*from != &state->leases.held) {
-        struct lease *lease = LIST_OWNER(*from, struct lease, link);
-        *from = (*from)->next;
-        if (slice_eq(slice_of(lease->id), id))
+    LIST_EACH (link, &state->leases.held) {
+        struct lease *lease = LIST_OWNER(link, struct lease, link);
+        /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): all are leases */
+        if (lease->seq == seq)
             return lease;
     }
     return NULL;
 }
 
-/* The ids come back in the order they were sent in, which is that of `held`: one walk finds all. */
 static void take_lost(struct state *state, const struct redis_value *reply)
 {
-    struct list lost, *from = state->leases.held.next;
+    struct list lost;
     list_init(&lost);
-    for (size_t i = 0; i < redis_value_count(reply); i++) {
-        struct lease *lease = find_held(state, redis_value_slice(redis_value_at(reply, i)), &from);
+    for (size_t i = ANSWER_PARTS; i < redis_value_count(reply); i++) {
+        struct lease *lease = find_held(state, redis_value_number(redis_value_at(reply, i)));
         if (lease != NULL)
             lose(state, lease, &lost);
     }
     tell_lost(&lost);
 }
 
+static void on_answer(struct fcall *call, enum err err, const struct redis_value *reply);
+
+/* The `texts` stand until the call has copied them. */
+static void ask(struct state *state, struct slice *args, size_t count, uint64_t to)
+{
+    const struct leases *leases = &state->leases;
+    char numbers[5][NUMBER_TEXT_MAX];
+    args[RENEW_HOLDER] = slice_of(state->holder);
+    args[RENEW_LINK] = slice_of(state->link_text);
+    args[RENEW_EPOCH] = slice_of(state->epoch_text);
+    args[RENEW_LEASE_MS] = number_decimal(LEASE_MS, numbers[0]);
+    args[RENEW_MODE] = leases->renewal.is_restoring ? SLICE("restore") : SLICE("renew");
+    args[RENEW_COUNT] = number_decimal(leases->held_count, numbers[1]);
+    args[RENEW_OPEN] = number_decimal(leases_asking(state) + state->outbox.count, numbers[2]);
+    args[RENEW_ONLY] = leases->renewal.stage == RENEWAL_ONLY ? SLICE("1") : SLICE("0");
+    args[RENEW_FROM] = number_decimal(leases->renewal.from, numbers[3]);
+    args[RENEW_TO] = number_decimal(to, numbers[4]);
+    fcall_send(fcall_new(&state->calls, VERB_RENEW, args, count), on_answer, state);
+}
+
+static int by_seq(const void *a, const void *b)
+{
+    const struct lease *const *x = a, *const *y = b;
+    return ((*x)->seq > (*y)->seq) - ((*x)->seq < (*y)->seq);
+}
+
+/* What is held from number `from` on, in order. Yours to free. */
+static const struct lease **list_from(const struct state *state, uint64_t from, size_t *count)
+{
+    enum { POINTER_BYTES = sizeof(void *) };
+    const struct lease **found = mem_new((state->leases.held_count + 1) * POINTER_BYTES);
+    *count = 0;
+    LIST_EACH (link, &state->leases.held) {
+        const struct lease *lease = LIST_OWNER(link, struct lease, link);
+        if (lease->seq >= from)
+            found[(*count)++] = lease;
+    }
+    qsort(found, *count, POINTER_BYTES, by_seq);
+    return found;
+}
+
+static void compare(struct state *state)
+{
+    struct slice args[RENEW_ARGUMENTS];
+    state->leases.renewal.stage = RENEWAL_COMPARE;
+    ask(state, args, RENEW_ARGUMENTS, 0);
+}
+
+/* The next of the list; the last one reaches up to where all questions are answered. */
+static void send_list(struct state *state)
+{
+    enum { WIDTH = RENEW_LEASES_WIDTH };
+    struct slice args[RENEW_ARGUMENTS + WIDTH * RENEW_BATCH_MAX];
+    char seqs[RENEW_BATCH_MAX][NUMBER_TEXT_MAX];
+    size_t count;
+    const struct lease **found = list_from(state, state->leases.renewal.from, &count);
+    size_t listed = count < RENEW_BATCH_MAX ? count : RENEW_BATCH_MAX;
+    for (size_t i = 0; i < listed; i++) {
+        struct slice *row = args + RENEW_ARGUMENTS + WIDTH * i;
+        row[RENEW_LEASES_SEQ] = number_decimal(found[i]->seq, seqs[i]);
+        row[RENEW_LEASES_ACCOUNT] = slice_of(found[i]->account);
+        row[RENEW_LEASES_CLIENT] = slice_of(found[i]->client);
+        row[RENEW_LEASES_MODEL] = slice_of(found[i]->model);
+    }
+    uint64_t to = listed < count ? found[listed - 1]->seq : leases_settled_below(state) - 1;
+    state->leases.renewal.is_last = listed == count;
+    ask(state, args, RENEW_ARGUMENTS + WIDTH * listed, to);
+    state->leases.renewal.from = to + 1;
+    free(found);
+}
+
+static void begin_list(struct state *state, enum renewal_stage stage)
+{
+    state->leases.renewal.stage = stage;
+    state->leases.renewal.from = 0;
+    send_list(state);
+}
+
+/* COMPARE --differs--> LIST --> COMPARE --differs--> ONLY --> COMPARE: whatever it says now is how
+ * it is; the next round begins anew. */
+static void go_on(struct state *state, bool is_kept)
+{
+    struct leases *leases = &state->leases;
+    if (leases->renewal.stage == RENEWAL_COMPARE) {
+        if (is_kept || leases->renewal.lists == LISTS_MAX)
+            finish(state);
+        else
+            begin_list(state, leases->renewal.lists++ == 0 ? RENEWAL_LIST : RENEWAL_ONLY);
+    } else if (leases->renewal.is_last) {
+        compare(state);
+    } else {
+        send_list(state);
+    }
+}
+
+void state_set_epoch(struct state *state, uint64_t epoch)
+{
+    char text[NUMBER_TEXT_MAX];
+    struct slice number = number_decimal(epoch, text);
+    state->epoch = epoch;
+    snprintf(state->epoch_text, sizeof(state->epoch_text), "%.*s", SLICE_ARG(number));
+}
+
+/* Another epoch: Redis has lost what it knew. What runs here runs all the same, unless this node
+ * stood still. */
+static void take_epoch(struct state *state, uint64_t epoch)
+{
+    struct leases *leases = &state->leases;
+    bool is_first = state->epoch == 0;
+    if (!is_first)
+        log_message(LOG_WARN, "redis has lost data: %zu running leases are registered again",
+                    leases->held_count);
+    state_set_epoch(state, epoch);
+    leases->renewal.is_restoring =
+        is_fresh(state, leases->renewal.started_ms) || leases->held_count == 0;
+    leases->renewal.lists = 0;
+    if (++leases->renewal.epochs > EPOCHS_MAX) {
+        leases->renewal.has_failed = true;
+        finish(state);
+    } else {
+        compare(state);
+    }
+}
+
 static void on_answer(struct fcall *call, enum err err, const struct redis_value *reply)
 {
     struct state *state = call->arg;
+    struct slice word = redis_value_slice(redis_value_at(reply, 0));
     fcall_free(call);
-    if (err == OK) {
-        take_lost(state, reply);
-    } else {
+    if (err != OK) {
         state->leases.renewal.has_failed = true;
         if (err == ERR_REPLY)
             note_refusal(state, reply);
-    }
-    if (--state->leases.renewal.open == 0)
         finish(state);
-}
-
-static void send_batch(struct state *state, const struct slice *args, size_t count)
-{
-    struct fcall *call = fcall_new(&state->calls, VERB_RENEW, args, count);
-    state->leases.renewal.open++;
-    fcall_send(call, on_answer, state);
-}
-
-static void send_all(struct state *state, struct slice mode)
-{
-    enum { HEAD_ARGS = 2 };
-    struct slice args[HEAD_ARGS + RENEW_BATCH_MAX];
-    struct arena texts;
-    size_t count = HEAD_ARGS;
-    arena_init(&texts);
-    args[0] = arena_printf(&texts, "%d", LEASE_MS);
-    args[1] = mode;
-    LIST_EACH (link, &state->leases.held) {
-        const struct lease *lease = LIST_OWNER(link, struct lease, link);
-        args[count++] = arena_printf(&texts, "%s %s %s %s", lease->id, lease->subscription,
-                                     lease->client, lease->model);
-        if (count == HEAD_ARGS + RENEW_BATCH_MAX) {
-            send_batch(state, args, count);
-            count = HEAD_ARGS;
-        }
+    } else if (slice_eq(word, SLICE("epoch"))) {
+        take_epoch(state, redis_value_number(redis_value_at(reply, 1)));
+    } else {
+        take_lost(state, reply);
+        go_on(state, slice_eq(word, SLICE("kept")));
     }
-    if (count > HEAD_ARGS || state->leases.renewal.open == 0) /* none held: still proves the way */
-        send_batch(state, args, count);
-    arena_fini(&texts);
+}
+
+void state_meet_epoch(struct state *state, uint64_t epoch)
+{
+    if (epoch != 0 && epoch != state->epoch)
+        renewal_start(state);
+}
+
+uint64_t state_epoch(const struct state *state)
+{
+    return state->epoch;
 }
 
 void renewal_start(struct state *state)
 {
     struct leases *leases = &state->leases;
     uint64_t now_ms = clock_ms();
-    if (leases->renewal.is_running)
+    if (leases->renewal.is_running || !redis_is_up(state->redis))
         return;
     bool was_away = !state->is_registered;
     bool is_restoring = was_away && (is_fresh(state, now_ms) || leases->held_count == 0);
-    if (is_restoring && leases->held_count > 0)
-        log_message(LOG_INFO, "registering %zu running leases again", leases->held_count);
     leases->renewal.is_running = true;
     leases->renewal.has_failed = false;
+    leases->renewal.is_restoring = is_restoring;
+    leases->renewal.lists = leases->renewal.epochs = 0;
+    leases->renewal.from = 0;
     leases->renewal.started_ms = leases->renewal.covers_ms = now_ms;
-    send_all(state, is_restoring ? SLICE("restore") : SLICE("renew"));
+    compare(state);
 }
 
 /* ---- time ---- */
@@ -310,6 +432,7 @@ void renewal_init(struct state *state)
 {
     struct leases *leases = &state->leases;
     list_init(&leases->held);
+    list_init(&leases->asking);
     list_init(&leases->waits);
     loop_task_init(&leases->wake, wake, state);
     leases->fresh_until_ms = clock_ms() + LEASE_MS;

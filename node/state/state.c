@@ -5,11 +5,13 @@
  *       +----redis down------+   +--- Redis answers renewals with errors -+
  *       +----redis down---------------------------------------------------+
  *
- * Registering is one round of renew calls (renewal.c), `restore` if Redis was away, `renew` if this
- * node stood still meanwhile. Settlements go out as soon as Redis is up (outbox.c). */
+ * Registering is one round of renewal (renewal.c), which also learns the pool's epoch; `restore` if
+ * Redis was away, `renew` if this node stood still meanwhile. Settlements go out as soon as Redis
+ * is up (outbox.c). */
 #include "state/state.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +21,11 @@
 #include "net/redis/link.h"
 #include "state/state_priv.h"
 
+/* First of all the new link is made known, which ends the former one; then what waited goes out. */
 static void on_up(void *arg)
 {
     struct state *state = arg;
+    snprintf(state->link_text, sizeof(state->link_text), "%" PRIu64, ++state->link);
     renewal_start(state);
     outbox_send(state);
 }
@@ -52,6 +56,12 @@ void state_set_registered(struct state *state, bool is_registered)
         state->on_change(is_registered, state->arg);
 }
 
+void state_rename(struct state *state)
+{
+    snprintf(state->holder, sizeof(state->holder), "%s.%s.%u", state->node->id, state->node->boot,
+             state->worker);
+}
+
 struct state *state_new(struct loop *loop, const struct state_options *options)
 {
     struct state *state = mem_new(sizeof(*state));
@@ -65,6 +75,9 @@ struct state *state_new(struct loop *loop, const struct state_options *options)
     int len = snprintf(state->key, sizeof(state->key), "%.*s:{%.*s}", SLICE_ARG(options->prefix),
                        SLICE_ARG(options->pool));
     assert(len > 0 && (size_t)len < sizeof(state->key)); /* the config bounds both */
+    state_rename(state);
+    snprintf(state->link_text, sizeof(state->link_text), "1");
+    state_set_epoch(state, 0);
     renewal_init(state);
     outbox_init(&state->outbox);
     state->redis = redis_new(loop, options->redis_url, &events, options->metrics);

@@ -37,6 +37,14 @@ void state_free(struct state *state);
 bool state_is_up(const struct state *state);
 struct slice state_last_error(const struct state *state); /* why not; no credentials in it */
 
+/* Its node has another name now. Before anything was admitted. */
+void state_rename(struct state *state);
+
+/* The pool's epoch, as somebody else of this node has heard: if it is news, what runs is registered
+ * in it. */
+void state_meet_epoch(struct state *state, uint64_t epoch);
+uint64_t state_epoch(const struct state *state); /* 0: not known yet */
+
 /* May something new be admitted: Redis is there, live leases are registered again after it was
  * away, and the outbox has room. */
 bool state_can_admit(const struct state *state);

@@ -1,6 +1,7 @@
 /* state_priv.h - what the files of state/ share; each part of struct state belongs to one. */
 #pragma once
 #include "base/list.h"
+#include "base/number.h"
 #include "base/tiny.h"
 #include "loop/loop.h"
 #include "net/redis/value.h"
@@ -12,12 +13,20 @@ enum {
     STATE_TICK_MS = 1000,
     RENEW_BATCH_MAX = TINY(256, 1), /* leases in one call of renew */
     POOL_KEY_MAX = 160,
+    HOLDER_MAX = 96,
     NAME_MAX_BYTES = 128 /* of what lua/ takes as a name */
+};
+
+enum renewal_stage {
+    RENEWAL_COMPARE, /* is the number right */
+    RENEWAL_LIST,    /* these are held */
+    RENEWAL_ONLY     /* these are held, and no others */
 };
 
 /* lease.c, renewal.c */
 struct leases {
-    struct list held; /* granted, not settled, not lost: the ones to renew */
+    struct list asking; /* struct admission: questions on their way, by number */
+    struct list held;   /* granted, not settled, not lost: the ones to renew */
     size_t held_count;
     struct list waits; /* struct renewal_wait */
     struct loop_task wake;
@@ -35,7 +44,11 @@ struct leases {
     struct {
         bool is_running;
         bool has_failed;
-        unsigned open; /* calls not answered yet */
+        bool is_restoring; /* what is missing is taken again in any case */
+        bool is_last;      /* of the list */
+        enum renewal_stage stage;
+        unsigned lists, epochs; /* in this round */
+        uint64_t from;          /* where the list goes on */
         uint64_t started_ms;
         uint64_t covers_ms; /* the earliest moment a lease held at its end was last confirmed */
     } renewal;
@@ -59,6 +72,11 @@ struct state {
     void (*on_change)(bool is_up, void *arg);
     void *arg;
     char key[POOL_KEY_MAX];
+    char holder[HOLDER_MAX];              /* <node>.<boot>.<worker> */
+    uint64_t link;                        /* how often Redis has been reached */
+    char link_text[NUMBER_TEXT_MAX];      /* the same */
+    uint64_t epoch;                       /* the pool's, as far as we know; 0: not yet */
+    char epoch_text[NUMBER_TEXT_MAX + 1]; /* the same */
     struct fcalls calls;
     struct loop_timer *ticker;
     bool is_registered; /* Redis is there and knows the leases we hold */
@@ -72,7 +90,13 @@ void state_set_registered(struct state *state, bool is_registered);
 /* Copy into to[cap] what lua/ takes as a name: other bytes become '_', nothing becomes "-". */
 void state_clean_name(struct slice name, char *to, size_t cap);
 
+/* lease.c */
+size_t leases_asking(const struct state *state); /* questions on their way */
+/* The lowest number whose question is not answered; or the next one, if all are. */
+uint64_t leases_settled_below(const struct state *state);
+
 /* renewal.c */
+void state_set_epoch(struct state *state, uint64_t epoch);
 void renewal_init(struct state *state);
 void renewal_fini(struct state *state);
 void renewal_start(struct state *state); /* unless one is running */

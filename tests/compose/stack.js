@@ -114,7 +114,8 @@ export class Stack {
 
     /** Leases that are held. */
     async leases() {
-        return Number((await this.redis('ZCARD', 'weir:{main}:leases'))[0]);
+        const lines = await this.redis('FCALL_RO', 'weir_status', '1', 'weir:{main}');
+        return Number(lines.join('\n').match(/(\d+) leases/)[1]);
     }
 
     /** Waits until for a while `count` nodes, and no others, have answered behind HAProxy. */

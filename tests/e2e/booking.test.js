@@ -126,7 +126,7 @@ test('an operator sees the pool in redis-cli', async (world) => {
     await provider.activeReaches(1);
     const pool = await redis.cli('FCALL_RO', 'weir_status', '1', 'weir:{main}');
     for (const word of ['alpha', 'seen', node.id]) assert.match(pool, new RegExp(word), pool);
-    assert.match(await redis.cli('HGETALL', 'weir:{main}:subs'), /alpha/);
+    assert.match(await redis.cli('HGETALL', 'weir:{main}:roster'), /alpha/);
     await provider.step('alpha', -1);
     assert.equal((await held).status, 200);
     await eventually('the totals to say so', async () => {

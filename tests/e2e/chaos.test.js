@@ -83,8 +83,7 @@ for (const seed of [1, 2]) {
             Array.from({ length: 16 }, (_, i) => wander(node, chance(seed * 100 + i))),
         );
         await quiet({ node, provider });
-        const view = await redis.view();
-        await eventually('no lease', async () => (await view.zCard('weir:{main}:leases')) === 0);
+        await eventually('no lease', async () => (await redis.leases()).length === 0);
         for (const name of ['alpha', 'beta', 'gamma']) {
             const { high_water: mark } = await provider.credential(name);
             assert.ok(mark <= 6, `${name}: ${mark} at once`);

@@ -48,10 +48,8 @@ test('a log nobody reads stops no request and ends no lease', { ms: 120000 }, as
     await provider.step('alpha', 2);
     const events = new EventReader(await wire.head());
     await events.next();
-    const view = await redis.view();
-    const leases = () => view.zRangeWithScores('weir:{main}:leases', 0, -1);
-    const [{ value: id }] = await leases();
-    const expiry = async () => (await leases()).find((lease) => lease.value === id)?.score;
+    const [id] = await redis.leases();
+    const expiry = () => redis.expiryOf(id);
     await sayTooMuch(node);
     for (let renewals = 0; renewals < 2; renewals++) {
         const before = await expiry();

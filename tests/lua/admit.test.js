@@ -6,7 +6,7 @@ const { startPool, until } = require('./helper');
 let server, pool;
 before(async () => ({ server, pool } = await startPool()));
 beforeEach(async () => {
-    await pool.redis('FLUSHALL');
+    await pool.wipe();
     await pool.sweptRecently();
 });
 after(() => server.stop());
@@ -82,14 +82,14 @@ test('an id asked for again keeps its slot though its subscription takes nothing
     assert.equal(await pool.active('a'), 1);
 });
 
-test('an id asked for again gets its full lease time', async () => {
+test('an id asked for again keeps what it has, a further grant keeps its holder alive', async () => {
     await pool.declare({ a: {} });
     const first = await pool.admit({ leaseMs: 200 });
-    const expiry = async () =>
-        Number(await pool.client.sendCommand(['ZSCORE', pool.key('leases'), first.id]));
-    const before = await expiry();
-    await pool.admit({ id: first.id, leaseMs: 20000 });
-    assert.ok((await expiry()) > before + 10000);
+    const before = await pool.expiry(first);
+    const again = await pool.admit({ id: first.id, leaseMs: 20000 });
+    assert.deepEqual([again.how, again.active], ['repeat', 1]);
+    await pool.admit({ leaseMs: 20000 });
+    assert.ok((await pool.expiry(first)) > before + 10000, 'a grant keeps its holder alive');
 });
 
 test('excluded subscriptions are passed over', async () => {
@@ -136,12 +136,7 @@ test('retry_ms is a known time or, if earlier, the second given to running reque
     await pool.declare({ a: { max: 1 }, b: { max: 1 } });
     const [one] = await admitMany(2);
     const cool = async (ms) =>
-        pool.redis(
-            'HSET',
-            pool.key('subs'),
-            one.sub,
-            `cooling_until=${(await pool.now()) + ms} active=1 max=1 state=on`,
-        );
+        pool.mend('cool', one.sub, ms, 'by hand');
     await cool(600);
     const soon = await pool.admit();
     assert.equal(soon.reason, 'full');
@@ -289,47 +284,52 @@ test('admit takes an expired slot at once while nodes sweep', async () => {
 test('a clock that was set back blocks nothing for long', async () => {
     await pool.declare({ a: { max: 5, burst: 1 }, b: { max: 4, burst: 1 } });
     const ahead = (await pool.now()) + 3600000;
-    await pool.redis(
-        'HSET',
-        pool.key('subs'),
-        'a',
-        `active=0 max=5 state=on priority=1 burst=1 cooling_until=0 used=${ahead}`,
-    );
+    await pool.redis('HSET', pool.key('slots'), 'a', `active=0 cooling=0 used=${ahead}`);
+    await pool.sweep();
     await pool.redis('LPUSH', pool.key('burst', 'a'), `${ahead}`);
     assert.equal((await pool.admit()).sub, 'a');
 });
 
 test('a line edited by hand costs its own subscription, never the pool', async () => {
     await pool.declare({ a: { max: 5 }, b: { max: 2 } });
-    const set = (line) => pool.redis('HSET', pool.key('subs'), 'a', line);
-    await set('nonsense');
-    assert.equal((await pool.admit()).sub, 'b');
-    await set('max=7 state=on color=blue');
+    const set = async (key, line) => {
+        await pool.redis('HSET', pool.key(key), 'a', line);
+        await pool.sweep();
+    };
+    await set('slots', 'nonsense');
+    assert.equal((await pool.admit()).sub, 'a', 'what is missing in it counts as 0');
+    await set('roster', 'nonsense');
+    assert.equal((await pool.admit()).sub, 'b', 'without an account it has no settings');
+    await set('roster', 'account=a max=7 state=on color=blue');
     const grant = await pool.admit();
-    assert.deepEqual([grant.sub, grant.active, grant.max], ['a', 1, 7]);
-    assert.equal(
-        (await pool.lines(pool.key('subs'))).a.color,
-        'blue',
-        'what it does not know it keeps',
-    );
+    assert.deepEqual([grant.sub, grant.active, grant.max], ['a', 2, 7]);
+    await pool.declare({ a: { max: 6 }, b: { max: 2 } });
+    const { a } = await pool.lines(pool.key('roster'));
+    assert.deepEqual([a.color, a.max], ['blue', '6'], 'what it does not know it keeps');
 });
 
 test('a bad argument is refused by name, and nothing is written', async () => {
     await pool.declare({ a: {} });
-    const good = ['n1.0000000a.1', 'bot', 'model', '15000', ''];
+    await pool.register();
+    const good = [pool.holder, '1', pool.epoch, '7', 'bot', 'model', '15000', ''];
     const cases = [
-        [0, 'spaces are bad', 'id'],
-        [0, '', 'id'],
-        [0, 'x'.repeat(201), 'id'],
-        [1, 'a b', 'client'],
-        [1, '', 'client'],
-        [2, 'x'.repeat(129), 'model'],
-        [2, 'm\n', 'model'],
-        [3, '0', 'lease_ms'],
-        [3, '60001', 'lease_ms'],
-        [3, 'abc', 'lease_ms'],
-        [3, 'nan', 'lease_ms'],
-        [3, '15000.5', 'lease_ms'],
+        [0, 'spaces are bad', 'holder'],
+        [0, 'n1.0', 'holder'],
+        [0, `${'x'.repeat(150)}.0000000a.0`, 'holder'],
+        [1, '0', 'link'],
+        [2, '-1', 'epoch'],
+        [3, '0', 'seq'],
+        [3, '1.5', 'seq'],
+        [4, 'a b', 'client'],
+        [4, '', 'client'],
+        [5, 'x'.repeat(129), 'model'],
+        [5, 'm\n', 'model'],
+        [6, '0', 'lease_ms'],
+        [6, '60001', 'lease_ms'],
+        [6, 'abc', 'lease_ms'],
+        [6, 'nan', 'lease_ms'],
+        [6, '15000.5', 'lease_ms'],
+        [7, 'x'.repeat(16385), 'excluded'],
     ];
     const before = await pool.dump();
     for (const [index, value, name] of cases) {
@@ -340,7 +340,7 @@ test('a bad argument is refused by name, and nothing is written', async () => {
             new RegExp(`ERR weir: ${name}: expected`),
         );
     }
-    await assert.rejects(pool.call('admit', ...good.slice(0, 4)), /ERR weir: excluded/);
+    await assert.rejects(pool.call('admit', ...good.slice(1)), /ERR weir: ARGV: expected 8/);
     await assert.rejects(pool.as({ base: 'no-hash-tag' }).admit(), /ERR weir: KEYS\[1\]/);
     assert.equal(await pool.dump(), before);
 });

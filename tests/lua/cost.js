@@ -1,100 +1,150 @@
 'use strict';
-// What an admission and its settlement cost Redis, everything booked: microseconds a pair,
-// unpipelined.
+// What an admission and its settlement cost Redis, everything booked and the sweep of every second
+// included, beside what they cost before the guard (tests/lua/cost/): microseconds a pair.
 //
-//   node tests/lua/cost.js [pairs]
+//   node tests/lua/cost.js [rounds]
 //
-// "functions" is what INFO commandstats says FCALL took, the sweep of every second included: the
-// median over batches, and the best tenth (what it costs when nothing else disturbs the machine).
-// "server" is the CPU time of the whole server a pair: with reading, answering and (where it is on)
-// the append-only file.
+// Both are measured in the same run, A B A B, each in a server of its own; what counts is the ratio.
+// "one": one call at a time. "busy": 16 connections at once. "functions" is what INFO commandstats
+// says FCALL took; "server" is the CPU time of the whole server.
 
+const crypto = require('node:crypto');
+const fs = require('node:fs');
+const path = require('node:path');
 const { Pool, Server } = require('./helper');
 
-const COUNT = Number(process.argv[2] || 10000);
-const BATCH = 100;
+const ROUNDS = Number(process.argv[2] || 5);
 const HELD = 8; // leases held at any time, as on a busy node
 const CLIENTS = 10;
+const FORMER_ORDER = 'pool subscription book lease admit settle renew sweep declare snapshot functions';
 
-async function readFunctionsUsec(client) {
-    const stats = await client.sendCommand(['INFO', 'commandstats']);
-    return Number((stats.match(/cmdstat_fcall:calls=\d+,usec=(\d+)/) || [0, 0])[1]);
+function formerLibrary() {
+    const read = (stem) => fs.readFileSync(path.join(__dirname, 'cost', `${stem}.lua`), 'utf8');
+    const body = FORMER_ORDER.split(' ')
+        .map((stem) => `local ${stem} = (function()\n${read(stem)}end)()\n`)
+        .join('');
+    const version = crypto.createHash('sha1').update(body).digest('hex').slice(0, 8);
+    return { version, source: `#!lua name=weir_${version}\nlocal VERSION = "${version}"\n${body}` };
 }
 
-async function readServerUsec(client) {
+// The calls of before, under the names of today.
+class FormerPool extends Pool {
+    static async make(client) {
+        const { version, source } = formerLibrary();
+        await client.sendCommand(['FUNCTION', 'LOAD', 'REPLACE', source]);
+        return new FormerPool(client, { version });
+    }
+
+    declare(subs) {
+        const rows = Object.entries(subs).flatMap(([name, s]) => [name, s.max, 1, 1, s.burst]);
+        return this.call('declare', this.node, this.boot, Object.keys(subs).length, ...rows);
+    }
+
+    async admit({ client, model }) {
+        const id = this.id();
+        const [, sub] = await this.call('admit', id, client, model, 15000, '');
+        return { id, sub, client, model };
+    }
+
+    settle(grant, used) {
+        const head = [grant.id, grant.sub, grant.client, grant.model, 200, 'ok', 0, ''];
+        const { input, output, cacheRead, durationMs } = used;
+        return this.call('settle', ...head, input, output, cacheRead, 0, 0, durationMs);
+    }
+
+    sweep() {
+        return this.call('sweep', this.node, this.boot, '1', 'd', 0, 15000);
+    }
+}
+
+async function readUsec(client) {
+    const stats = await client.sendCommand(['INFO', 'commandstats']);
     const cpu = await client.sendCommand(['INFO', 'cpu']);
     const times = cpu.match(/used_cpu_(?:user|sys):([\d.]+)/g) || [];
-    return times.reduce((sum, line) => sum + Number(line.split(':')[1]), 0) * 1e6;
+    return {
+        functions: Number((stats.match(/cmdstat_fcall:calls=\d+,usec=(\d+)/) || [0, 0])[1]),
+        server: times.reduce((sum, line) => sum + Number(line.split(':')[1]), 0) * 1e6,
+    };
 }
 
-class Load {
-    constructor(pool) {
-        this.pool = pool;
-        this.held = [];
-        this.sweptAt = 0;
+class Contestant {
+    static async start(isFormer, subscriptions, burst) {
+        const c = new Contestant();
+        c.server = await Server.start();
+        const client = await c.server.connect();
+        c.pool = isFormer ? await FormerPool.make(client) : await Pool.load(client);
+        const names = Array.from({ length: subscriptions }, (_, i) => `subscription-${i}`);
+        const subs = names.map((name) => [name, { max: 40, burst, account: `account-${name.slice(13)}` }]);
+        await c.pool.declare(Object.fromEntries(subs));
+        c.lanes = [c.pool];
+        for (let i = 1; i < 16; i += 1) {
+            const lane = Object.assign(Object.create(c.pool), { client: await c.server.connect() });
+            c.lanes.push(lane);
+        }
+        return c;
     }
 
-    async runPairs(count) {
-        for (let i = 0; i < count; i += 1) {
+    async play(lane, pairs) {
+        const held = [];
+        for (let i = 0; i < pairs + HELD; i += 1) {
             const asked = { client: `bot-${i % CLIENTS}`, model: `claude-${i % 3}` };
-            this.held.push(await this.pool.admit(asked));
-            if (this.held.length > HELD) {
-                await this.pool.settle(this.held.shift(), {
-                    input: 1200 + (i % 7),
-                    output: 300 + (i % 11),
-                    cacheRead: 20000,
-                    durationMs: 4000 + (i % 13),
-                });
+            if (i < pairs) held.push(await lane.admit(asked));
+            if (held.length > HELD || i >= pairs) {
+                const used = { input: 1200 + (i % 7), output: 300 + (i % 11), cacheRead: 20000 };
+                await lane.settle(held.shift(), { ...used, durationMs: 4000 + (i % 13) });
             }
         }
-        if (Date.now() - this.sweptAt > 1000) {
-            await this.pool.sweep();
-            this.sweptAt = Date.now();
-        }
+    }
+
+    // Microseconds a pair.
+    async measure(lanes, pairs) {
+        const before = await readUsec(this.pool.client);
+        await this.pool.sweep();
+        await Promise.all(this.lanes.slice(0, lanes).map((lane) => this.play(lane, pairs / lanes)));
+        const after = await readUsec(this.pool.client);
+        return {
+            functions: (after.functions - before.functions) / pairs,
+            server: (after.server - before.server) / pairs,
+        };
     }
 }
 
-async function measure(subscriptions, burst, args) {
-    const server = await Server.start(args);
+const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
+
+async function compare(subscriptions, burst) {
+    const both = [
+        await Contestant.start(true, subscriptions, burst),
+        await Contestant.start(false, subscriptions, burst),
+    ];
     try {
-        const pool = await Pool.load(await server.connect());
-        const names = Array.from({ length: subscriptions }, (_, i) => `subscription-${i}`);
-        await pool.declare(Object.fromEntries(names.map((name) => [name, { max: 10, burst }])));
-        const load = new Load(pool);
-        await load.runPairs(1000);
-        const batches = [];
-        const before = await readServerUsec(pool.client);
-        for (let done = 0; done < COUNT; done += BATCH) {
-            const start = await readFunctionsUsec(pool.client);
-            await load.runPairs(BATCH);
-            batches.push(((await readFunctionsUsec(pool.client)) - start) / BATCH);
+        for (const [way, lanes] of [
+            ['one', 1],
+            ['busy', 16],
+        ]) {
+            const seen = [[], []];
+            for (const c of both) await c.measure(lanes, 800);
+            for (let round = 0; round < ROUNDS; round += 1) {
+                for (const [i, c] of both.entries()) seen[i].push(await c.measure(lanes, 1600));
+            }
+            const ratio = (what) => median(seen[1].map((now, i) => now[what] / seen[0][i][what]));
+            const figure = (i, what) => median(seen[i].map((all) => all[what])).toFixed(1);
+            const cells = [subscriptions, burst ? 'on' : 'off', way];
+            for (const what of ['functions', 'server']) {
+                cells.push(figure(0, what), figure(1, what), ratio(what).toFixed(2));
+            }
+            console.log(`| ${cells.join(' | ')} |`);
         }
-        const serverUsec = ((await readServerUsec(pool.client)) - before) / COUNT;
-        batches.sort((a, b) => a - b);
-        const at = (share) => batches[Math.floor(batches.length * share)];
-        return [at(0.5), at(0.1), serverUsec];
     } finally {
-        await server.stop();
+        for (const c of both) await c.server.stop();
     }
 }
 
 async function main() {
-    console.log(`microseconds of Redis per admit + settle, ${COUNT} pairs`);
-    console.log('subscriptions  burst limit  append-only  functions: median  best tenth  server');
-    const aof = ['--appendonly', 'yes'];
-    for (const [subscriptions, burst, args] of [
-        [5, 0, []],
-        [5, 100000, []],
-        [20, 0, []],
-        [20, 100000, []],
-        [5, 100000, aof],
-        [20, 100000, aof],
-    ]) {
-        const [median, best, serverUsec] = await measure(subscriptions, burst, args);
-        const cells = [subscriptions, burst ? 'on' : 'off', args.length ? 'on' : 'off'];
-        cells.push(...[median, best, serverUsec].map((usec) => usec.toFixed(1)));
-        const widths = [13, 11, 11, 17, 10, 6];
-        console.log(cells.map((cell, i) => String(cell).padStart(widths[i])).join('  '));
+    console.log('microseconds of Redis per admission and settlement, medians of %d rounds', ROUNDS);
+    console.log('| subscriptions | burst | calls | functions before | now | ratio | server before | now | ratio |');
+    console.log('|---|---|---|---|---|---|---|---|---|');
+    for (const subscriptions of [5, 20, 500]) {
+        for (const burst of [0, 100000]) await compare(subscriptions, burst);
     }
 }
 

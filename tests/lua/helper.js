@@ -1,18 +1,14 @@
 'use strict';
-// What every test of the Redis functions needs: a private redis-server in a temporary folder, the
-// libraries joined exactly as the build joins them, and the functions as methods of a Pool.
+// What every test of the Redis functions needs: the libraries joined exactly as the build joins
+// them, and the functions as methods of a Pool.
 
-const { spawn, execFileSync } = require('node:child_process');
-const { once } = require('node:events');
+const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
-const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
-const { setTimeout: sleep } = require('node:timers/promises');
-const { createClient } = require('redis');
+const { Server, freePorts, until } = require('./server');
 
 const EMBED = path.join(__dirname, '..', '..', 'scripts', 'embed.cmake');
-const SERVER = process.env.REDIS_SERVER || 'redis-server';
 const BASE = 'weir:{main}';
 
 let libraries;
@@ -40,124 +36,6 @@ async function startPool(args) {
     return { server, pool };
 }
 
-// `count` TCP ports that are free now. Somebody else may take one before we do.
-async function freePorts(count) {
-    const servers = [];
-    for (let i = 0; i < count; i += 1) {
-        servers.push(net.createServer().listen(0, '127.0.0.1'));
-        await once(servers[i], 'listening');
-    }
-    const ports = servers.map((server) => String(server.address().port));
-    for (const server of servers) {
-        server.close();
-        await once(server, 'close');
-    }
-    return ports;
-}
-
-// Poll until `condition` gives something true; fails after `deadlineMs`.
-async function until(condition, what, deadlineMs = 10000, pauseMs = 10) {
-    const deadline = Date.now() + deadlineMs;
-    for (;;) {
-        const value = await condition();
-        if (value) {
-            return value;
-        }
-        if (Date.now() > deadline) {
-            throw new Error(`${what}: not within ${deadlineMs} ms`);
-        }
-        await sleep(pauseMs);
-    }
-}
-
-// A redis-server of our own on a Unix socket; `args` are further options of its command line.
-class Server {
-    static async start(args = []) {
-        const server = new Server();
-        server.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'weir-redis-'));
-        server.socket = path.join(server.folder, 'redis.sock');
-        server.args = args;
-        server.clients = [];
-        try {
-            await server.run();
-        } catch (error) {
-            await server.stop();
-            throw error;
-        }
-        return server;
-    }
-
-    async run() {
-        this.process = spawn(
-            SERVER,
-            [
-                '--port',
-                '0',
-                '--unixsocket',
-                this.socket,
-                '--dir',
-                this.folder,
-                '--save',
-                '',
-                '--logfile',
-                path.join(this.folder, 'log'),
-                ...this.args,
-            ],
-            { stdio: 'ignore' },
-        );
-        this.exited = once(this.process, 'exit');
-        await until(() => this.hasEnded() || this.answers(), 'redis-server');
-        if (this.hasEnded()) {
-            const log = fs.readFileSync(path.join(this.folder, 'log'), 'utf8').trim();
-            throw new Error(`redis-server did not start: ${log.split('\n').pop()}`);
-        }
-    }
-
-    hasEnded() {
-        return this.process.exitCode !== null || this.process.signalCode !== null;
-    }
-
-    async answers() {
-        const link = net.connect(this.socket);
-        try {
-            await once(link, 'connect');
-            return true;
-        } catch {
-            return false; // not there yet, or not listening yet
-        } finally {
-            link.destroy();
-        }
-    }
-
-    async connect() {
-        const client = createClient({
-            RESP: 2, // as the node speaks
-            socket: { path: this.socket, reconnectStrategy: (tries) => (tries > 200 ? false : 20) },
-        });
-        client.on('error', () => {}); // reconnects by itself; commands report what they met
-        await client.connect();
-        this.clients.push(client);
-        return client;
-    }
-
-    // End this server, by its pid, and start it again on the same data.
-    async restart(signal = 'SIGKILL') {
-        this.process.kill(signal);
-        await this.exited;
-        fs.rmSync(this.socket, { force: true });
-        await this.run();
-    }
-
-    async stop() {
-        for (const client of this.clients) {
-            client.destroy();
-        }
-        this.process.kill('SIGKILL');
-        await this.exited;
-        fs.rmSync(this.folder, { recursive: true, force: true });
-    }
-}
-
 function pairs(flat) {
     const object = {};
     for (let i = 0; i < flat.length; i += 2) {
@@ -168,10 +46,18 @@ function pairs(flat) {
 
 let sequence = 0;
 
-// One caller's view of a pool: the functions of lua/ as methods, on one connection.
+// The parts of a lease's id as people see it.
+function partsOf(id) {
+    const [, holder, seq] = id.match(/^(.*)-(\d+)$/);
+    return { holder, seq };
+}
+
+// One caller's view of a pool: the functions of lua/ as methods, on one connection. It is a holder,
+// worker 0 of a boot; and every subscription's account is its name, unless a test says otherwise.
 class Pool {
-    constructor(client, { base = BASE, node = 'n1', boot = '0000000a', version } = {}) {
-        Object.assign(this, { client, base, node, boot });
+    constructor(client, { base = BASE, node = 'n1', boot = '0000000a', version, link = 1 } = {}) {
+        Object.assign(this, { client, base, node, boot, link });
+        this.known = { epoch: 0 }; // by all that are made of this one
         this.version = version || readLibraries().version;
     }
 
@@ -189,13 +75,36 @@ class Pool {
 
     // The same pool as another node, boot or connection sees it.
     as(options) {
-        const { client, base, node, boot, version } = this;
-        return new Pool(options.client || client, { base, node, boot, version, ...options });
+        const { client, base, node, boot, version, link } = this;
+        const made = { base, node, boot, version, link, ...options };
+        const pool = new Pool(options.client || client, made);
+        if (pool.base === base) pool.known = this.known;
+        return pool;
+    }
+
+    get epoch() {
+        return this.known.epoch;
+    }
+
+    set epoch(epoch) {
+        this.known.epoch = epoch;
+    }
+
+    // As if nobody had ever used this Redis. (FLUSHALL alone is a loss of data, and noticed.)
+    async wipe() {
+        await this.redis('FLUSHALL');
+        await this.redis('FUNCTION', 'FLUSH');
+        await this.loadLibraries();
+        this.epoch = 0;
+    }
+
+    get holder() {
+        return `${this.node}.${this.boot}.0`;
     }
 
     id() {
         sequence += 1;
-        return `${this.node}.${this.boot}.0-${sequence}`;
+        return `${this.holder}-${sequence}`;
     }
 
     redis(...args) {
@@ -212,14 +121,61 @@ class Pool {
         ]);
     }
 
+    async join({ waitedMs = 0, policy = 'take' } = {}) {
+        const [word, value] = await this.call('join', this.node, this.boot, waitedMs, policy);
+        return { word, value };
+    }
+
+    leave() {
+        return this.call('leave', this.node, this.boot);
+    }
+
+    // Learn the pool's epoch, as a node does before it asks for anything.
+    async register({ leaseMs = 15000, mode = 'restore' } = {}) {
+        const ask = () => this.compare({ leaseMs, mode, count: 0, open: 1000000 });
+        let answer = await ask();
+        while (answer.word === 'epoch') {
+            this.epoch = answer.epoch;
+            answer = await ask();
+        }
+        return answer;
+    }
+
+    // A holder's renewal without a list.
+    async compare({ leaseMs = 15000, mode = 'renew', count = 0, open = 0, epoch } = {}) {
+        const head = [this.holder, this.link, epoch ?? this.epoch, leaseMs, mode, count, open];
+        const [word, known, held, ...lost] = await this.call('renew', ...head, 0, 0, 0);
+        return { word, epoch: known, held: +held, lost };
+    }
+
     async admit({
         id = this.id(),
         client = 'bot',
         model = 'model',
         leaseMs = 15000,
         excluded = '',
+        link = this.link,
+        epoch,
     } = {}) {
-        const reply = await this.call('admit', id, client, model, leaseMs, excluded);
+        const { holder, seq } = partsOf(id);
+        if (!this.epoch) await this.register({ leaseMs });
+        const ask = () =>
+            this.call(
+                'admit',
+                holder,
+                link,
+                epoch ?? this.epoch,
+                seq,
+                client,
+                model,
+                leaseMs,
+                excluded,
+            );
+        let reply = await ask();
+        if (reply[1] === 'epoch' && epoch === undefined) {
+            await this.register({ leaseMs });
+            reply = await ask();
+        }
         if (reply[0] === 'granted') {
             const [, sub, active, max, how] = reply;
             return { granted: true, id, client, model, sub, active: +active, max: +max, how };
@@ -240,11 +196,11 @@ class Pool {
             cacheWrite1h = 0,
             durationMs = 0,
         } = used;
+        const { holder, seq } = partsOf(grant.id);
         const reply = await this.call(
             'settle',
-            grant.id,
-            grant.sub,
-            grant.client ?? 'bot',
+            holder,
+            seq,
             grant.model ?? 'model',
             status,
             outcome,
@@ -260,48 +216,71 @@ class Pool {
         return reply[0];
     }
 
-    renew(grants, { leaseMs = 15000, mode = 'renew' } = {}) {
-        return this.call(
-            'renew',
-            leaseMs,
-            mode,
-            ...grants.map((g) => `${g.id} ${g.sub} ${g.client ?? 'bot'} ${g.model ?? 'model'}`),
-        );
+    // Say what is held, a list a holder; the ids that are lost.
+    async renew(grants, { leaseMs = 15000, mode = 'renew', only = 0 } = {}) {
+        const lost = [];
+        if (!this.epoch) await this.register({ leaseMs });
+        for (const holder of new Set(grants.map((g) => partsOf(g.id).holder))) {
+            const rows = grants
+                .filter((g) => partsOf(g.id).holder === holder)
+                .map((g) => [partsOf(g.id).seq, g.sub, g.client ?? 'bot', g.model ?? 'model']);
+            const ask = () =>
+                this.call(
+                    'renew',
+                    ...[holder, this.link, this.epoch, leaseMs, mode, rows.length, 0, only],
+                    ...[0, 99999999999999, ...rows.flat()],
+                );
+            let reply = await ask();
+            if (reply[0] === 'epoch') {
+                this.epoch = reply[1];
+                reply = await ask();
+            }
+            lost.push(...reply.slice(3).map((seq) => `${holder}-${seq}`));
+        }
+        return lost;
     }
 
-    async sweep({ version = '1.0', digest = 'd1', active = 0, leaseMs = 15000 } = {}) {
-        const reply = await this.call(
-            'sweep',
-            this.node,
-            this.boot,
-            version,
-            digest,
-            active,
-            leaseMs,
-        );
-        const [alive, expired, conflict, differ, subscriptions] = reply.map(Number);
-        return { alive, expired, conflict, differ, subscriptions };
+    async beat({
+        version = '1.0',
+        digest = 'd1',
+        active = 0,
+        leaseMs = 15000,
+        workers = 1,
+        alone = 0,
+        epoch = this.epoch,
+    } = {}) {
+        const head = [this.node, this.boot, version, digest, active, leaseMs, workers, alone];
+        const found = pairs(await this.call('beat', ...head, epoch));
+        return Object.fromEntries(Object.entries(found).map(([word, n]) => [word, Number(n)]));
     }
 
-    // subs: { name: { max, priority, enabled, burst } }
-    async declare(subs) {
-        const args = Object.entries(subs).flatMap(
-            ([name, { max = 5, priority = 1, enabled = 1, burst = 0 }]) => [
+    // A beat that does the chores, whoever has done them a moment ago.
+    async sweep(options = {}) {
+        const last = Number(await this.redis('HGET', this.key('sweeps'), 'last_ms'));
+        const due = Math.min(last || 0, (await this.now()) - 950);
+        await this.redis('HSET', this.key('sweeps'), 'last_ms', `${due}`);
+        return this.beat(options);
+    }
+
+    // subs: { name: { max, priority, enabled, burst, account } }
+    async declare(subs, { editedMs = 1000, alone = 0 } = {}) {
+        const rows = Object.entries(subs).flatMap(
+            ([name, { max = 5, priority = 1, enabled = 1, burst = 0, account = name }]) => [
                 name,
+                account,
                 max,
                 priority,
                 enabled,
                 burst,
             ],
         );
-        const reply = await this.call(
-            'declare',
-            this.node,
-            this.boot,
-            Object.keys(subs).length,
-            ...args,
-        );
-        return { ok: reply[0] === 'ok', dropped: +reply[1] };
+        const reply = await this.call('declare', this.node, this.boot, editedMs, alone, ...rows);
+        return { ok: reply[0] === 'ok', generation: +reply[1], behind: +reply[2] };
+    }
+
+    // What a person calls.
+    mend(verb, ...args) {
+        return this.redis('FCALL', `weir_${verb}`, '1', this.base, ...args.map(String));
     }
 
     async snapshot() {
@@ -341,9 +320,14 @@ class Pool {
         );
     }
 
-    // What is held: ids by the order of their expiry.
-    leases() {
-        return this.redis('ZRANGE', this.key('leases'), '0', '-1');
+    // What is held: ids, holders by the order of their expiry.
+    async leases() {
+        const ids = [];
+        for (const holder of await this.redis('ZRANGE', this.key('holders'), '0', '-1')) {
+            const seqs = await this.redis('HKEYS', this.key('held', holder));
+            ids.push(...seqs.filter((seq) => seq !== '@').map((seq) => `${holder}-${seq}`));
+        }
+        return ids;
     }
 
     async events(what) {
@@ -352,7 +336,7 @@ class Pool {
     }
 
     async active(name) {
-        const sub = (await this.lines(this.key('subs')))[name];
+        const sub = (await this.lines(this.key('slots')))[name];
         return sub ? +sub.active : undefined;
     }
 
@@ -361,18 +345,28 @@ class Pool {
         return seconds * 1000 + Math.floor(micros / 1000);
     }
 
-    // Wait until at least `count` leases have passed their expiry.
+    // Until when the holder of a grant need not renew.
+    async expiry(grant) {
+        return Number(await this.redis('ZSCORE', this.key('holders'), partsOf(grant.id).holder));
+    }
+
+    // As if a holder had not renewed for its lease time.
+    lapse(pool = this) {
+        return this.redis('ZADD', this.key('holders'), '1', pool.holder);
+    }
+
+    // Wait until at least `count` holders have passed their expiry.
     expired(count = 1) {
         return until(
             async () =>
                 count <=
                 (await this.client.sendCommand([
                     'ZCOUNT',
-                    this.key('leases'),
+                    this.key('holders'),
                     '-inf',
                     `${await this.now()}`,
                 ])),
-            'leases past their expiry',
+            'holders past their expiry',
         );
     }
 

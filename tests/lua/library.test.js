@@ -40,7 +40,7 @@ test('a server that lost its functions says so, and works again once they are lo
         await pool.loadLibraries();
         assert.equal(await pool.settle(grant), 'settled');
         await pool.redis('FLUSHALL');
-        assert.equal((await pool.admit()).reason, 'none', 'FLUSHALL leaves functions alone');
+        assert.equal((await pool.admit()).reason, 'restoring', 'and a loss of data is noticed');
     } finally {
         await server.stop();
     }
@@ -68,12 +68,14 @@ test('two versions work side by side on the same pool', async () => {
         const next = now.as({ version: '0ddba110', node: 'n2' });
         assert.deepEqual(
             await names(now.client),
-            ['admit', 'declare', 'renew', 'settle', 'snapshot', 'sweep']
+            ['admit', 'beat', 'declare', 'join', 'leave', 'renew', 'settle', 'snapshot']
+                .concat('cool', 'enable', 'free', 'open')
                 .flatMap((verb) => [`weir_${verb}_${now.version}`, `weir_${verb}_0ddba110`])
-                .concat('weir_status')
+                .concat('weir_status', 'weir_cool', 'weir_enable', 'weir_free', 'weir_open')
                 .sort(),
         );
         await now.declare({ a: { max: 4 } });
+        await next.declare({ a: { max: 4 } });
         const grants = [];
         for (let i = 0; i < 4; i += 1) {
             grants.push(await (i % 2 ? now : next).admit());
@@ -100,6 +102,7 @@ test('slots, cooldowns and books survive the end of Redis by kill -9', async () 
     await withServer(['--appendonly', 'yes', '--appendfsync', 'always'], async (server) => {
         const pool = await Pool.load(await server.connect());
         await pool.declare({ a: { max: 2 }, b: { max: 1 } });
+        await pool.beat();
         const grants = [await pool.admit(), await pool.admit(), await pool.admit()];
         await pool.settle(grants[0], {
             status: 429,
@@ -111,7 +114,6 @@ test('slots, cooldowns and books survive the end of Redis by kill -9', async () 
         await server.restart('SIGKILL');
         await until(() => pool.client.isReady, 'the connection');
         assert.equal(await pool.dump(), before);
-        assert.equal((await pool.admit()).granted, false);
         assert.equal(await pool.settle(grants[0]), 'duplicate');
         assert.equal(await pool.settle(grants[1]), 'settled');
         assert.deepEqual(await pool.renew([grants[2]]), []);
@@ -119,24 +121,116 @@ test('slots, cooldowns and books survive the end of Redis by kill -9', async () 
     });
 });
 
-test('leases that ran out while Redis was away are spared until nodes could renew', async () => {
-    await withServer(['--appendonly', 'yes', '--appendfsync', 'always'], async (server) => {
+const KEPT = ['--appendonly', 'yes', '--appendfsync', 'always'];
+
+test('after a restart nothing is admitted before all who lived have registered', async () => {
+    await withServer(KEPT, async (server) => {
         const pool = await Pool.load(await server.connect());
-        await pool.declare({ a: { max: 2 } });
-        await pool.sweep();
-        const grants = [await pool.admit({ leaseMs: 50 }), await pool.admit({ leaseMs: 50 })];
-        const away = await pool.now();
+        const other = pool.as({ node: 'n2', boot: '0000000b' });
+        for (const node of [pool, other]) {
+            await node.declare({ a: { max: 9 } });
+            await node.beat();
+            await node.register();
+        }
+        const grant = await other.admit();
         await server.restart('SIGTERM');
         await until(() => pool.client.isReady, 'the connection');
-        await until(async () => (await pool.now()) > away + 3100, 'three seconds without a sweep');
-        assert.equal((await pool.sweep({ leaseMs: 500 })).expired, 0);
-        assert.equal((await pool.admit({ leaseMs: 500 })).reason, 'full');
-        assert.deepEqual(await pool.renew([grants[0]]), []);
-        await until(
-            async () => (await pool.sweep({ leaseMs: 500 })).expired,
-            'the end of the grace',
-        );
-        assert.deepEqual(await pool.leases(), [grants[0].id]);
+        await pool.register();
+        const refused = await pool.admit();
+        assert.equal(refused.reason, 'restoring');
+        assert.ok(refused.retryMs > 10000 && refused.retryMs <= 15000, `${refused.retryMs}`);
+        await pool.redis('HINCRBY', pool.key('sweeps'), 'last_ms', '0');
+        await until(async () => (await pool.now()) > Number(pool.epoch) + 3000, 'a moment');
+        assert.equal((await pool.admit()).reason, 'restoring', 'one is still missing');
+        await other.compare({ count: 1, mode: 'restore' });
+        assert.equal((await pool.admit()).granted, true, 'now all have registered');
+        assert.equal(await other.settle(grant), 'settled');
+    });
+});
+
+test('after a restart a node alone with its Redis goes on at once', async () => {
+    await withServer(KEPT, async (server) => {
+        const pool = await Pool.load(await server.connect());
+        await pool.declare({ a: {} }, { alone: 1 });
+        await pool.beat({ alone: 1, active: 1 });
+        await pool.admit();
+        await server.restart('SIGTERM');
+        await until(() => pool.client.isReady, 'the connection');
+        await pool.register();
+        assert.equal((await pool.admit()).granted, true);
+    });
+});
+
+test('after FLUSHALL what runs is restored, and nothing is admitted for a lease time', async () => {
+    await withServer([], async (server) => {
+        const pool = await Pool.load(await server.connect());
+        await pool.declare({ a: { max: 1 } });
+        const grant = await pool.admit({ leaseMs: 1000 });
+        await pool.redis('FLUSHALL');
+        const stranger = pool.as({ node: 'n3', boot: '0000000c' });
+        assert.equal((await stranger.call('declare', 'n3', '0000000c', '0', '0'))[0], 'ok');
+        const [state] = Object.values(await pool.lines(pool.key('slots')));
+        assert.ok(Number(state.closed) > Number(state.epoch) + 900, 'closed');
+        assert.deepEqual(await pool.renew([grant], { mode: 'restore', leaseMs: 1000 }), []);
+        await pool.declare({ a: { max: 1 } });
+        assert.equal((await pool.admit({ leaseMs: 1000 })).reason, 'restoring');
+        assert.equal(await pool.active('a'), 1);
+        assert.equal((await pool.events('epoch began')).at(-1).why, 'emptied');
+    });
+});
+
+test('a pool that looked new turns out to have lost data when a node comes that knew it', async () => {
+    await withServer([], async (server) => {
+        const pool = await Pool.load(await server.connect());
+        await pool.declare({ a: { max: 1 } });
+        const grant = await pool.admit();
+        const known = pool.epoch;
+        await pool.wipe(); // a server without memory of it
+        await pool.declare({ a: { max: 1 } });
+        const answer = await pool.compare({ epoch: known, count: 1 });
+        assert.equal(answer.word, 'epoch');
+        pool.epoch = answer.epoch;
+        assert.equal((await pool.admit()).reason, 'restoring');
+        assert.deepEqual(await pool.renew([grant], { mode: 'restore' }), []);
+        assert.equal(await pool.active('a'), 1);
+    });
+});
+
+test('a node too old for the pool is told so by name, and may end what it runs', async () => {
+    await withServer([], async (server) => {
+        const pool = await Pool.load(await server.connect());
+        await pool.declare({ a: { max: 2 } });
+        const [one, two] = [await pool.admit(), await pool.admit()];
+        const guard = await pool.redis('HGET', pool.key('slots'), '@');
+        const newer = guard.replace('schema=2', 'schema=3').replace('lib=', 'lib=f');
+        await pool.redis('HSET', pool.key('slots'), '@', newer);
+        for (const call of [
+            () => pool.admit(),
+            () => pool.beat(),
+            () => pool.join(),
+            () => pool.declare({ a: {} }),
+        ]) {
+            await assert.rejects(call, /SCHEMA weir: this pool has schema 3, this node speaks 2/);
+        }
+        assert.deepEqual(await pool.renew([one, two]), []);
+        assert.equal(await pool.settle(one, { input: 1 }), 'settled');
+        assert.equal(await pool.settle(two), 'settled');
+        assert.match(await pool.redis('HGET', pool.key('slots'), '@'), /^schema=3 /);
+    });
+});
+
+test('a pool of weir 0.1 is taken over once its nodes are gone, and then closed to them', async () => {
+    await withServer([], async (server) => {
+        const pool = await Pool.load(await server.connect());
+        const line = 'active=1 max=5 state=on priority=1 burst=10 cooling_until=0 used=0';
+        await pool.redis('HSET', pool.key('subs'), 'alpha', line);
+        await pool.redis('ZADD', pool.key('nodes'), `${await pool.now()}`, 'old-1');
+        await assert.rejects(pool.declare({ alpha: {} }), /version 0\.1 \(old-1\) still uses/);
+        await pool.redis('ZADD', pool.key('nodes'), `${(await pool.now()) - 15001}`, 'old-1');
+        await pool.declare({ alpha: {} });
+        assert.equal((await pool.admit()).granted, true);
+        await assert.rejects(pool.redis('HGETALL', pool.key('subs')), /WRONGTYPE/);
+        assert.match(await pool.redis('GET', pool.key('subs')), /schema 2/);
     });
 });
 
@@ -155,8 +249,7 @@ test('everything works in Redis Cluster mode: one pool is one slot', async () =>
         await pool.declare({ a: { max: 2, burst: 9 }, b: {} });
         const grant = await pool.admit({ leaseMs: 50 });
         const kept = await pool.admit();
-        await pool.sweptRecently();
-        await pool.expired();
+        await pool.lapse();
         await pool.sweep();
         assert.deepEqual(await pool.renew([grant, kept]), []);
         await pool.settle(grant, { status: 429, outcome: 'error', cooldownMs: 1000, input: 1 });
@@ -178,7 +271,7 @@ test('a Redis without memory admits nothing more, but what runs may end', async 
         await assert.rejects(pool.admit(), /OOM/);
         assert.deepEqual(await pool.renew([held]), []);
         assert.equal(await pool.settle(grant), 'settled');
-        assert.equal((await pool.sweep()).alive, 1);
+        assert.equal((await pool.beat()).alive, 1);
         assert.equal(await pool.active('a'), 1);
         assert.equal((await pool.snapshot()).pool.leases, '1');
     });
@@ -252,6 +345,23 @@ test('a Lua file that belongs to no library stops the build', async () => {
                 }),
             /belongs to no library/,
         );
+    } finally {
+        fs.rmSync(folder, { recursive: true });
+    }
+});
+
+test('the tables of docs/redis-keys.md are what lua/calls.def says, to the byte', () => {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'weir-calls-'));
+    try {
+        const made = path.join(folder, 'calls.md');
+        const script = path.join(path.dirname(EMBED), 'calls.cmake');
+        execFileSync('cmake', [`-DCALLS_MD=${made}`, '-P', script]);
+        const file = path.join(__dirname, '..', '..', 'docs', 'redis-keys.md');
+        const [, written] = fs
+            .readFileSync(file, 'utf8')
+            .match(/\n<!-- made by: [^\n]*\n([^]*)<!-- end -->\n/);
+        const isSame = written === fs.readFileSync(made, 'utf8');
+        assert.ok(isSame, 'docs/redis-keys.md is not up to date: scripts/document writes it anew');
     } finally {
         fs.rmSync(folder, { recursive: true });
     }

@@ -5,7 +5,7 @@ const { startPool } = require('./helper');
 
 let server, pool;
 before(async () => ({ server, pool } = await startPool()));
-beforeEach(() => pool.redis('FLUSHALL'));
+beforeEach(() => pool.wipe());
 after(() => server.stop());
 
 async function makeBusy() {
@@ -134,7 +134,7 @@ test('weir_status says what is wrong: no sweeps, other configurations, silent no
     );
     const ago = (await pool.now()) - 50000;
     await pool.redis('HSET', pool.key('sweeps'), 'last_ms', `${ago}`);
-    await pool.redis('ZADD', pool.key('nodes'), `${ago}`, 'n2');
+    await pool.redis('ZADD', pool.key('boots'), `${ago}`, 'n2.0000000a');
     const text = (await pool.status()).join('\n');
     assert.match(text, /ATTENTION: no node has swept for 50\.\ds/);
     assert.match(text, /^ {2}n2 .*SILENT/m);

@@ -6,14 +6,14 @@ const { startPool, until } = require('./helper');
 let server, pool;
 before(async () => ({ server, pool } = await startPool()));
 beforeEach(async () => {
-    await pool.redis('FLUSHALL');
+    await pool.wipe();
     await pool.declare({ a: { max: 300 } });
     await pool.sweptRecently();
 });
 after(() => server.stop());
 
 const set = (key, ...pairs) => pool.redis('HSET', pool.key(key), ...pairs.map(String));
-const beat = (node, at) => pool.redis('ZADD', pool.key('nodes'), `${at}`, node);
+const beat = (boot, at) => pool.redis('ZADD', pool.key('boots'), `${at}`, boot);
 
 async function admitMany(count, leaseMs) {
     const grants = [];
@@ -24,32 +24,51 @@ async function admitMany(count, leaseMs) {
 }
 
 test('an expired lease gives its slot back at the next sweep, and only once', async () => {
-    const [dead] = await admitMany(1, 50);
-    const alive = await pool.admit();
-    await pool.expired();
-    assert.equal((await pool.sweep()).expired, 1);
-    assert.equal((await pool.sweep()).expired, 0);
+    const other = pool.as({ node: 'n2', boot: '0000000b' });
+    await other.declare({ a: { max: 300 } });
+    const [dead] = await admitMany(1, 15000);
+    const alive = await other.admit();
+    await pool.lapse();
+    assert.equal((await other.sweep()).expired, 1);
+    assert.equal((await other.sweep()).expired, 0);
     assert.equal(await pool.active('a'), 1);
     assert.deepEqual(await pool.leases(), [alive.id]);
-    assert.deepEqual(await pool.redis('ZRANGE', pool.key('swept'), '0', '-1'), [dead.id]);
     const [event] = await pool.events('leases expired');
-    assert.deepEqual([event.count, event.first], ['1', dead.id]);
+    assert.deepEqual([event.count, event.first], ['1', pool.holder]);
+    const again = await pool.admit({ id: dead.id });
+    assert.deepEqual([again.granted, again.reason], [false, 'ended'], 'a number is used once');
+    assert.equal(await pool.settle(dead), 'late');
 });
 
-test('one sweep returns a bounded number of leases, the next ones the rest', async () => {
-    await admitMany(250, 50);
-    await pool.expired(250);
-    assert.deepEqual([(await pool.sweep()).expired, (await pool.sweep()).expired], [200, 50]);
+test('what one sweep cannot return the next calls do, in bounded steps', async () => {
+    await pool.declare({ a: { max: 9900 } });
+    const calls = [];
+    for (let i = 0; i < 9900; i += 1) calls.push(pool.admit());
+    await Promise.all(calls);
+    await pool.lapse();
+    const other = pool.as({ node: 'n2', boot: '0000000b' });
+    let returned = 0;
+    for (let found = await other.sweep(); ; found = await other.beat()) {
+        assert.ok(found.expired <= 200, `${found.expired} in one call`);
+        returned += found.expired;
+        if (!found.more) break;
+    }
+    assert.equal(returned, 9900);
     assert.equal(await pool.active('a'), 0);
+    assert.deepEqual(await pool.leases(), []);
 });
 
 test('if nobody swept for three seconds, expired leases are spared a lease time', async () => {
-    const [slow, dead] = await admitMany(2, 50);
-    await pool.expired(2);
+    const slowNode = pool.as({ node: 'n2', boot: '0000000b' });
+    await slowNode.declare({ a: { max: 300 } });
+    const [dead] = await admitMany(1, 15000);
+    const slow = await slowNode.admit();
+    await pool.lapse();
+    await slowNode.lapse();
     await set('sweeps', 'last_ms', (await pool.now()) - 3500);
     const start = await pool.now();
-    assert.equal((await pool.sweep({ leaseMs: 400 })).expired, 0);
-    assert.deepEqual(await pool.renew([slow]), [], 'a living node renews in the meantime');
+    assert.equal((await pool.beat({ leaseMs: 400 })).expired, 0);
+    assert.deepEqual(await slowNode.renew([slow]), [], 'a living node renews in the meantime');
     await until(
         async () => (await pool.sweep({ leaseMs: 400 })).expired === 1,
         'the end of the grace',
@@ -60,20 +79,22 @@ test('if nobody swept for three seconds, expired leases are spared a lease time'
 });
 
 test('the grace is opened once a gap, whoever notices it first', async () => {
-    await admitMany(300, 50);
-    await pool.expired(300);
+    const other = pool.as({ node: 'n2', boot: '0000000b' });
+    await other.declare({ a: { max: 300 } });
+    await admitMany(300, 15000);
+    await pool.lapse();
     await set('sweeps', 'last_ms', (await pool.now()) - 3500);
-    assert.equal((await pool.admit({ leaseMs: 300 })).granted, false);
+    assert.equal((await other.admit({ leaseMs: 300 })).granted, false);
     const until1 = await pool.redis('HGET', pool.key('sweeps'), 'grace_until_ms');
-    await pool.admit({ leaseMs: 300 });
-    await pool.sweep({ leaseMs: 300 });
+    await other.admit({ leaseMs: 300 });
+    await other.beat({ leaseMs: 300 });
     assert.equal(await pool.redis('HGET', pool.key('sweeps'), 'grace_until_ms'), until1);
 });
 
 test('a sweep tells how many nodes are alive, and counts the sweeper', async () => {
     assert.equal((await pool.sweep()).alive, 1);
     assert.equal((await pool.as({ node: 'n2' }).sweep()).alive, 2);
-    await beat('n3', (await pool.now()) - 20000);
+    await beat('n3.0000000c', (await pool.now()) - 20000);
     assert.equal((await pool.sweep()).alive, 2);
     const { nodes } = await pool.snapshot();
     assert.deepEqual(
@@ -87,18 +108,47 @@ test('a sweep tells how many nodes are alive, and counts the sweeper', async () 
 });
 
 test('a node silent for a minute is forgotten with all that was known of it', async () => {
+    await pool.sweep();
     await pool.as({ node: 'n2' }).sweep();
-    await beat('n2', (await pool.now()) - 60001);
+    await beat('n2.0000000a', (await pool.now()) - 60001);
     await pool.sweep();
     assert.deepEqual(Object.keys((await pool.snapshot()).nodes), ['n1']);
-    assert.equal(await pool.redis('EXISTS', pool.key('node', 'n2')), 0);
-    assert.equal((await pool.events('node forgotten'))[0].node, 'n2');
+    assert.equal(await pool.redis('EXISTS', pool.key('boot', 'n2.0000000a')), 0);
+    assert.equal((await pool.events('node forgotten'))[0].boot, 'n2.0000000a');
 });
 
-test('a sweep tells how many subscriptions there are: a wiped pool is noticed', async () => {
-    assert.equal((await pool.sweep()).subscriptions, 1);
-    await pool.client.sendCommand(['FLUSHALL']);
-    assert.equal((await pool.sweep()).subscriptions, 0);
+test('a beat tells whether Redis knows what this node declares: a wiped pool is noticed', async () => {
+    assert.equal((await pool.sweep()).known, 1);
+    await pool.redis('FLUSHALL');
+    assert.equal((await pool.sweep()).known, 0);
+});
+
+test('the chores of a second are done once, however many nodes beat', async () => {
+    const nodes = Array.from({ length: 64 }, (_, i) =>
+        pool.as({ node: `n${i}`, boot: `${i}`.padStart(8, '0') }),
+    );
+    for (const node of nodes) await node.declare({ a: { max: 300 } });
+    for (const node of nodes) await node.beat();
+    await pool.sweep();
+    await pool.redis('CONFIG', 'RESETSTAT');
+    for (const node of nodes) await node.beat();
+    const stats = await pool.redis('INFO', 'commandstats');
+    const calls = (command) =>
+        Number((stats.match(new RegExp(`cmdstat_${command}:calls=(\\d+)`)) || [0, 0])[1]);
+    assert.ok(calls('xadd') === 0 && calls('zremrangebyrank') <= 2, stats);
+    assert.ok(calls('hgetall') <= 4, 'nobody reads what all have written');
+});
+
+test('a node alone with its Redis and idle writes nothing', async () => {
+    await pool.declare({ a: {} }, { alone: 1 });
+    const grant = await pool.admit();
+    await pool.settle(grant);
+    await pool.lapse();
+    for (let i = 0; i < 3; i += 1) await pool.sweep({ alone: 1 });
+    const before = await pool.dump();
+    for (let i = 0; i < 100; i += 1) assert.equal((await pool.beat({ alone: 1 })).known, 1);
+    assert.equal(await pool.dump(), before);
+    assert.equal((await pool.snapshot()).nodes.n1.alive, '1');
 });
 
 test('nodes with different configurations are noticed', async () => {
@@ -107,77 +157,129 @@ test('nodes with different configurations are noticed', async () => {
     assert.equal((await pool.sweep({ digest: 'y' })).differ, 0);
 });
 
-test('two processes under one node id are noticed; the later one has it', async () => {
-    const first = pool,
-        second = pool.as({ boot: '0000000b' });
-    await second.declare({ a: { max: 300 } });
-    assert.equal((await second.sweep()).conflict, 0);
-    assert.equal((await first.sweep()).conflict, 1);
-    assert.equal((await second.sweep()).conflict, 0);
-    const grant = await second.admit();
-    await first.declare({ a: { max: 300 } });
-    assert.deepEqual(await pool.leases(), [grant.id], 'a boot that was replaced drops nothing');
-    await set('node:n1', 'heard_ms', (await pool.now()) - 20000);
-    assert.equal((await first.sweep()).conflict, 0, 'the other has gone silent');
+test('who bears the name of a living node gets another; of a silent one, the same', async () => {
+    const second = pool.as({ boot: '0000000b' });
+    await pool.beat();
+    assert.equal((await second.join({ waitedMs: 0 })).word, 'wait', 'it may have died just now');
+    await pool.redis('ZADD', pool.key('boots'), `${(await pool.now()) - 300}`, 'n1.0000000a');
+    assert.deepEqual(await second.join({ waitedMs: 1000 }), { word: 'joined', value: 'n1~2' });
+    assert.equal((await second.join({ waitedMs: 1000, policy: 'wait' })).word, 'wait');
+    const third = pool.as({ boot: '0000000c' });
+    assert.deepEqual(await third.join({ waitedMs: 1000 }), { word: 'joined', value: 'n1~3' });
+    await pool.redis('ZADD', pool.key('boots'), `${(await pool.now()) - 3001}`, 'n1.0000000a');
+    assert.deepEqual(await third.join({ waitedMs: 100 }), { word: 'joined', value: 'n1' });
 });
 
-test('a sweep trims what must not grow: swept ids, events', async () => {
+test('a living boot keeps what it holds, whoever starts under its name', async () => {
+    const grant = await pool.admit();
+    const second = pool.as({ boot: '0000000b' });
+    await second.declare({ a: { max: 1 } }, { editedMs: 2000 });
+    await second.sweep();
+    assert.equal((await second.admit()).reason, 'full');
+    assert.deepEqual(await pool.leases(), [grant.id]);
+    assert.equal(await pool.settle(grant), 'settled');
+    assert.equal((await second.admit()).granted, true);
+});
+
+test('what a node leaves behind when it leaves is returned at once', async () => {
+    const other = pool.as({ node: 'n2', boot: '0000000b' });
+    await other.declare({ a: { max: 300 } });
+    await pool.beat();
+    await pool.admit();
+    await pool.leave();
+    await set('sweeps', 'last_ms', (await pool.now()) - 3500);
+    assert.equal((await other.beat()).expired, 1, 'no grace for who said goodbye');
+    assert.equal(await pool.active('a'), 0);
+});
+
+test('a node alone with its Redis takes back what its former life held', async () => {
+    await pool.admit();
+    const reborn = pool.as({ boot: '0000000d' });
+    await reborn.declare({ a: { max: 300 } }, { alone: 1 });
+    assert.equal((await reborn.sweep({ alone: 1 })).expired, 1);
+    assert.equal(await pool.active('a'), 0);
+});
+
+test('a sweep trims what must not grow: holders that ended, events', async () => {
     const now = await pool.now();
-    await pool.redis('ZADD', pool.key('swept'), `${now - 86400001}`, 'old', `${now}`, 'new');
+    const many = Array.from({ length: 1100 }, (_, i) => [`${now - 5000 + i}`, `h${i}`]).flat();
+    await pool.redis('ZADD', pool.key('swept'), `${now - 86400001}`, 'old', ...many);
+    await pool.redis('HSET', pool.key('swept', 'h0'), '1', 'account=a');
     await pool.sweep();
-    assert.deepEqual(await pool.redis('ZRANGE', pool.key('swept'), '0', '-1'), ['new']);
-    const starts = Array.from({ length: 1500 }, (_, i) =>
-        pool
-            .as({ boot: (0x100000 + i).toString(16).padStart(8, '0') })
-            .declare({ a: { max: 300 } }),
-    );
-    await Promise.all(starts);
+    assert.equal(await pool.redis('ZCARD', pool.key('swept')), 1000);
+    assert.equal(await pool.redis('EXISTS', pool.key('swept', 'h0')), 0);
+    for (let i = 0; i < 1500; i += 1) await pool.mend('open', 'a');
     assert.ok((await pool.redis('XLEN', pool.key('events'))) < 1200);
 });
 
-test('slots that do not fit the leases are counted anew', async () => {
-    const [one, two, three] = await admitMany(3);
-    await pool.redis('ZREM', pool.key('leases'), one.id);
-    await pool.redis('HDEL', pool.key('lease'), two.id);
+test('every count that does not fit its leases is set right, not only their sum', async () => {
+    await pool.declare({ a: { max: 300 }, b: { max: 300 } });
+    const [one] = await admitMany(3);
+    await set('slots', 'a', 'active=-5 cooling=0 used=0', 'b', 'active=8 cooling=0 used=0');
     await pool.sweep();
-    assert.equal(await pool.active('a'), 1);
-    assert.deepEqual(await pool.leases(), [three.id]);
-    await set('subs', 'a', 'active=77 max=300 state=on priority=1 burst=0 cooling_until=0 used=0');
+    const held = (await pool.active('a')) + (await pool.active('b'));
+    assert.equal(held, 3);
+    await pool.redis('HDEL', pool.key('held', pool.holder), one.id.match(/\d+$/)[0]);
     await pool.sweep();
-    assert.equal(await pool.active('a'), 1);
-    await pool.redis('HDEL', pool.key('subs'), 'a');
+    assert.equal((await pool.active('a')) + (await pool.active('b')), 2);
+    await set('slots', 'a', 'active=77 cooling=0 used=0');
     await pool.sweep();
-    assert.equal((await pool.snapshot()).subs.a.state, 'leaving');
-    await pool.declare({ a: { max: 300 } });
+    assert.equal((await pool.active('a')) + (await pool.active('b')), 2);
+    await pool.redis('HDEL', pool.key('roster'), 'a');
+    await pool.sweep();
+    await pool.declare({ a: { max: 300 }, b: { max: 300 } });
+    assert.equal((await pool.active('a')) + (await pool.active('b')), 2);
+    assert.ok((await pool.events('slots recounted')).length >= 3);
+});
+
+test('a bad record costs itself only, and is told', async () => {
+    const held = pool.key('held', pool.holder);
+    const grant = await pool.admit();
+    await pool.redis('HSET', held, '999', 'nonsense');
+    await pool.redis('SET', pool.key('held', 'n9.0000000b.0'), 'a string');
+    await pool.redis('ZADD', pool.key('holders'), '1', 'n9.0000000b.0');
+    await pool.redis('SET', pool.key('boot', 'n9.0000000b'), 'a string');
+    await beat('n9.0000000b', await pool.now());
+    await set('cooldowns', 'a', 'nonsense');
+    await pool.sweep();
+    assert.deepEqual(await pool.leases(), [grant.id]);
     assert.equal(await pool.active('a'), 1);
+    assert.equal((await pool.admit()).granted, true);
+    const events = (await pool.events()).map((event) => event.event);
+    assert.ok(events.includes('record dropped') && events.includes('record set aside'));
+    await pool.redis('DEL', pool.key('slots'));
+    await pool.redis('SET', pool.key('slots'), 'a string');
+    assert.equal((await pool.sweep()).epoch > 0, true, 'even this: a new epoch');
+    assert.match((await pool.status()).join('\n'), /slots in use/);
 });
 
 test('a clock set back by an hour frees the slots of the dead all the same', async () => {
-    const [dead] = await admitMany(1, 50);
+    await admitMany(1, 15000);
     const ahead = (await pool.now()) + 3600000;
-    await pool.redis('ZADD', pool.key('leases'), `${ahead}`, dead.id);
-    await beat('n9', ahead);
+    await pool.redis('ZADD', pool.key('holders'), `${ahead}`, pool.holder);
+    await beat('n9.0000000b', ahead);
     await set('sweeps', 'last_ms', ahead, 'grace_until_ms', ahead);
     await until(
-        async () => (await pool.sweep({ leaseMs: 100 })).expired === 1,
+        async () => (await pool.beat({ leaseMs: 100 })).expired + (await pool.sweep()).expired === 1,
         'the slot of the dead',
     );
     const { nodes, pool: seen } = await pool.snapshot();
     assert.equal(seen.active, '0');
     assert.ok(Number(nodes.n9.heartbeat_ms_ago) >= 0);
-    const score = await pool.redis('ZSCORE', pool.key('nodes'), 'n9');
+    const score = await pool.redis('ZSCORE', pool.key('boots'), 'n9.0000000b');
     assert.ok(Number(score) <= (await pool.now()));
 });
 
 test('a bad argument is refused by name, and nothing is written', async () => {
-    const good = ['n1', '0000000a', '1.0', 'd', '0', '15000'];
+    const good = ['n1', '0000000a', '1.0', 'd', '0', '15000', '1', '0', '0'];
+    const names = ['node', 'boot', null, null, 'active', 'lease_ms', 'workers', 'alone', 'epoch'];
     const before = await pool.dump();
-    for (const [index, name] of ['node', 'boot', null, null, 'active', 'lease_ms'].entries()) {
+    for (const [index, name] of names.entries()) {
         if (name) {
             const args = [...good];
             args[index] = 'a b';
             await assert.rejects(
-                pool.call('sweep', ...args),
+                pool.call('beat', ...args),
                 new RegExp(`ERR weir: ${name}: expected`),
             );
         }

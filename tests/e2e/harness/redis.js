@@ -139,23 +139,31 @@ export class Redis {
 
     /**
      * What is booked under a field such as 'sub:alpha', 'client:bot' or 'model:x', as numbers.
-     * Since the beginning, that is the totals plus the open book; or what a day's book has
+     * Since the beginning, that is the totals plus what is not posted yet; or what a day's book has
      * (docs/redis-keys.md).
      */
     async booked(field, book = 'totals') {
         const view = await this.view();
-        const [line, open] = await view
+        const [line, open, posting, roster] = await view
             .multi()
             .hGet(`weir:{main}:${book}`, field)
             .hGetAll('weir:{main}:open')
+            .hGetAll('weir:{main}:posting')
+            .hGetAll('weir:{main}:roster')
             .exec();
+        const accounts = Object.entries(roster)
+            .filter(([name]) => `sub:${name.replace(/~.*$/, '')}` === field)
+            .map(([, settings]) => settings.match(/account=(\S+)/)[1]);
         const lines = [line ?? ''];
         if (book === 'totals') {
             const [kind, name] = [field.split(':', 1)[0], field.slice(field.indexOf(':') + 1)];
             const place = ['sub', 'client', 'model'].indexOf(kind);
-            const isMeant = ([key]) => key.split(' ')[place] === name;
+            const isMeant = ([key]) =>
+                place === 0
+                    ? accounts.includes(key.split(' ')[0])
+                    : key.split(' ')[place] === name;
             lines.push(
-                ...Object.entries(open)
+                ...[...Object.entries(open), ...Object.entries(posting)]
                     .filter(isMeant)
                     .map(([, value]) => value),
             );
@@ -165,6 +173,25 @@ export class Redis {
             sum[key] = (sum[key] ?? 0) + Number(value);
         }
         return sum;
+    }
+
+    /** What is held: the ids of all leases. */
+    async leases() {
+        const view = await this.view();
+        const ids = [];
+        for (const holder of await view.zRange('weir:{main}:holders', 0, -1)) {
+            const seqs = await view.hKeys(`weir:{main}:held:${holder}`);
+            ids.push(...seqs.filter((seq) => seq !== '@').map((seq) => `${holder}-${seq}`));
+        }
+        return ids;
+    }
+
+    /** Until when the holder of a lease need not renew it, in ms; null if nobody holds it. */
+    async expiryOf(id) {
+        const view = await this.view();
+        const [, holder, seq] = id.match(/^(.*)-(\d+)$/);
+        const isHeld = await view.hExists(`weir:{main}:held:${holder}`, seq);
+        return isHeld ? view.zScore('weir:{main}:holders', holder) : null;
     }
 
     /** Waits until the numbers given are booked there; returns all of that line. */

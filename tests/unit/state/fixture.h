@@ -37,7 +37,11 @@ uint64_t clock_ns(void)
 #include "state/state.h"
 
 #define BASE "weir:{main}"
-static const char leases_key[] = BASE ":leases";
+
+static const char holders_key[] = BASE ":holders";
+static const char sweeps_key[] = BASE ":sweeps";
+static const char boots_key[] = BASE ":boots";
+static const char held_key[] = BASE ":held:n1.00000001.3";
 
 static struct loop *loop;
 static struct redis_server server;
@@ -88,19 +92,21 @@ static inline void on_done(enum err err, struct slice message, void *arg)
     snprintf(done->message, sizeof(done->message), "%.*s", SLICE_ARG(message));
 }
 
-/* Subscriptions s0, s1, ... with `max` slots each. */
+/* Subscriptions s0, s1, ... with `max` slots each; their accounts are called the same. */
 static inline void declare(size_t count, uint32_t max)
 {
     static char names[8][24];
     struct subscription subscriptions[8] = {0};
     struct config config = {.subscriptions = subscriptions, .subscription_count = count};
+    const struct declaration_source source = {.edited_ms = 1};
     struct done done = {0};
     for (size_t i = 0; i < count; i++) {
         snprintf(names[i], sizeof(names[i]), "s%zu", i);
         subscriptions[i] = (struct subscription){
             .name = names[i], .max_concurrent = max, .priority = 1, .is_enabled = true};
+        snprintf(subscriptions[i].account, sizeof(subscriptions[i].account), "%s", names[i]);
     }
-    state_declare(state, &config, on_done, &done);
+    state_declare(state, &config, &source, on_done, &done);
     CHECK(done.fired == 0);
     RUN_UNTIL(loop, done.fired > 0);
     CHECK(done.fired == 1 && done.err == OK);
@@ -136,7 +142,7 @@ static inline void on_admitted(enum err err, const struct grant *grant,
     CHECK((grant != NULL) == (err == OK) && (refusal != NULL) == (err == ERR_REFUSED));
     if (grant != NULL)
         snprintf(holder->subscription, sizeof(holder->subscription), "%.*s",
-                 SLICE_ARG(grant->subscription));
+                 SLICE_ARG(grant->account));
     if (refusal != NULL) {
         snprintf(holder->reason, sizeof(holder->reason), "%.*s", SLICE_ARG(refusal->reason));
         holder->retry_ms = refusal->retry_ms;
@@ -176,28 +182,40 @@ static inline void settle_all(struct holder *holders, size_t count)
 
 /* ---- the truth, asked directly ---- */
 
-static inline long long leases_in_redis(void)
-{
-    return SERVER_NUMBER(&server, "ZCARD", leases_key);
-}
-
-static inline long long booked_requests(void)
+/* A number of the pool's or a book's section of the snapshot. */
+static inline long long seen_in_redis(const char *section_name, const char *field)
 {
     char name[64];
     snprintf(name, sizeof(name), "weir_snapshot_%s", functions_version);
     redisReply *reply = SERVER_ASK(&server, "FCALL", name, "1", BASE);
-    long long requests = -1;
+    long long number = -1;
     for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++) {
         redisReply *section = reply->element[i];
-        if (strcmp(section->element[0]->str, "total") != 0)
-            continue;
         redisReply *pairs = section->element[1];
+        if (strcmp(section->element[0]->str, section_name) != 0)
+            continue;
         for (size_t p = 0; p + 1 < pairs->elements; p += 2)
-            if (strcmp(pairs->element[p]->str, "requests") == 0)
-                requests = strtoll(pairs->element[p + 1]->str, NULL, 10);
+            if (strcmp(pairs->element[p]->str, field) == 0)
+                number = strtoll(pairs->element[p + 1]->str, NULL, 10);
     }
     freeReplyObject(reply);
-    return requests;
+    return number;
+}
+
+static inline long long leases_in_redis(void)
+{
+    return seen_in_redis("pool", "leases");
+}
+
+static inline long long booked_requests(void)
+{
+    return seen_in_redis("total", "requests");
+}
+
+static inline long long leases_of_ours(void)
+{
+    return SERVER_NUMBER(&server, "HLEN", held_key) -
+           SERVER_NUMBER(&server, "HEXISTS", held_key, "@");
 }
 
 static inline void nap_ms(long ms)
@@ -206,28 +224,49 @@ static inline void nap_ms(long ms)
     nanosleep(&time, NULL);
 }
 
-/* As if the lease time of `id` had passed: it is swept, by another node. */
-static inline void sweep_out(const char *id)
+/* As if the lease time of this node's holder had passed: all it has is swept, by another node. */
+static inline void sweep_out(void)
 {
     char name[64];
-    snprintf(name, sizeof(name), "weir_sweep_%s", functions_version);
-    SERVER_DO(&server, "ZADD", leases_key, "1", id);
-    for (int i = 0; i < 100 && SERVER_NUMBER(&server, "ZSCORE", leases_key, id) == 1; i++) {
-        SERVER_DO(&server, "FCALL", name, "1", BASE, "n2", "00000002", "1", "d", "0", "50");
-        nap_ms(10); /* the time that a sweep after a pause leaves to the living */
+    snprintf(name, sizeof(name), "weir_beat_%s", functions_version);
+    SERVER_DO(&server, "ZADD", holders_key, "XX", "1", "n1.00000001.3");
+    for (int i = 0; i < 100 && leases_of_ours() > 0; i++) {
+        SERVER_DO(&server, "HDEL", sweeps_key, "grace_until_ms");
+        SERVER_DO(&server, "FCALL", name, "1", BASE, "n2", "00000002", "1", "d", "0", "50", "1",
+                  "0", "0");
+        nap_ms(100); /* the time that a sweep after a pause leaves to the living */
     }
-    CHECK(SERVER_NUMBER(&server, "ZSCORE", leases_key, id) == -1);
+    CHECK(leases_of_ours() == 0);
 }
 
-/* Another node takes a slot. */
-static inline void take_slot(const char *id)
+static inline void other_node(const char *verb, const char *third, const char *fourth)
+{
+    char name[64], epoch[32];
+    snprintf(name, sizeof(name), "weir_%s_%s", verb, functions_version);
+    snprintf(epoch, sizeof(epoch), "%llu", (unsigned long long)state_epoch(state));
+    redisReply *reply =
+        strcmp(verb, "admit") == 0
+            ? SERVER_ASK(&server, "FCALL", name, "1", BASE, "n2.00000002.0", "1", epoch, third,
+                         "other", "m", "15000", "")
+            : SERVER_ASK(&server, "FCALL", name, "1", BASE, "n2.00000002.0", third, "m", "200",
+                         "unused", "0", "", "0", "0", "0", "0", "0", "0");
+    CHECK(reply->type == REDIS_REPLY_ARRAY && strcmp(reply->element[0]->str, fourth) == 0);
+    freeReplyObject(reply);
+}
+
+/* Another node, which knows s0, takes a slot, or gives it back. */
+static inline void take_slot(const char *seq)
 {
     char name[64];
-    snprintf(name, sizeof(name), "weir_admit_%s", functions_version);
-    redisReply *reply =
-        SERVER_ASK(&server, "FCALL", name, "1", BASE, id, "other", "m", "15000", "");
-    CHECK(reply->type == REDIS_REPLY_ARRAY && strcmp(reply->element[0]->str, "granted") == 0);
-    freeReplyObject(reply);
+    snprintf(name, sizeof(name), "weir_declare_%s", functions_version);
+    SERVER_DO(&server, "FCALL", name, "1", BASE, "n2", "00000002", "0", "0", "s0", "s0", "1", "1",
+              "1", "0");
+    other_node("admit", seq, "granted");
+}
+
+static inline void return_slot(const char *seq)
+{
+    other_node("settle", seq, "settled");
 }
 
 static inline void begin(const char *const *options)

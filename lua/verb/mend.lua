@@ -1,0 +1,71 @@
+-- mend: cool, open, enable, free: what a person mends, by redis-cli or through a node. Each is
+-- written down in `events`.
+--
+--   redis-cli FCALL weir_cool   1 'weir:{main}' alpha 600000 'maintenance at the provider'
+--   redis-cli FCALL weir_open   1 'weir:{main}' alpha
+--   redis-cli FCALL weir_enable 1 'weir:{main}' alpha off
+--   redis-cli FCALL weir_free   1 'weir:{main}' weir-1.5f3a91c0.0-6
+local mend = {}
+
+local function find(view, name)
+    local sub = view.by_name[name]
+    if not sub then
+        check.refuse("name", "a subscription of this pool", name)
+    end
+    return sub
+end
+
+-- -> ok, until when (ms). It replaces the cooldown that runs.
+function mend.cool(keys, argv)
+    local k, r = pool.keys(keys), calls.cool(argv)
+    local view = slots.open(k)
+    local sub, until_ms = find(view, r.name), pool.now_ms() + r.cooldown_ms
+    slots.cool(view, sub, until_ms, { reason = r.reason, status = 0, lease = "-" })
+    slots.commit(view)
+    return { "ok", string.format("%.0f", until_ms) }
+end
+
+-- -> ok, how many ms of cooldown were left
+function mend.open(keys, argv)
+    local k, r = pool.keys(keys), calls.open(argv)
+    local view = slots.open(k)
+    local sub = find(view, r.name)
+    local left_ms = math.max(0, sub.cooling - pool.now_ms())
+    slots.touch(view, sub)
+    sub.cooling = 0
+    redis.call("HDEL", k.cooldowns, sub.name)
+    pool.event(k, "opened by hand", "subscription", sub.name, "left_ms", left_ms)
+    slots.commit(view)
+    return { "ok", string.format("%.0f", left_ms) }
+end
+
+-- -> ok, on or off
+function mend.enable(keys, argv)
+    local k, r = pool.keys(keys), calls.enable(argv)
+    local view = slots.open(k)
+    local sub = find(view, r.name)
+    slots.begin(view)
+    sub.paused = r.is_on == "on" and 0 or 1
+    roster.write(view, sub)
+    pool.event(k, sub.paused == 1 and "paused by hand" or "enabled by hand", "subscription",
+        sub.name)
+    roster.turn(view)
+    return { "ok", r.is_on }
+end
+
+-- -> ok, leases freed (0: nobody holds it). What it used is booked if its node settles it later.
+function mend.free(keys, argv)
+    local k, r = pool.keys(keys), calls.free(argv)
+    local view, holder, seq = slots.open(k), r.lease.holder, r.lease.seq
+    local record = redis.call("HGET", lease.held_key(k, holder), seq)
+    local freed = 0
+    if record then
+        slots.begin(view)
+        freed = lease.end_by_force(view, holder, { seq, record }, pool.now_ms())
+        pool.event(k, "freed by hand", "lease", holder .. "-" .. seq, "record", pool.text(record))
+        slots.commit(view)
+    end
+    return { "ok", tostring(freed) }
+end
+
+return mend

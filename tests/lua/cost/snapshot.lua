@@ -1,0 +1,199 @@
+-- snapshot: the whole pool for a machine (/status, /metrics). Reads only.
+--
+-- FCALL_RO weir_snapshot_<v> 1 <base>
+--
+-- The reply is a list of sections. A section is a list of two: its kind, and a flat list of
+-- key, value, key, value ... Everything is a bulk string, integers are decimal strings.
+-- A reader skips kinds and keys it does not know; both may be added, none changes its meaning.
+--
+--   1) "pool"          once, first
+--        now_ms                    Redis TIME, ms since the epoch
+--        library                   version of the library that answers (8 hex digits)
+--        subscriptions             how many are declared or still leaving
+--        cooling                   how many of the enabled ones are cooling
+--        leases                    leases held
+--        active                    sum of active over all subscriptions
+--        capacity                  sum of max over the enabled ones
+--        available                 sum of available over the enabled ones
+--        nodes, nodes_alive        known (heard of in the last 60 s); heard of in the last 15 s
+--        config_digests_differ     1 if living nodes run with different configurations
+--        swept_ms_ago              since the last sweep; -1 = never
+--        grace_ms                  how long expired leases are still spared; 0 = no grace
+--        day                       "2026-11-21" (UTC), the day that day_* and "today" speak of
+--   2) "subscription"  one each, sorted by name
+--        name
+--        state                     on | off (disabled) | leaving (no longer declared, drains)
+--        enabled                   1 if state is on
+--        active, max, available    available = max - active, never below 0
+--        priority, burst_limit     burst_limit 0 = none
+--        in_cooldown               1 | 0
+--        cooldown_remaining_ms     0 if not cooling
+--        cooldown_until_ms         0 if not cooling
+--        cooldown_reason           "" if not cooling
+--        last_used_ms              time of the last admission, 0 = never
+--        total_<n>, day_<n>        since the beginning, and of today, for every <n> in
+--                                  requests errors cancelled input output cache_read
+--                                  cache_write_5m cache_write_1h duration_ms
+--                                  (requests = settled attempts; tokens by kind; time upstream)
+--   3) "node"          one each, sorted by id
+--        id, boot, version, digest, active
+--        heartbeat_ms_ago, started_ms_ago
+--        alive                     1 if heard of in the last 15 s
+--   4) "total"         once: requests errors ... duration_ms, since the beginning
+--   5) "today"         once: the same, of today
+local snapshot = {}
+
+local function text(value)
+    return tostring(value or "")
+end
+
+local function read_cooldown_reason(line)
+    return line and string.match(line, " reason=(.*)$") or ""
+end
+
+local function add_book(section, prefix, numbers)
+    for i, field in ipairs(book.FIELDS) do
+        local number = numbers and numbers[i] or 0
+        section[#section + 1] = { prefix .. field, string.format("%.0f", number) }
+    end
+end
+
+-- A section is built as a list of pairs, so that status can look things up by name too.
+local function new_section(kind, pairs_of)
+    local section = { kind = kind, pairs = pairs_of }
+    function section.get(key)
+        for _, pair in ipairs(pairs_of) do
+            if pair[1] == key then
+                return pair[2]
+            end
+        end
+    end
+    return section
+end
+
+local function of_subscription(sub, now, books)
+    local left_ms = math.max(0, sub.cooling_until - now)
+    local reason = left_ms > 0 and read_cooldown_reason(books.cooldowns[sub.name]) or ""
+    local section = {
+        { "name", sub.name }, { "state", sub.state }, { "enabled", sub.is_on and 1 or 0 },
+        { "active", sub.active }, { "max", sub.max },
+        { "available", math.max(0, sub.max - sub.active) }, { "priority", sub.priority },
+        { "burst_limit", sub.burst }, { "in_cooldown", left_ms > 0 and 1 or 0 },
+        { "cooldown_remaining_ms", left_ms },
+        { "cooldown_until_ms", left_ms > 0 and sub.cooling_until or 0 },
+        { "cooldown_reason", reason },
+        { "last_used_ms", sub.used }
+    }
+    add_book(section, "total_", books.totals["sub:" .. sub.name])
+    add_book(section, "day_", books.today["sub:" .. sub.name])
+    return new_section("subscription", section)
+end
+
+local function of_node(k, id, heartbeat, now)
+    local record = pool.hash(pool.node_key(k, id))
+    local ago_ms = math.max(0, now - heartbeat)
+    return new_section("node", {
+        { "id", id }, { "boot", record.boot }, { "version", record.version },
+        { "digest", record.digest }, { "active", record.active or 0 },
+        { "heartbeat_ms_ago", ago_ms },
+        { "started_ms_ago", math.max(0, now - (tonumber(record.started_ms) or now)) },
+        { "alive", ago_ms <= pool.ALIVE_MS and 1 or 0 }
+    })
+end
+
+local function of_book(kind, numbers)
+    local section = {}
+    add_book(section, "", numbers)
+    return new_section(kind, section)
+end
+
+local function read_subscriptions(k)
+    local subs = subscription.all(k)
+    table.sort(subs, function(a, b)
+        return a.name < b.name
+    end)
+    return subs
+end
+
+local function of_pool(k, now, subs, nodes)
+    local sum = { active = 0, capacity = 0, available = 0, cooling = 0 }
+    for _, sub in ipairs(subs) do
+        sum.active = sum.active + sub.active
+        if sub.is_on then
+            sum.capacity = sum.capacity + sub.max
+            sum.available = sum.available + math.max(0, sub.max - sub.active)
+            sum.cooling = sum.cooling + (sub.cooling_until > now and 1 or 0)
+        end
+    end
+    local alive, digests, digest_count = 0, {}, 0
+    for _, node in ipairs(nodes) do
+        local digest = node.get("digest")
+        if node.get("alive") == 1 then
+            alive = alive + 1
+            if digest and not digests[digest] then
+                digests[digest], digest_count = true, digest_count + 1
+            end
+        end
+    end
+    local sweeps = redis.call("HMGET", k.sweeps, "last_ms", "grace_until_ms")
+    return new_section("pool", {
+        { "now_ms", now }, { "library", VERSION }, { "subscriptions", #subs },
+        { "cooling", sum.cooling }, { "leases", redis.call("HLEN", k.lease) },
+        { "active", sum.active }, { "capacity", sum.capacity }, { "available", sum.available },
+        { "nodes", #nodes }, { "nodes_alive", alive },
+        { "config_digests_differ", digest_count > 1 and 1 or 0 },
+        { "swept_ms_ago", sweeps[1] and math.max(0, now - sweeps[1]) or -1 },
+        { "grace_ms", math.max(0, (tonumber(sweeps[2]) or 0) - now) },
+        { "day", pool.date(pool.day(now)) }
+    })
+end
+
+local function read_nodes(k, now)
+    local nodes = {}
+    local beats = redis.call("ZRANGE", k.nodes, 0, pool.NODES_MAX - 1, "WITHSCORES")
+    for i = 1, #beats, 2 do
+        nodes[#nodes + 1] = of_node(k, beats[i], tonumber(beats[i + 1]), now)
+    end
+    table.sort(nodes, function(a, b)
+        return a.get("id") < b.get("id")
+    end)
+    return nodes
+end
+
+-- All sections in the order of the head comment.
+function snapshot.collect(k, now)
+    local subs, nodes, fields = read_subscriptions(k), read_nodes(k, now), { "all" }
+    for _, sub in ipairs(subs) do
+        fields[#fields + 1] = "sub:" .. sub.name
+    end
+    local opened = book.open(k)
+    local books = {
+        cooldowns = pool.hash(k.cooldowns), totals = book.read(k.totals, opened, fields),
+        today = book.read(book.day_key(k, pool.day(now)), opened, fields)
+    }
+    local sections = { of_pool(k, now, subs, nodes) }
+    for _, sub in ipairs(subs) do
+        sections[#sections + 1] = of_subscription(sub, now, books)
+    end
+    for _, node in ipairs(nodes) do
+        sections[#sections + 1] = node
+    end
+    sections[#sections + 1] = of_book("total", books.totals.all)
+    sections[#sections + 1] = of_book("today", books.today.all)
+    return sections
+end
+
+function snapshot.call(keys)
+    local reply = {}
+    for i, section in ipairs(snapshot.collect(pool.keys(keys), pool.now_ms())) do
+        local flat = {}
+        for _, pair in ipairs(section.pairs) do
+            flat[#flat + 1] = pair[1]
+            flat[#flat + 1] = text(pair[2])
+        end
+        reply[i] = { section.kind, flat }
+    end
+    return reply
+end
+
+return snapshot
