@@ -28,7 +28,7 @@ end
 
 function lease.record(sub, client, model, now)
     return "account=" .. sub.account .. " sub=" .. sub.name .. " client=" .. client .. " model="
-        .. model .. " since=" .. now
+        .. model .. " since=" .. pool.digits(now)
 end
 
 -- account, client, model of a record; nil if it cannot be read.

@@ -72,6 +72,21 @@ function pool.now_ms()
     return time[1] * 1000 + (time[2] - time[2] % 1000) / 1000
 end
 
+-- Numbers as text: what comes again and again (counts, and the time of one call) is made once.
+local texts, texts_known = {}, 0
+
+function pool.digits(number)
+    local text = texts[number]
+    if not text then
+        if texts_known >= 4096 then
+            texts, texts_known = {}, 0
+        end
+        text = string.format("%d", number)
+        texts[number], texts_known = text, texts_known + 1
+    end
+    return text
+end
+
 local dates, dates_known = {}, 0
 
 -- The UTC date of a day counted from 1970-01-01, as 2026-11-21. The year is taken to begin in

@@ -55,8 +55,9 @@ local function parse_counts(sub, line)
 end
 
 local function render(sub)
-    return "active=" .. sub.active .. " cooling=" .. sub.cooling .. " used=" .. sub.used
-        .. sub.extra
+    local digits = pool.digits
+    return "active=" .. digits(sub.active) .. " cooling=" .. digits(sub.cooling) .. " used="
+        .. digits(sub.used) .. sub.extra
 end
 
 -- the guard ---------------------------------------------------------------------------------------

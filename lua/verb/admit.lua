@@ -139,7 +139,7 @@ local function grant(view, holder, r, sub, how, now)
     slots.take(view, sub, now)
     lease.keep_alive(view, holder, now, r.lease_ms)
     slots.commit(view)
-    return { "granted", sub.account, tostring(sub.active), tostring(sub.max), how }
+    return { "granted", sub.account, pool.digits(sub.active), pool.digits(sub.max), how }
 end
 
 -- A grant of whatever kind, or nil with what an explanation needs. Asking first whether the seq is

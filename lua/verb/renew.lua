@@ -21,7 +21,7 @@ end
 local function take_list(view, holder, r, now)
     local seqs, lost, first = {}, {}, nil
     for i, row in ipairs(r.leases) do
-        seqs[i] = string.format("%.0f", row.seq)
+        seqs[i] = row.seq
     end
     local records = redis.call("HMGET", holder.key, unpack(seqs))
     local taken = {}

@@ -72,7 +72,7 @@ test('ending cooldowns by hand under load grants nothing above the cap', async (
 
 test('a wrong argument is refused by name', async () => {
     await assert.rejects(pool.mend('open', 'nobody'), /ERR weir: name: expected a subscription/);
-    await assert.rejects(pool.mend('enable', 'a', 'maybe'), /ERR weir: is_on: expected one of on/);
+    await assert.rejects(pool.mend('enable', 'a', 'maybe'), /ERR weir: is_on: expected one of off, on/);
     await assert.rejects(pool.mend('cool', 'a', 0, ''), /ERR weir: cooldown_ms: expected/);
     await assert.rejects(pool.mend('free', 'x'), /ERR weir: lease: expected/);
 });
