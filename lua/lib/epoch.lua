@@ -1,6 +1,7 @@
 -- epoch: what happens when Redis has lost data.
 --
---   weir:{main}:epoch      hash   began_ms, why (new | emptied | server changed), until_ms
+--   weir:{main}:epoch      hash   began_ms, why (new | emptied | server changed), until_ms; waits:
+--                                 the boots that lived then
 --   weir:{main}:restored   set    holders that have registered in it
 --
 -- An epoch's name is the time at which it began. In a new one nothing is admitted (`closed` in the
@@ -29,6 +30,18 @@ local function end_first_version(k, now)
     redis.call("SET", k.subs, "this pool has schema " .. calls.SCHEMA .. "; weir 0.1 cannot use it")
 end
 
+-- Boots that lived when the newest of them was last heard of; nil if none is known.
+local function living_boots(k)
+    local beats = redis.call("ZRANGE", k.boots, 0, pool.BOOTS_MAX - 1, "WITHSCORES")
+    local newest, boots = pool.count(beats[#beats]), {}
+    for i = 1, #beats, 2 do
+        if pool.count(beats[i + 1]) >= newest - pool.ALIVE_MS then
+            boots[#boots + 1] = beats[i]
+        end
+    end
+    return #boots > 0 and table.concat(boots, " ") or nil
+end
+
 function epoch.begin(view, why, lease_ms)
     local k, now = view.k, pool.now_ms()
     if why == "new" then
@@ -41,6 +54,10 @@ function epoch.begin(view, why, lease_ms)
     redis.call("DEL", k.restored)
     redis.call("DEL", k.epoch)
     redis.call("HSET", k.epoch, "began_ms", now, "why", why, "until_ms", view.closed)
+    local waits = why == "server changed" and living_boots(k)
+    if waits then
+        redis.call("HSET", k.epoch, "waits", waits)
+    end
     pool.event(k, "epoch began", "epoch", view.epoch, "why", why, "until_ms", view.closed)
     pool.notice(k, "epoch id=" .. string.format("%.0f", view.epoch))
     slots.rehead(view)
@@ -66,43 +83,40 @@ function epoch.meet(view, known, lease_ms, now)
     end
 end
 
--- Boots that lived when the newest of them was last heard of.
-local function living_boots(k)
-    local beats = redis.call("ZRANGE", k.boots, 0, pool.BOOTS_MAX - 1, "WITHSCORES")
-    local newest, boots = pool.count(beats[#beats]), {}
-    for i = 1, #beats, 2 do
-        if pool.count(beats[i + 1]) >= newest - pool.ALIVE_MS then
-            boots[#boots + 1] = beats[i]
-        end
-    end
-    return boots
-end
-
+-- Have all registered that lived when the data were written? And is there nobody but a node that is
+-- alone with its Redis? A boot without a record has left, or its successor said that it is gone.
 local function are_all_registered(k)
-    local boots, registered = living_boots(k), {}
+    local waits, registered = redis.call("HGET", k.epoch, "waits"), {}
+    if not waits then
+        return false
+    end
     for _, holder in ipairs(redis.call("SMEMBERS", k.restored)) do
         registered[holder] = true
     end
-    local is_alone = #boots == 1
-    for _, boot in ipairs(boots) do
-        local record = redis.call("HMGET", k.base .. ":boot:" .. boot, "workers", "alone")
-        for worker = 0, pool.count(record[1]) - 1 do
+    for boot in string.gmatch(waits, "%S+") do
+        local workers = redis.call("HGET", k.base .. ":boot:" .. boot, "workers")
+        for worker = 0, pool.count(workers) - 1 do
             if not registered[boot .. "." .. worker] then
                 return false
             end
         end
-        is_alone = is_alone and record[2] == "1"
     end
-    return #boots > 0, is_alone
+    local is_alone = true
+    for _, boot in ipairs(redis.call("ZRANGE", k.boots, 0, pool.BOOTS_MAX - 1)) do
+        is_alone = is_alone and redis.call("HGET", k.base .. ":boot:" .. boot, "alone") == "1"
+    end
+    return true, is_alone
 end
 
 -- May admissions begin again? In how many ms if not.
 function epoch.closed_ms(view, now)
     if view.closed == 0 then
         return 0
-    elseif view.closed <= now or view.closed > now + pool.LEASE_MS_MAX then
+    elseif view.closed <= now then
         set_closed(view, 0)
         return 0
+    elseif view.closed > now + pool.LEASE_MS_MAX then -- the clock was set back since
+        set_closed(view, now + pool.LEASE_MS)
     end
     return view.closed - now
 end
