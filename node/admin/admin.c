@@ -28,10 +28,10 @@ static void ready(struct admin *a, struct connection *call)
     const char *word = "ready";
     if (a->options.is_draining(a->options.arg))
         word = "draining";
-    else if (!state_can_admit(a->options.state))
-        word = "redis down";
     else if (a->options.trouble(a->options.arg) != NULL)
         word = a->options.trouble(a->options.arg);
+    else if (!state_can_admit(a->options.state))
+        word = "redis down";
     bool is_ready = strcmp(word, "ready") == 0;
     admin_answer_json(call, is_ready ? 200 : 503, json_pack("{s:s}", "status", word));
 }

@@ -175,6 +175,8 @@ static void on_pulse(enum err err, const struct pool_pulse *pulse, struct slice 
     struct node *n = arg;
     if (err == ERR_REPLY)
         note_error(n, message);
+    else if (err != OK)
+        atomic_store(&n->shared.trouble, NULL); /* nobody knows; that Redis is away says enough */
     if (err != OK)
         return;
     n->pulse.was_error_logged = false;

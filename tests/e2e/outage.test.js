@@ -98,7 +98,7 @@ test('functions and keys wiped under a running node come back', { ms: 90000 }, a
     await quiet({ node, provider });
 });
 
-for (const ms of [500, 2300, 4000]) {
+for (const ms of [500, 2300, 4000, 20000]) {
     test(`${ms} ms after which Redis goes on leave no slot behind`, { ms: 60000 }, async (world) => {
         const { provider, redis, node } = await world.setting({ max: 15 });
         const load = new Load([node], 30);
@@ -118,6 +118,26 @@ for (const ms of [500, 2300, 4000]) {
         assert.ok((await provider.credential('alpha')).high_water <= 15);
     });
 }
+
+test('a node too old for its pool says so, takes nothing new and ends what runs', async (world) => {
+    const { provider, redis, node } = await world.setting({ max: 2 });
+    const { events } = await heldStream(node, provider);
+    const view = await redis.view();
+    const guard = await view.hGet('weir:{main}:slots', '@');
+    const newer = guard.replace('schema=2', 'schema=3').replace('lib=', 'lib=f');
+    await view.hSet('weir:{main}:slots', '@', newer);
+    await eventually('/ready to say why', async () => {
+        const { status, json } = await node.get('/ready');
+        return status === 503 && /too old for this pool/.test(json.status);
+    });
+    const isTold = (line) => line.level === 'error' && /schema 3/.test(line.reason);
+    await node.log.find('the reason in the log', isTold, { ms: 5000 });
+    await refusedForNow(node);
+    await provider.step('alpha', -1);
+    assert.equal((await events.all()).at(-1).event, 'message_stop');
+    await eventually('no lease', async () => (await redis.leases()).length === 0);
+    assert.match(await view.hGet('weir:{main}:slots', '@'), /^schema=3 /);
+});
 
 test('a Redis that stands still is not waited for without end', { ms: 60000 }, async (world) => {
     const { provider, redis, node } = await world.setting();
