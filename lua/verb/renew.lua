@@ -50,7 +50,8 @@ local function drop_others(view, holder, r, seqs, now)
     end
     for seq, record in pairs(pool.hash(holder.key)) do
         local number = tonumber(seq)
-        if number and number >= r.from and number <= r.to and not is_listed[seq] then
+        if number and number >= r.from and number <= r.to and not is_listed[seq]
+            and #flat < 2 * pool.REAP_MAX then -- the rest with the next renewal
             flat[#flat + 1] = seq
             flat[#flat + 1] = record
         end

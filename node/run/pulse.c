@@ -173,6 +173,8 @@ static void beat(struct node *n);
 static void on_pulse(enum err err, const struct pool_pulse *pulse, struct slice message, void *arg)
 {
     struct node *n = arg;
+    if (n->has_said_farewell)
+        return; /* or it would be heard of again */
     if (err == ERR_REPLY)
         note_error(n, message);
     else if (err != OK)

@@ -182,6 +182,31 @@ const RELOADS = {
     },
 };
 
+test('a renamed subscription keeps its slots, its cooldown and its books', async (world) => {
+    const { provider, redis, node } = await world.setting({ subscriptions: 2, max: 2 });
+    await provider.fault('beta', { status: 429, headers: { 'retry-after': '60' } });
+    await provider.fault('alpha', { hold: true });
+    const held = post(node.port);
+    await provider.activeReaches(1);
+    assert.equal((await post(node.port)).status, 200, 'beta is cooled, alpha has served');
+    const config = structuredClone(node.config);
+    config.subscriptions[0].name = 'first';
+    config.subscriptions[1].name = 'second';
+    await node.writeConfig(config);
+    assert.equal((await call(node.port, 'POST', '/admin/reload', { body: '' })).status, 200);
+    const named = (name) => async () => {
+        const { subscriptions } = await node.status();
+        return subscriptions.find((s) => s.name === name) ?? false;
+    };
+    const first = await eventually('the new name', named('first'));
+    assert.deepEqual([first.active_connections, first.total_requests], [1, 1]);
+    assert.equal((await named('second')()).in_cooldown, true);
+    await provider.step('alpha', -1);
+    assert.equal((await held).status, 200, 'what runs is not disturbed');
+    await redis.bookedReaches('sub:first', { requests: 2 });
+    assert.equal((await redis.leases()).length, 0);
+});
+
 for (const [name, reload] of Object.entries(RELOADS)) {
     test(`${name}: a subscription more, one less, another key, more slots`, async (world) => {
         const { provider, redis, node } = await world.setting({ subscriptions: 2, max: 2 });

@@ -4,7 +4,7 @@
 // Redis.
 const assert = require('node:assert/strict');
 const { after, before, beforeEach, test } = require('node:test');
-const { pairs, startPool } = require('./helper');
+const { pairs, readLibraries, startPool } = require('./helper');
 
 const CALLERS = 64;
 const SUBS = {
@@ -99,7 +99,8 @@ test('of 64 callers at once exactly as many are admitted as there are slots', as
     }
 });
 
-test('64 racing callers never hold more than the cap, and every use is booked once', async () => {
+// 64 callers take and give, repeat themselves and sweep.
+async function race() {
     const held = new Held();
     const used = { requests: 0, errors: 0, input: 0 };
     const play = async (caller, number) => {
@@ -148,6 +149,19 @@ test('64 racing callers never hold more than the cap, and every use is booked on
         .filter(([field]) => field.startsWith('client:'))
         .reduce((sum, [, line]) => sum + Number(line.requests), 0);
     assert.equal(byClient, used.requests);
+}
+
+test('64 racing callers never hold more than the cap, and every use is booked once', race);
+
+test('the same holds while two versions of the library work side by side', async () => {
+    const { functions, version } = readLibraries();
+    await pool.redis('FUNCTION', 'LOAD', functions.replaceAll(version, '0ddba110'));
+    for (const [i, caller] of callers.entries()) if (i % 2) caller.version = '0ddba110';
+    try {
+        await race();
+    } finally {
+        for (const caller of callers) caller.version = version;
+    }
 });
 
 test('64 callers that ask for the same few ids get one slot an id', async () => {
