@@ -42,11 +42,14 @@
 --   3) "node"          one each boot, sorted by id
 --        id, boot, version, digest, active
 --        behind                    1: its configuration is older than what the pool has
+--        lacks                     subscriptions it does not know, at most 20, one space between
 --        heartbeat_ms_ago, started_ms_ago
 --        alive                     1 if heard of in the last 15 s
 --   4) "total"         once: requests errors ... duration_ms, since the beginning
 --   5) "today"         once: the same, of today
 local snapshot = {}
+
+local LACKS_SHOWN = 20
 
 local function text(value)
     return tostring(value or "")
@@ -95,14 +98,30 @@ local function of_subscription(sub, now, books)
     return new_section("subscription", section)
 end
 
-local function of_node(k, key, heartbeat, now)
+-- Names of what is declared by somebody and that a boot does not know, one space between.
+local function lacks(view, knows)
+    local known, names = {}, {}
+    for account in string.gmatch(knows or "", "%S+") do
+        known[account] = true
+    end
+    for _, sub in ipairs(view.list) do
+        if not known[sub.account] and sub.state ~= "leaving" and #names < LACKS_SHOWN then
+            names[#names + 1] = sub.name
+        end
+    end
+    table.sort(names)
+    return table.concat(names, " ")
+end
+
+local function of_node(view, key, heartbeat, now)
+    local k = view.k
     local id, boot = string.match(key, "^(.*)%.(%x+)$")
     local record = pool.try(k, "TYPE", roster.boot_key(k, key))["ok"] == "hash"
         and pool.hash(roster.boot_key(k, key)) or {}
     local ago_ms = record.alone == "1" and 0 or math.max(0, now - heartbeat)
     return new_section("node", {
         { "id", id or key }, { "boot", boot }, { "version", record.version },
-        { "behind", record.behind or 0 },
+        { "behind", record.behind or 0 }, { "lacks", lacks(view, record.knows) },
         { "digest", record.digest }, { "active", record.active or 0 },
         { "heartbeat_ms_ago", ago_ms },
         { "started_ms_ago", math.max(0, now - (tonumber(record.started_ms) or now)) },
@@ -173,11 +192,12 @@ local function of_pool(view, now, subs, nodes)
     })
 end
 
-local function read_nodes(k, now)
+local function read_nodes(view, now)
+    local k = view.k
     local nodes = {}
     local beats = redis.call("ZRANGE", k.boots, 0, pool.BOOTS_MAX - 1, "WITHSCORES")
     for i = 1, #beats, 2 do
-        nodes[#nodes + 1] = of_node(k, beats[i], tonumber(beats[i + 1]), now)
+        nodes[#nodes + 1] = of_node(view, beats[i], tonumber(beats[i + 1]), now)
     end
     table.sort(nodes, function(a, b)
         if a.get("id") ~= b.get("id") then
@@ -191,7 +211,7 @@ end
 -- All sections in the order of the head comment.
 function snapshot.collect(k, now)
     local view = slots.look(k)
-    local subs, nodes, fields = read_subscriptions(view), read_nodes(k, now), { "all" }
+    local subs, nodes, fields = read_subscriptions(view), read_nodes(view, now), { "all" }
     for _, sub in ipairs(subs) do
         fields[#fields + 1] = "sub:" .. sub.name
     end

@@ -107,13 +107,22 @@ local function show_subscriptions(lines, sections)
     add_table(lines, rows)
 end
 
+-- What is wrong with a node's configuration.
+local function note(get)
+    if get("lacks") ~= "" then
+        return " lacks " .. get("lacks")
+    end
+    return tostring(get("behind")) == "1" and " behind" or ""
+end
+
 local function show_nodes(lines, sections)
     local rows = { { "node", "boot", "running", "heartbeat", "up", "version", "configuration" } }
     for _, section in ipairs(sections_of(sections, "node")) do
         local get = section.get
         rows[#rows + 1] = { get("id"), get("boot") or "-", tostring(get("active")),
             span(get("heartbeat_ms_ago")) .. (get("alive") == 1 and " ago" or " ago, SILENT"),
-            span(get("started_ms_ago")), get("version") or "-", get("digest") or "-" }
+            span(get("started_ms_ago")), get("version") or "-",
+            (get("digest") or "-") .. note(get) }
     end
     add_table(lines, rows)
 end

@@ -26,6 +26,7 @@ static json_t *subscription_json(const struct pool_subscription *s)
                   (json_int_t)((s->cooldown_ms + 999) / 1000), "total_requests",
                   (json_int_t)s->requests, "total_errors", (json_int_t)s->errors, "enabled",
                   (int)s->is_enabled, "priority", (int)s->priority);
+    json_object_set_new(json, "state", text(s->state));
     if (s->cooldown_ms > 0)
         json_object_set_new(json, "cooldown_reason", text(s->cooldown_reason));
     json_object_set_new(
@@ -38,9 +39,10 @@ static json_t *subscription_json(const struct pool_subscription *s)
 
 static json_t *node_json(const struct pool_node *n)
 {
-    return json_pack("{s:o, s:o, s:o, s:I, s:I}", "id", text(n->id), "version", text(n->version),
-                     "config", text(n->config_digest), "seen_ms_ago", (json_int_t)n->seen_ms_ago,
-                     "active", (json_int_t)n->active);
+    return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:b, s:o}", "id", text(n->id), "boot",
+                     text(n->boot), "version", text(n->version), "config", text(n->config_digest),
+                     "seen_ms_ago", (json_int_t)n->seen_ms_ago, "active", (json_int_t)n->active,
+                     "behind", (int)n->is_behind, "lacks", text(n->lacks));
 }
 
 /* Totals count what can be used: enabled subscriptions. */
@@ -78,6 +80,9 @@ static json_t *status_json(const struct admin *a, const struct pool_snapshot *s)
     json_object_set_new(json, "redis", json_string("up"));
     json_object_set_new(json, "pool", json_string(a->config->redis.pool));
     json_object_set_new(json, "leases", json_integer((json_int_t)s->leases));
+    json_object_set_new(json, "epoch", json_integer((json_int_t)s->epoch));
+    json_object_set_new(json, "restoring_ms", json_integer((json_int_t)s->closed_ms));
+    json_object_set_new(json, "roster", json_integer((json_int_t)s->generation));
     json_object_set_new(json, "nodes", nodes);
     return json;
 }

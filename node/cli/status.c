@@ -121,7 +121,9 @@ static void print_nodes(const json_t *list)
         cli_table_add(&table, CLI_BOLD, "%s", text_of(n, "id", text, sizeof(text)));
         cli_table_add(&table, CLI_PLAIN, "%u", (unsigned)number_of(n, "active"));
         cli_table_add(&table, CLI_PLAIN, "%s", text_of(n, "version", text, sizeof(text)));
-        cli_table_add(&table, CLI_PLAIN, "%s", text_of(n, "config", text, sizeof(text)));
+        cli_table_add(&table, json_is_true(json_object_get(n, "behind")) ? CLI_YELLOW : CLI_PLAIN,
+                      "%s%s", text_of(n, "config", text, sizeof(text)),
+                      json_is_true(json_object_get(n, "behind")) ? " behind" : "");
         if (seen < 3)
             cli_table_add(&table, CLI_GREEN, "now");
         else

@@ -43,6 +43,7 @@ static void read_subscription(const struct redis_value *from, struct pool_subscr
 {
     *to = (struct pool_subscription){
         .name = text_of(from, "name"),
+        .state = text_of(from, "state"),
         .active = (uint32_t)number_of(from, "active"),
         .max = (uint32_t)number_of(from, "max"),
         .priority = (uint32_t)number_of(from, "priority"),
@@ -68,6 +69,8 @@ static void read_node(const struct redis_value *from, struct pool_node *to)
         .config_digest = text_of(from, "digest"),
         .seen_ms_ago = number_of(from, "heartbeat_ms_ago"),
         .active = number_of(from, "active"),
+        .is_behind = number_of(from, "behind") != 0,
+        .lacks = text_of(from, "lacks"),
     };
 }
 
@@ -90,6 +93,9 @@ static void read_sections(const struct redis_value *reply, struct arena *arena,
         } else if (slice_eq(kind, SLICE("pool"))) {
             snapshot->leases = number_of(section, "leases");
             snapshot->now_ms = number_of(section, "now_ms");
+            snapshot->epoch = number_of(section, "epoch");
+            snapshot->closed_ms = number_of(section, "closed_ms");
+            snapshot->generation = number_of(section, "generation");
         }
     }
 }

@@ -11,6 +11,7 @@ struct state;
 
 struct pool_subscription {
     struct slice name;
+    struct slice state; /* on, off, paused, leaving */
     uint32_t active, max, priority;
     bool is_enabled;
     uint64_t cooldown_ms; /* left; 0: not cooling */
@@ -21,6 +22,8 @@ struct pool_subscription {
 struct pool_node {
     struct slice id, boot, version, config_digest;
     uint64_t seen_ms_ago, active;
+    bool is_behind;     /* its configuration is older than what the pool has */
+    struct slice lacks; /* subscriptions it does not know, one space between */
 };
 struct pool_snapshot {
     const struct pool_subscription *subscriptions;
@@ -29,6 +32,9 @@ struct pool_snapshot {
     size_t node_count;
     uint64_t leases;
     uint64_t now_ms; /* Redis' clock */
+    uint64_t epoch;
+    uint64_t closed_ms;  /* until admissions begin again, after data was lost */
+    uint64_t generation; /* of the roster */
 };
 /* snapshot: borrowed, NULL unless OK. */
 typedef void (*state_snapshot_fn)(enum err err, const struct pool_snapshot *snapshot, void *arg);

@@ -286,6 +286,25 @@ test('two living nodes with one node.id hurt nobody, and are told apart', async 
     await settled([nodes[0], second]);
 });
 
+test('a node that lacks what another declares is lent nothing of it, and shown so', async (world) => {
+    const { provider, nodes, config } = await cluster(world, { nodes: 1, subscriptions: 1, max: 1 });
+    const more = structuredClone(config);
+    more.subscriptions.push({ ...config.subscriptions[0], name: 'beta', api_key: key('beta') });
+    const second = await world.node({ id: 'n2', config: more });
+    await eventually('the pool to say who lacks what', async () => {
+        const seen = (await second.status()).nodes.map((n) => [n.id, n.lacks]).sort();
+        return JSON.stringify(seen) === '[["n1","beta"],["n2",""]]';
+    });
+    const [{ wire }] = await heldStreams(nodes[0], 1);
+    ownError(await post(nodes[0].port), 529, 'overloaded_error');
+    assert.equal((await post(second.port)).status, 200, 'beta is lent to who knows it');
+    assert.equal((await provider.asked()).alpha, 1);
+    const isAbout = (line) => line.level === 'warn' && /this node is behind/.test(line.event);
+    await nodes[0].log.find('a warning', isAbout, { ms: 10000 });
+    wire.leave();
+    await settled([nodes[0], second]);
+});
+
 test('nodes whose configurations differ are told so', async (world) => {
     const { nodes, config } = await cluster(world, { nodes: 1 });
     await world.node({ id: 'n2', config: { ...config, rate_limit: { burst_limit: 7 } } });
