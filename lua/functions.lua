@@ -5,7 +5,7 @@
 local function register(verb, callback, flags)
     redis.register_function({
         function_name = "weir_" .. verb .. "_" .. VERSION,
-        callback = callback,
+        callback = flags[1] == "no-writes" and callback or repair.guarded(callback),
         flags = flags
     })
 end

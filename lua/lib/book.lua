@@ -65,7 +65,7 @@ end
 -- A line that this view has not seen yet: its field, and what that holds already.
 local function begin_line(view, field, account)
     local k = view.k
-    local line = pool.try(k, "HGET", k.open, field)
+    local line = redis.call("HGET", k.open, field)
     if line then
         return field, line
     end
@@ -101,6 +101,10 @@ end
 
 function book.day_key(k, day)
     return k.base .. ":day:" .. pool.date(day)
+end
+
+function book.minute_key(k, minute)
+    return k.base .. ":minute:" .. minute
 end
 
 -- posting -----------------------------------------------------------------------------------------
@@ -178,7 +182,7 @@ local function post_to(k, key, added, only)
     for field, numbers in pairs(added) do
         local kind = string.match(field, "^%a+")
         if not only or kind == only then
-            local line = pool.try(k, "HGET", key, field)
+            local line = redis.call("HGET", key, field)
             if not line and NAMES_MAX[kind] then
                 field, line = list_name(key, kind, field, rooms)
             end
@@ -190,8 +194,8 @@ end
 -- Post what is to be posted, at most POST_MAX lines of it. True if there is more.
 function book.post(view, now)
     local k = view.k
-    if pool.try(k, "HLEN", k.posting) == 0 then
-        if (pool.try(k, "HLEN", k.open) or 0) == 0 then
+    if redis.call("HLEN", k.posting) == 0 then
+        if redis.call("HLEN", k.open) == 0 then
             return false
         end
         slots.begin(view)
@@ -205,7 +209,7 @@ function book.post(view, now)
         fields[#fields + 1] = flat[i]
     end
     local day_key = book.day_key(k, pool.day(since))
-    local minute_key = k.base .. ":minute:" .. math.floor(since / 60000)
+    local minute_key = book.minute_key(k, math.floor(since / 60000))
     if #fields > 0 then
         local added = add_up(view, {}, flat)
         post_to(k, day_key, added)

@@ -42,11 +42,26 @@ local function living_boots(k)
     return #boots > 0 and table.concat(boots, " ") or nil
 end
 
+-- Whose registration opens a new epoch, one space between; nil: only time does. If the epoch before
+-- had not opened yet, those it waited for are still waited for; what it did not know, we do not.
+local function whom_to_wait_for(view, why, now)
+    if why ~= "server changed" then
+        return nil
+    end
+    local boots = living_boots(view.k)
+    if view.closed <= now then
+        return boots
+    end
+    local former = redis.call("HGET", view.k.epoch, "waits")
+    return former and boots and former .. " " .. boots
+end
+
 function epoch.begin(view, why, lease_ms)
     local k, now = view.k, pool.now_ms()
     if why == "new" then
         end_first_version(k, now)
     end
+    local waits = whom_to_wait_for(view, why, now)
     slots.begin(view)
     view.epoch = math.max(now, view.epoch + 1)
     view.closed = why == "new" and 0 or now + lease_ms
@@ -54,7 +69,6 @@ function epoch.begin(view, why, lease_ms)
     redis.call("DEL", k.restored)
     redis.call("DEL", k.epoch)
     redis.call("HSET", k.epoch, "began_ms", now, "why", why, "until_ms", view.closed)
-    local waits = why == "server changed" and living_boots(k)
     if waits then
         redis.call("HSET", k.epoch, "waits", waits)
     end

@@ -53,7 +53,7 @@ end
 local function look_up(view, name)
     local k = view.k
     local key = lease.held_key(k, name)
-    local at = pool.try(k, "HGET", key, "@")
+    local at = redis.call("HGET", key, "@")
     local holder = {
         name = name, key = key, boot = check.boot_of(name),
         link = pool.count(string.match(at or "", "link=(%d+)")),
@@ -107,7 +107,7 @@ end
 
 -- How many leases it holds.
 function lease.count(k, name)
-    local fields = pool.try(k, "HLEN", lease.held_key(k, name)) or 0
+    local fields = redis.call("HLEN", lease.held_key(k, name))
     if fields == 0 then
         return 0
     end
@@ -145,12 +145,12 @@ function lease.end_by_force(view, name, flat, now)
         return 0
     end
     slots.begin(view)
-    redis.call("HDEL", key, unpack(seqs))
     if #kept > 0 then
         redis.call("HSET", lease.swept_key(k, name), unpack(kept))
         redis.call("EXPIRE", lease.swept_key(k, name), pool.SWEPT_S)
         redis.call("ZADD", k.swept, now, name)
     end
+    redis.call("HDEL", key, unpack(seqs))
     for account, count in pairs(freed) do
         slots.give(view, lease.subscription_of(view, account), count)
     end
@@ -218,7 +218,7 @@ end
 
 local function count_holder(view, name, held)
     local k = view.k
-    local flat = pool.try(k, "HGETALL", lease.held_key(k, name)) or {}
+    local flat = redis.call("HGETALL", lease.held_key(k, name))
     for i = 1, #flat, 2 do
         if flat[i] ~= "@" then
             local account = lease.read(flat[i + 1])

@@ -140,9 +140,9 @@ end
 function pool.some(k, key, max, skip)
     local flat, seen, cursor = {}, {}, "0"
     repeat
-        local reply = pool.try(k, "HSCAN", key, cursor, "COUNT", max)
-        local found = reply and reply[2] or {}
-        cursor = reply and reply[1] or "0"
+        local reply = redis.call("HSCAN", key, cursor, "COUNT", max)
+        local found = reply[2]
+        cursor = reply[1]
         for i = 1, #found, 2 do
             if found[i] ~= skip and not seen[found[i]] and #flat < 2 * max then
                 seen[found[i]] = true
@@ -179,26 +179,5 @@ function pool.notice(k, text)
     redis.call("SPUBLISH", k.notice, text)
 end
 
--- A key whose content has the wrong type is of no use to anybody: it is put aside, for a person to
--- look at, so that it costs itself only.
-function pool.set_aside(k, key)
-    local aside = k.base .. ":aside:" .. string.sub(key, #k.base + 2)
-    redis.call("RENAME", key, aside)
-    redis.call("EXPIRE", aside, 7 * 86400)
-    pool.event(k, "record set aside", "key", key, "now", aside)
-end
-
--- A call whose key may have the wrong type. nil if it had, and is put aside.
-function pool.try(k, command, key, ...)
-    local reply = redis.pcall(command, key, ...)
-    if type(reply) == "table" and reply.err then
-        if string.find(reply.err, "WRONGTYPE", 1, true) then
-            pool.set_aside(k, key)
-            return nil
-        end
-        error(reply)
-    end
-    return reply
-end
 
 return pool

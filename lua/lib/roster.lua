@@ -45,7 +45,7 @@ end
 
 -- All lines, into a view that is being loaded.
 function roster.read(view)
-    local flat = pool.try(view.k, "HGETALL", view.k.roster) or {}
+    local flat = redis.call("HGETALL", view.k.roster)
     for i = 1, #flat, 2 do
         parse(view, flat[i], flat[i + 1])
     end
@@ -97,7 +97,7 @@ end
 function roster.declared(k)
     local declared = {}
     for _, boot in ipairs(redis.call("ZRANGE", k.boots, 0, pool.BOOTS_MAX - 1)) do
-        local knows = pool.try(k, "HGET", roster.boot_key(k, boot), "knows")
+        local knows = redis.call("HGET", roster.boot_key(k, boot), "knows")
         for account in string.gmatch(knows or "", "%S+") do
             declared[account] = (declared[account] or 0) + 1
         end

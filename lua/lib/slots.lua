@@ -108,7 +108,7 @@ end
 
 -- A line without settings: they were removed by hand, or Redis has lost them. It drains.
 local function read_counts(view)
-    local flat = pool.try(view.k, "HGETALL", view.k.slots) or {}
+    local flat = redis.call("HGETALL", view.k.slots)
     local lines = {}
     for i = 1, #flat, 2 do
         if flat[i] ~= "@" then
@@ -173,14 +173,10 @@ end
 
 -- The pool as it is now. `lease_ms`: for how long a holder that nobody hears of may still run.
 function slots.open(k, lease_ms)
-    local guard = redis.pcall("HGET", k.slots, "@")
+    local guard = redis.call("HGET", k.slots, "@")
     local view = views[k.base]
-    if view and guard == view.guard then
+    if view and guard and guard == view.guard then
         return view
-    end
-    if type(guard) == "table" then
-        pool.set_aside(k, k.slots)
-        guard = nil
     end
     if view then
         view.guard = false

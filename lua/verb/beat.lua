@@ -57,7 +57,7 @@ local function survey(k, now)
         pool.BOOTS_MAX)
     local digests, count = {}, 0
     for _, boot in ipairs(alive) do
-        local digest = pool.try(k, "HGET", roster.boot_key(k, boot), "digest")
+        local digest = redis.call("HGET", roster.boot_key(k, boot), "digest")
         if digest and not digests[digest] then
             digests[digest], count = true, count + 1
         end
@@ -68,6 +68,7 @@ end
 -- How many leases were returned, and whether there is more to do.
 local function sweep(view, r, now)
     local k = view.k
+    repair.check_usual(k, now)
     slots.forget(view) -- so that a hand's work is read
     view = slots.open(k, r.lease_ms)
     slots.begin(view)
@@ -130,7 +131,7 @@ local function beat(keys, argv)
     end
     epoch.meet(view, r.epoch, r.lease_ms, now)
     beat_once(k, r, boot, now)
-    local last = pool.try(k, "HMGET", k.sweeps, "last_ms", "more") or {}
+    local last = redis.call("HMGET", k.sweeps, "last_ms", "more")
     local swept_ms_ago = now - pool.count(last[1])
     if swept_ms_ago >= pool.SWEEP_EVERY_MS or swept_ms_ago < 0 or last[2] == "1" then
         expired, is_more = sweep(view, r, now)

@@ -33,19 +33,17 @@ local function settle(keys, argv)
         end
     end
     slots.begin(view)
-    redis.call("HDEL", key, r.seq)
     local account, client = lease.read(record)
-    if account then
-        local sub = lease.subscription_of(view, account)
-        if word == "settled" then
-            slots.give(view, sub, 1)
-        end
-        if r.cooldown_ms > 0 then
-            cool(view, sub, r)
-        end
-        if r.outcome ~= "unused" then
-            book.enter(view, account, client, r.model, used_by(r))
-        end
+    local sub = account and lease.subscription_of(view, account)
+    if sub and r.cooldown_ms > 0 then
+        cool(view, sub, r)
+    end
+    if sub and r.outcome ~= "unused" then
+        book.enter(view, account, client, r.model, used_by(r))
+    end
+    redis.call("HDEL", key, r.seq) -- last of what may fail: the call can be made again until then
+    if sub and word == "settled" then
+        slots.give(view, sub, 1)
     end
     slots.commit(view)
     return { word }

@@ -116,7 +116,7 @@ end
 local function of_node(view, key, heartbeat, now)
     local k = view.k
     local id, boot = string.match(key, "^(.*)%.(%x+)$")
-    local record = pool.try(k, "TYPE", roster.boot_key(k, key))["ok"] == "hash"
+    local record = redis.call("TYPE", roster.boot_key(k, key))["ok"] == "hash"
         and pool.hash(roster.boot_key(k, key)) or {}
     local ago_ms = record.alone == "1" and 0 or math.max(0, now - heartbeat)
     return new_section("node", {

@@ -198,7 +198,7 @@ end
 local function register(verb, callback, flags)
     redis.register_function({
         function_name = "weir_" .. verb,
-        callback = callback,
+        callback = flags[1] == "no-writes" and callback or repair.guarded(callback),
         flags = flags
     })
 end

@@ -11,9 +11,12 @@
  * for a whole lease time more, everything held counts as lost.
  *
  * A round usually is one call: Redis moves the one expiry this holder has, and compares how many
- * leases there are. Where that differs the list is sent, a batch a turn; where it still differs,
- * once more with the word that there is nothing else. The first round over a new connection also
- * ends the former one: Redis refuses what is left in that. */
+ * leases there are. Where that differs the list is sent, a batch a turn, with the word that there
+ * is nothing else; then the number is compared again. After a new connection, in a new epoch, or
+ * when this node stood still, the number says nothing (an older copy may have as many leases, but
+ * others): there the list comes first, and so it does once a minute, because a number that fits may
+ * do so by chance. The first round over a new connection also ends the former one: Redis refuses
+ * what is left in that. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,8 +33,9 @@
 enum {
     STALE_TICKS_MAX = LEASE_MS / STATE_TICK_MS,
     ANSWER_PARTS = 3, /* word, epoch, number held; then what is lost */
-    LISTS_MAX = 2,    /* one to say what is held, one to say that there is nothing else */
+    LISTS_MAX = 2,    /* of one round */
     EPOCHS_MAX = 3,   /* that may begin within one round */
+    LIST_EVERY = 60000 / LEASE_RENEW_MS,
     /* A grant is good for a tenth less than a lease: Redis moves a holder's expiry that often. */
     GRANT_MS = LEASE_MS - LEASE_MS / 10
 };
@@ -231,7 +235,7 @@ static void ask(struct state *state, struct slice *args, size_t count, uint64_t 
     args[RENEW_MODE] = leases->renewal.is_restoring ? SLICE("restore") : SLICE("renew");
     args[RENEW_COUNT] = number_decimal(leases->held_count, numbers[1]);
     args[RENEW_OPEN] = number_decimal(leases_asking(state) + state->outbox.count, numbers[2]);
-    args[RENEW_ONLY] = leases->renewal.stage == RENEWAL_ONLY ? SLICE("1") : SLICE("0");
+    args[RENEW_ONLY] = leases->renewal.stage == RENEWAL_LIST ? SLICE("1") : SLICE("0");
     args[RENEW_FROM] = number_decimal(leases->renewal.from, numbers[3]);
     args[RENEW_TO] = number_decimal(to, numbers[4]);
     fcall_send(fcall_new(&state->calls, VERB_RENEW, args, count), on_answer, state);
@@ -288,15 +292,17 @@ static void send_list(struct state *state)
     free(found);
 }
 
-static void begin_list(struct state *state, enum renewal_stage stage)
+static void begin_list(struct state *state)
 {
-    state->leases.renewal.stage = stage;
+    state->leases.renewal.stage = RENEWAL_LIST;
+    state->leases.renewal.lists++;
+    state->leases.renewal.compared = 0;
     state->leases.renewal.from = 0;
     send_list(state);
 }
 
-/* COMPARE --differs--> LIST --> COMPARE --differs--> ONLY --> COMPARE: whatever it says now is how
- * it is; the next round begins anew. */
+/* [LIST -->] COMPARE --differs--> LIST --> COMPARE: whatever it says then is how it is; the next
+ * round begins anew. */
 static void go_on(struct state *state, bool is_kept)
 {
     struct leases *leases = &state->leases;
@@ -304,7 +310,7 @@ static void go_on(struct state *state, bool is_kept)
         if (is_kept || leases->renewal.lists == LISTS_MAX)
             finish(state);
         else
-            begin_list(state, leases->renewal.lists++ == 0 ? RENEWAL_LIST : RENEWAL_ONLY);
+            begin_list(state);
     } else if (leases->renewal.is_last) {
         compare(state);
     } else {
@@ -337,7 +343,7 @@ static void take_epoch(struct state *state, uint64_t epoch)
         leases->renewal.has_failed = true;
         finish(state);
     } else {
-        compare(state);
+        begin_list(state);
     }
 }
 
@@ -384,7 +390,10 @@ void renewal_start(struct state *state)
     leases->renewal.lists = leases->renewal.epochs = 0;
     leases->renewal.from = 0;
     leases->renewal.started_ms = leases->renewal.covers_ms = now_ms;
-    compare(state);
+    if (was_away || !is_fresh(state, now_ms) || ++leases->renewal.compared >= LIST_EVERY)
+        begin_list(state);
+    else
+        compare(state);
 }
 
 /* ---- time ---- */

@@ -19,8 +19,7 @@ enum {
 
 enum renewal_stage {
     RENEWAL_COMPARE, /* is the number right */
-    RENEWAL_LIST,    /* these are held */
-    RENEWAL_ONLY     /* these are held, and no others */
+    RENEWAL_LIST     /* these are held, and no others */
 };
 
 /* lease.c, renewal.c */
@@ -48,6 +47,7 @@ struct leases {
         bool is_last;      /* of the list */
         enum renewal_stage stage;
         unsigned lists, epochs; /* in this round */
+        unsigned compared;      /* rounds since the last list */
         uint64_t from;          /* where the list goes on */
         uint64_t started_ms;
         uint64_t covers_ms; /* the earliest moment a lease held at its end was last confirmed */

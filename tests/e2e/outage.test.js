@@ -98,6 +98,22 @@ test('functions and keys wiped under a running node come back', { ms: 90000 }, a
     await quiet({ node, provider });
 });
 
+test('an older copy is told again what a node knows', { ms: 60000 }, async (world) => {
+    const redis = await world.redis({ keep: true });
+    const { node } = await world.setting({ redis });
+    await post(node.port);
+    const view = await redis.view();
+    const [boot] = await view.zRange('weir:{main}:boots', 0, 0);
+    const knows = () => redis.cli('HGET', `weir:{main}:boot:${boot}`, 'knows');
+    const right = await knows();
+    await view.hSet(`weir:{main}:boot:${boot}`, 'knows', '0123456789ab');
+    await redis.kill(); // what comes back is a copy in which this stands
+    await redisIs(node, 'down');
+    await redis.start();
+    await eventually('the node to say what it knows', async () => (await knows()) === right);
+    await served(node);
+});
+
 for (const ms of [500, 2300, 4000, 20000]) {
     test(`${ms} ms after which Redis goes on leave no slot behind`, { ms: 60000 }, async (world) => {
         const { provider, redis, node } = await world.setting({ max: 15 });

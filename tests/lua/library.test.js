@@ -180,6 +180,41 @@ test('after FLUSHALL what runs is restored, and nothing is admitted for a lease 
     });
 });
 
+test('a pool that is emptied right after its roster changed is noticed too', async () => {
+    await withServer([], async (server) => {
+        const pool = await Pool.load(await server.connect());
+        await pool.declare({ a: { max: 1 } });
+        await pool.admit();
+        await pool.declare({ a: { max: 2 } }); // all that is remembered is forgotten
+        await pool.redis('FLUSHALL');
+        await assert.rejects(pool.call('open', 'a'), /expected a subscription/);
+        assert.equal((await pool.admit({ epoch: pool.epoch })).reason, 'epoch');
+        assert.equal((await pool.events('epoch began')).at(-1).why, 'emptied');
+    });
+});
+
+test('data lost twice: who was waited for is waited for still', async () => {
+    await withServer(KEPT, async (server) => {
+        const pool = await Pool.load(await server.connect());
+        const other = pool.as({ node: 'n2', boot: '0000000b' });
+        for (const node of [pool, other]) {
+            await node.declare({ a: { max: 9 } });
+            await node.beat();
+            await node.register();
+        }
+        await pool.redis('FLUSHALL');
+        await pool.register(); // the other one stands still
+        await pool.declare({ a: { max: 9 } });
+        await pool.beat();
+        await server.restart('SIGTERM');
+        await until(() => pool.client.isReady, 'the connection');
+        await pool.register();
+        await until(async () => (await pool.now()) > Number(pool.epoch) + 3000, 'a moment');
+        await pool.beat();
+        assert.equal((await pool.admit()).reason, 'restoring', 'one may still live');
+    });
+});
+
 test('a pool that looked new turns out to have lost data when a node comes that knew it', async () => {
     await withServer([], async (server) => {
         const pool = await Pool.load(await server.connect());

@@ -45,6 +45,7 @@ test('what one sweep cannot return the next calls do, in bounded steps', async (
     const calls = [];
     for (let i = 0; i < 9900; i += 1) calls.push(pool.admit());
     await Promise.all(calls);
+    await pool.sweptRecently();
     await pool.lapse();
     const other = pool.as({ node: 'n2', boot: '0000000b' });
     let returned = 0;
@@ -251,6 +252,55 @@ test('a bad record costs itself only, and is told', async () => {
     await pool.redis('SET', pool.key('slots'), 'a string');
     assert.equal((await pool.sweep()).epoch > 0, true, 'even this: a new epoch');
     assert.match((await pool.status()).join('\n'), /slots in use/);
+});
+
+test('a key of the wrong type costs no call, whichever it is and whoever meets it', async () => {
+    const verbs = {
+        admit: async () => assert.equal((await pool.admit()).granted, true),
+        settle: async () => assert.equal(await pool.settle(await pool.admit()), 'settled'),
+        cool: async () => {
+            const grant = await pool.admit();
+            assert.equal(await pool.settle(grant, { cooldownMs: 1, reason: 'r' }), 'settled');
+            await until(async () => (await pool.admit()).granted, 'the end of the cooldown');
+        },
+        beat: () => pool.beat(),
+        sweep: () => pool.sweep(),
+        join: () => pool.join(),
+        open: () => pool.call('open', 'a'),
+        declare: () => pool.declare({ a: { max: 300, burst: 100 } }),
+        renew: () => pool.register(),
+    };
+    const keys = ['roster', 'epoch', 'cooldowns', 'open', 'posting', 'totals', 'sweeps'].concat(
+        ['holders', 'swept', 'boots', 'restored', 'events', 'burst:a'],
+        [`boot:${pool.node}.${pool.boot}`, `held:${pool.holder}`, `swept:${pool.holder}`],
+    );
+    for (const name of keys) {
+        for (const verb of Object.values(verbs)) {
+            if (name === 'sweeps' && verb === verbs.sweep) continue; // it writes there itself
+            await pool.wipe();
+            await pool.declare({ a: { max: 300, burst: 100 } });
+            await pool.admit();
+            await pool.redis('DEL', pool.key(name));
+            await pool.redis('SET', pool.key(name), 'a string');
+            if (name === 'roster') await pool.sweep().then(() => pool.declare({ a: { max: 300 } }));
+            await verb();
+        }
+    }
+});
+
+test('a settlement that meets a key of the wrong type is booked once', async () => {
+    for (const name of ['cooldowns', 'events', 'open', 'totals']) {
+        await pool.wipe();
+        await pool.declare({ a: { max: 300 } });
+        const grant = await pool.admit();
+        await pool.redis('DEL', pool.key(name));
+        await pool.redis('SET', pool.key(name), 'a string');
+        assert.equal(await pool.settle(grant, { cooldownMs: 5, input: 7 }), 'settled', name);
+        await pool.sweep();
+        const { total, pool: seen } = await pool.snapshot();
+        assert.deepEqual([total.requests, total.input, seen.active], ['1', '7', '0'], name);
+        assert.ok((await pool.events('record set aside')).length > 0, name);
+    }
 });
 
 test('a clock set back by an hour frees the slots of the dead all the same', async () => {

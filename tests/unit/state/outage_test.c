@@ -1,5 +1,7 @@
 #include "state/fixture.h"
 
+#include <inttypes.h>
+
 #include "net/redis/link.h"
 #include "state/state_priv.h"
 
@@ -49,7 +51,7 @@ static void lost_answer(void)
     RUN_UNTIL(loop, !state_is_up(state)); /* the deadline of the call */
     CHECK(state_outbox_count(state) == 1);
     kill(server.pid, SIGCONT);
-    RUN_UNTIL(loop, state_outbox_count(state) == 0);
+    RUN_UNTIL(loop, state_is_up(state) && state_outbox_count(state) == 0);
     CHECK(booked_requests() == before + 1);
     CHECK(leases_in_redis() == 0);
 }
@@ -101,6 +103,54 @@ static void stray_lease(void)
     RUN_UNTIL(loop, leases_in_redis() == 1);
     settle_all(&holder, 1);
     CHECK(leases_in_redis() == 0);
+}
+
+/* Redis has another lease of ours in the place of this one. */
+static void put_another(const struct holder *holder)
+{
+    char seq[NUMBER_TEXT_MAX + 1];
+    snprintf(seq, sizeof(seq), "%" PRIu64, holder->lease.seq);
+    SERVER_DO(&server, "HDEL", held_key, seq);
+    SERVER_DO(&server, "HSET", held_key, "7", "account=s0 sub=s0 client=bot model=m since=1");
+}
+
+static bool is_held_alone(const struct holder *holder)
+{
+    char seq[NUMBER_TEXT_MAX + 1];
+    snprintf(seq, sizeof(seq), "%" PRIu64, holder->lease.seq);
+    redisReply *reply = SERVER_ASK(&server, "HEXISTS", held_key, seq);
+    bool is_held = reply->integer == 1 && leases_in_redis() == 1;
+    freeReplyObject(reply);
+    return is_held;
+}
+
+/* An older copy may have as many leases, but others. */
+static void as_many_but_others(void)
+{
+    struct holder holder;
+    admit(&holder, OK);
+    put_another(&holder);
+    server_kill(&server);
+    RUN_UNTIL(loop, !state_is_up(state));
+    server_run(&server);
+    RUN_UNTIL(loop, state_is_up(state));
+    CHECK(is_held_alone(&holder) && holder.lost == 0);
+    settle_all(&holder, 1);
+    open_admissions();
+}
+
+static void found_by_the_list(void)
+{
+    enum { ROUNDS_A_MINUTE = 60000 / LEASE_RENEW_MS };
+    struct holder holder;
+    admit(&holder, OK);
+    put_another(&holder);
+    for (int i = 0; i < ROUNDS_A_MINUTE; i++) {
+        renewal_start(state);
+        RUN_UNTIL(loop, !state->leases.renewal.is_running);
+    }
+    CHECK(is_held_alone(&holder) && holder.lost == 0);
+    settle_all(&holder, 1);
 }
 
 /* The server comes back without its data: what runs is registered before anything new. */
@@ -312,6 +362,8 @@ static void test_outages(void)
     PROMISE("a settlement whose answer was lost books once") lost_answer();
     PROMISE("a slot taken unseen comes back with the connection") lost_question();
     PROMISE("what Redis holds in our name and we do not ends") stray_lease();
+    PROMISE("an older copy with as many leases, but others, is told which") as_many_but_others();
+    PROMISE("what a number cannot tell is found within a minute") found_by_the_list();
     PROMISE("what is settled while Redis is away is booked once when it is back")
     settled_while_away();
     PROMISE("running leases are registered again before anything new is admitted") restored();
