@@ -72,13 +72,24 @@ function roster.boot_key(k, boot)
     return k.base .. ":boot:" .. boot
 end
 
--- What a boot must not be lent, as a set of accounts; nil if it knows all there are.
+-- What a boot has declared in this epoch; what it did before may be of an older copy. nil: nothing;
+-- and whether it ever did.
+function roster.knows(view, boot)
+    local record = redis.call("HMGET", roster.boot_key(view.k, boot), "knows", "epoch")
+    if record[1] and pool.count(record[2]) == view.epoch then
+        return record[1], true
+    end
+    return nil, record[1] and true or false
+end
+
+-- What a boot must not be lent, as a set of accounts; nil if it knows all there are. `is_old` in it:
+-- it has declared something, but not in this epoch.
 function roster.unknown_to(view, boot)
     local unknown = view.unknown[boot]
     if unknown == nil then
         unknown = false
         local knows = {}
-        local line = redis.call("HGET", roster.boot_key(view.k, boot), "knows")
+        local line, has_declared = roster.knows(view, boot)
         for account in string.gmatch(line or "", "%S+") do
             knows[account] = true
         end
@@ -87,6 +98,10 @@ function roster.unknown_to(view, boot)
                 unknown = unknown or {}
                 unknown[sub.account] = true
             end
+        end
+        if not line and has_declared then
+            unknown = unknown or {}
+            unknown.is_old = true
         end
         view.unknown[boot] = unknown
     end

@@ -4,7 +4,7 @@
 --      how it was chosen: headroom (most free slots), priority (as many free slots as another,
 --      lower number), least-recent (that equal too), repeat (this seq has it already)
 --   -> refused, reason, retry_ms, the pool's epoch
---      restoring: Redis lost data, who lives registers first; epoch: the caller knows another one,
+--      restoring: Redis lost data, who lives registers and declares first; epoch: the caller knows another one,
 --      it must renew first; ended: this seq was held and is over; else the most hopeful reason, in
 --      this order: burst, full, cooling, excluded, disabled, none
 --
@@ -175,6 +175,9 @@ local function admit(keys, argv)
         return refuse(view, "ended", RETRY_MS)
     end
     r.unknown = roster.unknown_to(view, holder.boot)
+    if r.unknown and r.unknown.is_old then
+        return refuse(view, "restoring", RETRY_MS) -- its next beat tells it to declare again
+    end
     r.barred = union(r.unknown, r.excluded)
     local granted, limited = try(view, holder, r, now)
     if granted then

@@ -11,7 +11,7 @@
 --      open
 --      generation      of the roster                behind 1: this node's configuration is older
 --      differ          1: living nodes have different configurations
---      known           1: this boot's subscriptions are declared; 0: declare them (again)
+--      known           1: this boot has declared its subscriptions in this epoch; 0: declare them
 --
 -- A node that is alone with its Redis and idle writes nothing.
 local FORGOTTEN_AT_ONCE = 16
@@ -106,14 +106,15 @@ end
 
 local function report(k, view, boot, now, expired, is_more)
     local found = redis.call("HMGET", k.sweeps, "alive", "differ")
-    local record = redis.call("HMGET", roster.boot_key(k, boot), "knows", "behind")
+    local knows, is_behind = roster.knows(view, boot),
+        redis.call("HGET", roster.boot_key(k, boot), "behind") == "1"
     local reply = {}
     for _, pair in ipairs({
         { "alive", pool.count(found[1]) }, { "expired", expired }, { "more", is_more and 1 or 0 },
         { "epoch", view.epoch }, { "closed_ms", math.max(0, view.closed - now) },
         { "generation", view.generation },
-        { "behind", (record[2] == "1" or roster.unknown_to(view, boot)) and 1 or 0 },
-        { "differ", pool.count(found[2]) }, { "known", record[1] and 1 or 0 }
+        { "behind", (is_behind or roster.unknown_to(view, boot)) and 1 or 0 },
+        { "differ", pool.count(found[2]) }, { "known", knows and 1 or 0 }
     }) do
         reply[#reply + 1] = pair[1]
         reply[#reply + 1] = string.format("%.0f", pair[2])

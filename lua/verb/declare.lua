@@ -57,13 +57,14 @@ local function apply(view, r, row, declared, wanted)
     return has_changed or is_new, false
 end
 
-local function know(k, boot, rows, r, now)
-    local accounts = {}
+local function know(view, boot, rows, r, now)
+    local k, accounts = view.k, {}
     for i, row in ipairs(rows) do
         accounts[i] = row.account
     end
     redis.call("HSET", roster.boot_key(k, boot), "knows", table.concat(accounts, " "), "edited",
-        string.format("%.0f", r.edited_ms), "alone", r.alone)
+        string.format("%.0f", r.edited_ms), "alone", r.alone, "epoch",
+        string.format("%.0f", view.epoch))
     redis.call("EXPIRE", roster.boot_key(k, boot), pool.BOOT_KEPT_S)
     redis.call("ZADD", k.boots, "NX", now, boot)
 end
@@ -99,7 +100,7 @@ local function declare(keys, argv)
         has_changed, is_behind = has_changed or did_change, is_behind or is_older
         declared[row.account] = (declared[row.account] or 0) + 1
     end
-    know(k, boot, r.subscriptions, r, now)
+    know(view, boot, r.subscriptions, r, now)
     has_changed = roster.rename(view, wanted) or has_changed
     has_changed = roster.retire(view, declared, now, false) or has_changed
     is_behind = is_behind or roster.unknown_to(view, boot) ~= nil

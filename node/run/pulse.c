@@ -158,14 +158,11 @@ static void say_what_changed(struct node *n, const struct pool_pulse *pulse)
     n->pulse.was_behind_logged = pulse->is_behind;
 }
 
-/* In another epoch what Redis knows of this node may be of an older copy: it is told again. */
 static void spread_epoch(struct node *n, uint64_t epoch)
 {
     state_meet_epoch(n->state, epoch);
     if (epoch == n->pulse.epoch)
         return;
-    if (n->pulse.epoch != 0 && n->is_declared)
-        pulse_declare(n);
     n->pulse.epoch = epoch;
     for (unsigned i = 0; i < n->shared.worker_count; i++)
         worker_meet_epoch(n->workers[i], epoch);

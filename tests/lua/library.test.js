@@ -144,6 +144,10 @@ test('after a restart nothing is admitted before all who lived have registered',
         await until(async () => (await pool.now()) > Number(pool.epoch) + 3000, 'a moment');
         assert.equal((await pool.admit()).reason, 'restoring', 'one is still missing');
         await other.compare({ count: 1, mode: 'restore' });
+        assert.equal((await pool.beat()).known, 0, 'what it knew may be of an older copy');
+        assert.equal((await pool.admit()).reason, 'restoring');
+        await pool.declare({ a: { max: 9 } });
+        assert.equal((await pool.beat()).known, 1);
         assert.equal((await pool.admit()).granted, true, 'now all have registered');
         assert.equal(await other.settle(grant), 'settled');
     });
@@ -158,6 +162,7 @@ test('after a restart a node alone with its Redis goes on at once', async () => 
         await server.restart('SIGTERM');
         await until(() => pool.client.isReady, 'the connection');
         await pool.register();
+        await pool.declare({ a: {} }, { alone: 1 });
         assert.equal((await pool.admit()).granted, true);
     });
 });
