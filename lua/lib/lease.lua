@@ -178,7 +178,7 @@ end
 function lease.spared_until(k, now, lease_ms)
     local state = redis.call("HMGET", k.sweeps, "last_ms", "grace_until_ms", "grace_for")
     local last, grace_until = pool.count(state[1]), pool.count(state[2])
-    if now - last > pool.UNSWEPT_MS and pool.count(state[3]) ~= last then
+    if now - last > pool.UNSWEPT_MS and (not state[3] or pool.count(state[3]) ~= last) then
         redis.call("HSET", k.sweeps, "grace_until_ms", now + lease_ms, "grace_for", last)
         return now + lease_ms
     end

@@ -82,8 +82,8 @@ function roster.knows(view, boot)
     return nil, record[1] and true or false
 end
 
--- What a boot must not be lent, as a set of accounts; nil if it knows all there are. `is_old` in it:
--- it has declared something, but not in this epoch.
+-- What a boot must not be lent, as a set of accounts; nil if it knows all there are. `is_old` in
+-- it: it has declared something, but not in this epoch.
 function roster.unknown_to(view, boot)
     local unknown = view.unknown[boot]
     if unknown == nil then

@@ -4,9 +4,9 @@
 --      how it was chosen: headroom (most free slots), priority (as many free slots as another,
 --      lower number), least-recent (that equal too), repeat (this seq has it already)
 --   -> refused, reason, retry_ms, the pool's epoch
---      restoring: Redis lost data, who lives registers and declares first; epoch: the caller knows another one,
---      it must renew first; ended: this seq was held and is over; else the most hopeful reason, in
---      this order: burst, full, cooling, excluded, disabled, none
+--      restoring: Redis lost data, who lives registers and declares first; epoch: the caller knows
+--      another one, it must renew first; ended: this seq was held and is over; else the most
+--      hopeful reason, in this order: burst, full, cooling, excluded, disabled, none
 --
 -- A refusal changes no counter and no lease. (When all is full it may return expired leases first,
 -- which were nobody's, or be the first to notice that nobody sweeps: see lease.spared_until.)

@@ -1,0 +1,42 @@
+'use strict';
+// Faults that the functions might have, each a patch of lua/: the judge must find every one. A judge
+// that finds nothing might as well not look.
+
+const assert = require('node:assert/strict');
+const { execFileSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { after, before, test } = require('node:test');
+const { newFolder, ROOT, sim } = require('./helper');
+
+const MUTANTS = path.join(__dirname, 'mutants');
+const WORLDS_MAX = 400; // the longest any may live; most are found within twenty
+
+let folder;
+before(() => {
+    folder = newFolder();
+});
+after(() => fs.rmSync(folder, { recursive: true }));
+
+// A tree with one fault: lua/ and what joins it, patched.
+function treeOf(mutant) {
+    const tree = path.join(folder, mutant);
+    fs.mkdirSync(path.join(tree, 'scripts'), { recursive: true });
+    fs.cpSync(path.join(ROOT, 'lua'), path.join(tree, 'lua'), { recursive: true });
+    for (const script of ['embed.cmake', 'calls.cmake']) {
+        fs.copyFileSync(path.join(ROOT, 'scripts', script), path.join(tree, 'scripts', script));
+    }
+    execFileSync('patch', ['-s', '-p1', '-d', tree, '-i', path.join(MUTANTS, `${mutant}.patch`)]);
+    return tree;
+}
+
+for (const file of fs.readdirSync(MUTANTS).sort()) {
+    const mutant = path.basename(file, '.patch');
+    test(`a mutant is found: ${mutant.replaceAll('-', ' ')}`, async (t) => {
+        const { code, stdout } = await sim('--lua', treeOf(mutant), '--worlds', `${WORLDS_MAX}`);
+        assert.equal(code, 1, stdout);
+        const [verdict] = stdout.split('\n');
+        assert.match(verdict, /^seed \d+ breaks '/, 'not by a fault of the simulation');
+        t.diagnostic(verdict);
+    });
+}

@@ -1,0 +1,141 @@
+-- run: one world from its seed to its verdict: nodes, callers, trouble, calm, and at the end
+-- silence, in which nothing may be left.
+local holdings = require("holdings")
+local judge = require("judge")
+local node = require("node")
+local plan = require("plan")
+local site = require("site")
+local trouble = require("trouble")
+local world = require("world")
+
+local run = {}
+run.__index = run
+
+local SILENCE_MS, PROBE_MS = 80000, 5000
+local NOBODY = { holder = "a person", node = {} }
+
+local function first_config(self, draw)
+    local subs = {}
+    for i = 1, 2 + draw(5) do
+        subs[i] = { "s" .. i, "a" .. i, 1 + draw(8), 1 + draw(2), 1, draw(3) == 0 and 10 or 0 }
+    end
+    self.accounts, self.configs = #subs, 1
+    return { edited = self.world:redis_ms(), digest = "d1", subs = subs }
+end
+
+-- `libraries`: { version =, chunk = } of all versions of the program; each boot is of one of them.
+-- `options`: episodes, entries (a plan; else it is made).
+function run.new(seed, libraries, options)
+    local self = setmetatable({
+        seed = seed, libraries = libraries, nodes = {}, boots = 0, episodes = options.episodes or 3
+    }, run)
+    self.world = world.new(seed)
+    local draw = self.world:chance("run")
+    self.draw = draw
+    self.judge = judge.new(self)
+    self.site = site.new(self.world, libraries, self.judge)
+    self.entries = options.entries or plan.make(self.world:chance("plan"), self.episodes)
+    self.config = first_config(self, draw)
+    self.workers, self.callers = 1 + draw(3), 1 + draw(12)
+    for i = 1, 2 + draw(3) do
+        self:start("n" .. i, self.config)
+    end
+    return self
+end
+
+function run:start(name, config)
+    self.boots = self.boots + 1
+    local one = node.new(self, {
+        name = name, boot = string.format("%08x", self.boots), workers = self.workers,
+        callers = self.callers, config = config,
+        version = self.libraries[self.boots % #self.libraries + 1].version
+    })
+    self.nodes[#self.nodes + 1] = one
+    return one
+end
+
+-- A verb by redis-cli. The reply; nil if there is no Redis, or it refuses.
+function run:by_person(verb, arguments)
+    if self.site.state ~= "up" then
+        return nil
+    end
+    NOBODY.node.version = self.libraries[1].version
+    return (self.site:execute(NOBODY, { verb = verb, arguments = arguments, by_person = true }))
+end
+
+-- What a hand has set for the subscription of that name, as Redis knows the name now.
+function run:told(name, what, value)
+    local roster = self.site.server.db.keys["weir:{main}:roster"]
+    local account = roster and string.match(roster.map[name] or "", "account=(%S+)")
+    if account then
+        self.judge[what][account] = value
+    end
+end
+
+-- the end ----------------------------------------------------------------------------------------
+
+local function check_silence(self)
+    local active = self.site:by_hand("HGETALL", "weir:{main}:slots")
+    for i = 1, #active, 2 do
+        local count = string.match(active[i + 1], "^active=(%d+)")
+        if count and count ~= "0" then
+            self.judge:violation("lost slot", "nothing runs, and %s has %s", active[i], count)
+        end
+    end
+    for _, each in ipairs(self.nodes) do
+        for _, worker in ipairs(not each.is_dead and each.workers or {}) do
+            if not worker:is_ready() then
+                self.judge:violation("wait", "%s is not registered, long after all is well",
+                    worker.holder)
+            end
+        end
+    end
+    holdings.check(self.judge)
+    holdings.check_books(self.judge)
+end
+
+local FINE = { disabled = true, none = true, cooling = true, burst = true }
+
+-- Every worker can be granted something, one after the other.
+local function probe(self)
+    for _, each in ipairs(self.nodes) do
+        for _, worker in ipairs(not each.is_dead and each.workers or {}) do
+            local draw, answer = self.draw, nil
+            worker:admit("probe", "m", "", function(word, lease)
+                answer = word
+                if word == "granted" then
+                    lease.on_lost = function() end
+                    self.judge:ended(lease)
+                    worker:settle(lease, { outcome = "ok", input = draw(10) })
+                end
+            end)
+            self.world:run_until(self.world.now + PROBE_MS)
+            local reason = self.judge.last_refusal
+            if answer ~= "granted" and not (answer == "refused" and FINE[reason]) then
+                self.judge:violation("wait", "%s is granted nothing, and nothing runs: %s",
+                    worker.holder, answer == "refused" and reason or tostring(answer))
+            end
+        end
+    end
+end
+
+-- The verdict, or nil if all is well: { rule =, text =, at = }.
+function run:go()
+    for _, entry in ipairs(self.entries) do
+        self.world:at(entry.at, function()
+            self.judge:note(entry.kind)
+            trouble[entry.kind](self, entry)
+        end)
+    end
+    self.world:run_until(plan.end_ms(self.episodes))
+    self.is_quiet = true
+    self.world:run_until(self.world.now + SILENCE_MS)
+    if not self.judge.verdict then
+        check_silence(self)
+        probe(self)
+        holdings.check_books(self.judge)
+    end
+    return self.judge.verdict
+end
+
+return run
