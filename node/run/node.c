@@ -17,6 +17,7 @@
 #include "base/metrics.h"
 #include "net/http/server.h"
 #include "run/host.h"
+#include "run/look.h"
 #include "run/node_priv.h"
 #include "run/private_redis.h"
 #include "state/state.h"
@@ -126,10 +127,12 @@ static void on_turn_end(void *arg)
 static void run_workers(struct node *n, const int *listeners)
 {
     struct node_shared *s = &n->shared;
+    s->look = look_new(n->loop, n->state);
     for (unsigned i = 0; i < s->worker_count; i++)
         n->workers[i] = worker_start(s, i, listeners[i], n->config);
     pulse_run(n);
     loop_run(n->loop);
+    look_end(s->look);
     for (unsigned i = 0; i < s->worker_count; i++)
         worker_stop(n->workers[i]);
 }
@@ -159,6 +162,7 @@ static void run(struct node *n, const int *listeners)
         run_workers(n, listeners);
     pulse_stop(n);
     state_free(n->state);
+    look_free(s->look);
     loop_hook_remove(&n->log_hook);
     free(s->metrics);
     budget_free(s->budget);

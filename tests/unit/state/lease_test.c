@@ -105,7 +105,7 @@ static struct {
     char name[16], reason[32], node[16];
 } seen;
 
-static void on_snapshot(enum err err, const struct pool_snapshot *snapshot, void *arg)
+static void on_snapshot(enum err err, struct pool_snapshot *snapshot, void *arg)
 {
     (void)arg;
     seen.fired++;
