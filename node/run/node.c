@@ -131,7 +131,9 @@ static void run_workers(struct node *n, const int *listeners)
     for (unsigned i = 0; i < s->worker_count; i++)
         n->workers[i] = worker_start(s, i, listeners[i], n->config);
     pulse_run(n);
+    notice_start(n);
     loop_run(n->loop);
+    notice_stop(n);
     look_end(s->look);
     for (unsigned i = 0; i < s->worker_count; i++)
         worker_stop(n->workers[i]);

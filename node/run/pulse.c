@@ -183,6 +183,7 @@ static void on_pulse(enum err err, const struct pool_pulse *pulse, struct slice 
         return;
     n->pulse.was_error_logged = false;
     atomic_store(&n->shared.trouble, pulse->closed_ms > 0 ? "restoring" : NULL);
+    n->pulse.generation = pulse->generation;
     spread_epoch(n, pulse->epoch);
     if (!pulse->is_declared && n->is_declared) {
         log_message(LOG_WARN,
@@ -250,6 +251,12 @@ void pulse_run(struct node *n)
     n->pulse_timer = loop_every(n->loop, PULSE_MS, on_second, n);
     if (state_is_up(n->state))
         pulse_declare(n);
+}
+
+void pulse_now(struct node *n)
+{
+    if (n->pulse_timer != NULL)
+        beat(n);
 }
 
 void pulse_stop(struct node *n)
