@@ -62,6 +62,7 @@ struct node {
     struct {
         bool is_over; /* the node has its name, or goes on with the one it wanted */
         bool is_asking;
+        bool was_wait_logged;
         uint64_t since_ms;
         struct deadline again, deadline;
     } join;
