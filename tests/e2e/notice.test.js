@@ -73,6 +73,7 @@ test('a notice brings a beat on before its second', async (world) => {
             await publish(view, `${kind} ${number}`);
             await seen.find('a beat that follows', isBeatOf('n1'), { from: before });
         }
+        await seen.catchUp();
         const seconds = beatsOf(seen, 'clock', from);
         assert.ok(seconds < rounds - 2, `${kind}: ${rounds} beats in ${seconds} of a clock's`);
     }
@@ -98,7 +99,7 @@ test('a burst of notices brings one beat on, and what is known already none', as
     };
     const burst = Array.from({ length: 300 }, (_, i) => `roster generation=${5000 + i}`);
     const more = await beatsAfter(burst);
-    assert.ok(more >= 0 && more <= 3, `${more} more than the clock: not one for each of 300`);
+    assert.ok(more <= 3, `${more} more than the clock: not one for each of 300`);
     const { epoch, roster } = await nodes[0].status();
     const known = [`roster generation=${roster}`, `epoch id=${epoch}`];
     const none = await beatsAfter(Array.from({ length: 300 }, (_, i) => known[i % 2]));
@@ -114,6 +115,7 @@ test('a change of the roster reaches another node with the beat that its notice 
     await seen.find('the notice', isNotice);
     const from = seen.items.findIndex(isNotice);
     await nodes[1].log.find('n2 to see that it is behind', isBehind);
+    await seen.catchUp();
     const beats = beatsOf(seen, 'n2', from);
     assert.ok(beats >= 1 && beats <= 2, `${beats} beats`);
     assert.ok((await counted(nodes[1])).taken >= 1);
@@ -144,6 +146,7 @@ test(
         await seen.find('the change', isDeclared);
         const from = seen.items.findIndex(isDeclared);
         await nodes[1].log.find('n2 to see that it is behind', isBehind);
+        await seen.catchUp();
         const beats = beatsOf(seen, 'n2', from);
         assert.ok(beats <= 2, `n2 learned it with its beat ${beats} after the change`);
         await eventually('ten seconds of it', () => performance.now() - began.ms > 10000, {

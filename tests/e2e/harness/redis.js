@@ -133,7 +133,8 @@ export class Redis {
 
     /**
      * From now on: every command this server takes, as MONITOR tells it, in the order in which it
-     * took them. `calls(verb)`: how often a function was called so far.
+     * took them. `calls(verb)`: how often a function was called so far; after `catchUp()`, all that
+     * was taken before it is there.
      */
     async monitor() {
         const seen = new Arrivals();
@@ -153,6 +154,12 @@ export class Redis {
         await seen.find('MONITOR to begin', (line) => line === '+OK');
         seen.calls = (verb) =>
             seen.items.filter((line) => line.includes(`"FCALL" "weir_${verb}_`)).length;
+        let marks = 0;
+        seen.catchUp = async () => {
+            const mark = `mark ${++marks}`;
+            await (await this.view()).echo(mark);
+            await seen.find('the server to tell of it', (line) => line.endsWith(`"${mark}"`));
+        };
         return seen;
     }
 
