@@ -1,6 +1,6 @@
 /* A request is looked up in the table at its head, and what its row says is checked there; the
  * endpoint's function then only answers, at once or, through an admin_wait, when something else has
- * answered. Status and metrics, which wait for Redis, stand in files of their own. */
+ * answered. Status and metrics, which wait for a look at the pool, stand in files of their own. */
 #include "admin/admin.h"
 
 #include <stdlib.h>
@@ -59,6 +59,27 @@ void admin_reload_done(struct admin_reload *r, size_t subscriptions, const char 
         admin_answer_json(call, 200,
                           json_pack("{s:s, s:I}", "status", "reloaded", "subscriptions",
                                     (json_int_t)subscriptions));
+}
+
+struct admin_look {
+    struct admin_wait wait;
+    admin_page_fn page;
+};
+
+void admin_look(struct admin *a, struct connection *call, admin_page_fn page)
+{
+    struct admin_look *look = mem_new(sizeof(*look));
+    admin_wait_init(&look->wait, a, call);
+    look->page = page;
+    a->options.on_look(look, a->options.arg);
+}
+
+void admin_look_done(struct admin_look *look, const struct pool_snapshot *snapshot,
+                     struct slice why)
+{
+    if (look->wait.call != NULL)
+        look->page(look->wait.admin, look->wait.call, snapshot, why);
+    free(look);
 }
 
 static void service(struct admin *a, struct connection *call);
@@ -187,18 +208,6 @@ void admin_answer_json(struct connection *call, int status, json_t *json)
     json_decref(json);
     answer(call, status, "application/json", slice_of(text));
     free(text);
-}
-
-void admin_answer_down(struct connection *call, struct state *state)
-{
-    char text[512] = "the node cannot reach its Redis: ";
-    struct slice why = state_last_error(state);
-    size_t used = strlen(text);
-    if (why.len > sizeof(text) - used - 1)
-        why.len = sizeof(text) - used - 1;
-    if (why.len > 0)
-        memcpy(text + used, why.at, why.len);
-    admin_answer_error(call, 503, slice_of(text));
 }
 
 struct admin *admin_new(const struct admin_options *options)

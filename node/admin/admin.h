@@ -15,6 +15,7 @@
 struct loop;
 struct admin;
 struct admin_reload;
+struct admin_look;
 
 struct admin_options {
     struct loop *loop;
@@ -25,6 +26,8 @@ struct admin_options {
     const struct node_identity *node;
     /* Reload the configuration (elsewhere); admin_reload_done() with the same `reload` answers. */
     void (*on_reload)(struct admin_reload *reload, void *arg);
+    /* Look at the pool (elsewhere); admin_look_done() with the same `look` answers. */
+    void (*on_look)(struct admin_look *look, void *arg);
     bool (*is_draining)(void *arg);
     /* Why not to send requests here, in static text; NULL: nothing. */
     const char *(*trouble)(void *arg);
@@ -43,3 +46,8 @@ void admin_handle(struct admin *admin, struct connection *call, const struct htt
 /* On the admin's loop, once per on_reload. error NULL: done, with so many subscriptions. Frees
  * reload. */
 void admin_reload_done(struct admin_reload *reload, size_t subscriptions, const char *error);
+
+/* The same, once per on_look. snapshot: borrowed; NULL: `why` says what was in the way. Frees
+ * look. */
+void admin_look_done(struct admin_look *look, const struct pool_snapshot *snapshot,
+                     struct slice why);

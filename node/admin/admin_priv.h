@@ -20,7 +20,11 @@ void admin_wait_init(struct admin_wait *wait, struct admin *admin, struct connec
 void admin_answer_json(struct connection *call, int status, json_t *json); /* takes json */
 void admin_answer_text(struct connection *call, const char *content_type, struct slice text);
 void admin_answer_error(struct connection *call, int status, struct slice message);
-void admin_answer_down(struct connection *call, struct state *state); /* 503: Redis is away */
+
+/* An answer that needs the pool. snapshot NULL: `why` says what was in the way. */
+typedef void (*admin_page_fn)(struct admin *admin, struct connection *call,
+                              const struct pool_snapshot *snapshot, struct slice why);
+void admin_look(struct admin *admin, struct connection *call, admin_page_fn page);
 
 /* status.c, metrics_page.c */
 void admin_status(struct admin *admin, struct connection *call);

@@ -4,10 +4,8 @@
  * node has declared. */
 #include <assert.h>
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "admin/admin_priv.h"
-#include "base/mem.h"
 
 enum { PAGE_BYTES_MAX = 4 << 20 };
 
@@ -122,20 +120,16 @@ static bool render_own(struct buf *page, const struct admin *a)
                       WEIR_VERSION);
 }
 
-static void on_metrics_snapshot(enum err err, const struct pool_snapshot *snapshot, void *arg)
+static void answer_metrics(struct admin *a, struct connection *call,
+                           const struct pool_snapshot *snapshot, struct slice why)
 {
-    struct admin_wait *wait = arg;
-    struct connection *call = wait->call;
-    struct admin *a = wait->admin;
     struct buf page;
-    free(wait);
-    if (call == NULL)
-        return;
+    (void)why;
     buf_init(&page, PAGE_BYTES_MAX);
     bool fits = render_own(&page, a);
     assert(fits); /* nothing of it is from outside */
     size_t own_bytes = buf_len(&page);
-    if (err == OK && !render_pool(&page, snapshot))
+    if (snapshot != NULL && !render_pool(&page, snapshot))
         buf_truncate(&page, own_bytes);
     admin_answer_text(call, content_type, buf_slice(&page));
     buf_fini(&page);
@@ -143,7 +137,5 @@ static void on_metrics_snapshot(enum err err, const struct pool_snapshot *snapsh
 
 void admin_metrics(struct admin *a, struct connection *call)
 {
-    struct admin_wait *wait = mem_new(sizeof(*wait));
-    admin_wait_init(wait, a, call);
-    state_snapshot(a->options.state, on_metrics_snapshot, wait);
+    admin_look(a, call, answer_metrics);
 }

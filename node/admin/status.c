@@ -1,4 +1,5 @@
 /* GET /status: the whole pool as Redis has it, the same from every node. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "admin/admin_priv.h"
@@ -87,23 +88,26 @@ static json_t *status_json(const struct admin *a, const struct pool_snapshot *s)
     return json;
 }
 
-static void on_status_snapshot(enum err err, const struct pool_snapshot *snapshot, void *arg)
+static void answer_down(struct connection *call, struct slice why)
 {
-    struct admin_wait *wait = arg;
-    struct connection *call = wait->call;
-    struct admin *a = wait->admin;
-    free(wait);
-    if (call == NULL)
-        return;
-    if (err != OK)
-        admin_answer_down(call, a->options.state);
+    enum { WHY_MAX = 400 };
+    char text[WHY_MAX + 64];
+    if (why.len > WHY_MAX)
+        why.len = WHY_MAX;
+    snprintf(text, sizeof(text), "the node cannot reach its Redis: %.*s", SLICE_ARG(why));
+    admin_answer_error(call, 503, slice_of(text));
+}
+
+static void answer_status(struct admin *a, struct connection *call,
+                          const struct pool_snapshot *snapshot, struct slice why)
+{
+    if (snapshot == NULL)
+        answer_down(call, why);
     else
         admin_answer_json(call, 200, status_json(a, snapshot));
 }
 
 void admin_status(struct admin *a, struct connection *call)
 {
-    struct admin_wait *wait = mem_new(sizeof(*wait));
-    admin_wait_init(wait, a, call);
-    state_snapshot(a->options.state, on_status_snapshot, wait);
+    admin_look(a, call, answer_status);
 }

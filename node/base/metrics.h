@@ -48,6 +48,10 @@
     X(BYTES_DOWN, "weir_response_body_bytes_total", "", "Response body bytes relayed.")          \
     X(REDIS_CALLS, "weir_redis_calls_total", "", "Calls to Redis.")                              \
     X(REDIS_FAILURES, "weir_redis_failures_total", "", "Calls to Redis that failed.")            \
+    X(NOTICES_TAKEN, "weir_notices_total", "result=\"taken\"",                                   \
+      "Messages of the pool's notice channel, by what they were.")                               \
+    X(NOTICES_UNKNOWN, "weir_notices_total", "result=\"unknown\"", "")                           \
+    X(NOTICES_BAD, "weir_notices_total", "result=\"bad\"", "")                                   \
     X(LEASES_LOST, "weir_leases_lost_total", "", "Slots lost while the node stood still.")       \
     X(BOOKINGS_DROPPED, "weir_bookings_dropped_total", "",                                       \
       "Settlements given up because the outbox was full.")                                       \
@@ -62,7 +66,8 @@
     X(UPSTREAM_IDLE, "weir_upstream_connections", "state=\"idle\"", "")                          \
     X(BODY_BYTES_HELD, "weir_request_bodies_held_bytes", "", "Request bodies held in memory.")   \
     X(OUTBOX, "weir_settlements_waiting", "", "Settlements not yet confirmed by Redis.")         \
-    X(REDIS_UP, "weir_redis_connections_up", "", "Workers whose Redis connection is up.")
+    X(REDIS_UP, "weir_redis_connections_up", "", "Workers whose Redis connection is up.")        \
+    X(NOTICE_CHANNEL_UP, "weir_notice_channel_up", "", "1 while the notice channel is heard.")
 
 #define HISTOGRAM_TABLE(X)                                                                       \
     X(ADMISSION, "weir_admission_seconds", "From a complete request to its slot.")               \

@@ -39,6 +39,9 @@ struct subscription {
     bool is_enabled;
 };
 
+/* What a node does if a living node bears its name: calls itself <name>~2, or waits for its end. */
+enum taken_name { TAKEN_NAME_RENAME, TAKEN_NAME_WAIT };
+
 struct config {
     char *source;      /* file name or "environment", for messages */
     bool is_from_file; /* source is a file */
@@ -70,6 +73,7 @@ struct config {
     struct {
         char *id; /* NULL: <host name>-<port> */
         char *state_dir;
+        enum taken_name taken_name;
     } node;
 
     struct {

@@ -260,7 +260,9 @@ static bool read_choice(struct config_reader *r, const struct config_knob *knob,
                         void *to)
 {
     unsigned index;
-    static_assert(sizeof(enum log_level) == sizeof(unsigned), "enums are stored as unsigned");
+    static_assert(sizeof(enum log_level) == sizeof(unsigned) &&
+                      sizeof(enum taken_name) == sizeof(unsigned),
+                  "enums are stored as unsigned");
     if (!find_word(r, knob, value, &index))
         return false;
     memcpy(to, &index, sizeof(index));

@@ -1,5 +1,6 @@
 /* The composition: everything meets here, and only here. The control thread's story:
- *   start   config, private Redis if none is named, listeners, workers, subscriptions declared
+ *   start   config, listeners, private Redis if none is named, a name, workers, subscriptions
+ *           declared
  *   run     a heartbeat and sweep a second (pulse.c); the configuration read again (reload.c)
  *   leave   on SIGTERM or SIGINT (leave.c) */
 #include "run/node.h"
@@ -17,6 +18,7 @@
 #include "base/metrics.h"
 #include "net/http/server.h"
 #include "run/host.h"
+#include "run/look.h"
 #include "run/node_priv.h"
 #include "run/private_redis.h"
 #include "state/state.h"
@@ -81,7 +83,6 @@ static void on_worker_ready(void *arg)
 static bool listen_all(struct node *n, int *listeners, unsigned count)
 {
     char why[HTTP_LISTEN_WHY_MAX];
-    n->port = n->config->server.port;
     for (unsigned i = 0; i < count; i++) {
         listeners[i] = http_listen(n->config->server.host.text, n->port, i == 0, &n->port, why);
         if (listeners[i] < 0) {
@@ -91,6 +92,15 @@ static bool listen_all(struct node *n, int *listeners, unsigned count)
         }
     }
     return true;
+}
+
+/* A node that waits for its name listens once it has it: until then its callers are refused, not
+ * kept waiting too, and the bearer may have the same port. A port that is part of the name must be
+ * known first. */
+static bool listens_late(const struct node *n)
+{
+    return n->config->node.taken_name == TAKEN_NAME_WAIT &&
+           redis_url_is_set(&n->config->redis.url) && n->config->server.port != 0;
 }
 
 static bool start_private_redis(struct node *n)
@@ -126,15 +136,30 @@ static void on_turn_end(void *arg)
 static void run_workers(struct node *n, const int *listeners)
 {
     struct node_shared *s = &n->shared;
+    s->look = look_new(n->loop, n->state);
     for (unsigned i = 0; i < s->worker_count; i++)
         n->workers[i] = worker_start(s, i, listeners[i], n->config);
     pulse_run(n);
+    notice_start(n);
     loop_run(n->loop);
+    notice_stop(n);
+    look_end(s->look);
     for (unsigned i = 0; i < s->worker_count; i++)
         worker_stop(n->workers[i]);
 }
 
-static void run(struct node *n, const int *listeners)
+/* False: it could not listen. */
+static bool run_with_name(struct node *n, int *listeners)
+{
+    if (n->phase != PHASE_STARTING)
+        return true; /* told to leave before it had one */
+    if (listens_late(n) && !listen_all(n, listeners, n->shared.worker_count))
+        return false;
+    run_workers(n, listeners);
+    return true;
+}
+
+static bool run(struct node *n, int *listeners)
 {
     struct node_shared *s = &n->shared;
     *s = (struct node_shared){
@@ -155,19 +180,23 @@ static void run(struct node *n, const int *listeners)
     loop_hook_add(n->loop, &n->log_hook, on_turn_end, n);
     pulse_start(n);
     loop_run(n->loop); /* until it has a name: all that it holds will bear it */
-    if (n->phase == PHASE_STARTING)
-        run_workers(n, listeners);
+    bool is_fine = run_with_name(n, listeners);
     pulse_stop(n);
     state_free(n->state);
+    look_free(s->look);
     loop_hook_remove(&n->log_hook);
     free(s->metrics);
     budget_free(s->budget);
+    return is_fine;
 }
 
 static int serve(struct node *n)
 {
     int listeners[WORKERS_MAX] = {0};
-    if (!listen_all(n, listeners, n->config->server.workers) || !start_private_redis(n))
+    n->port = n->config->server.port;
+    if (!listens_late(n) && !listen_all(n, listeners, n->config->server.workers))
+        return EXIT_FAILURE;
+    if (!start_private_redis(n))
         return EXIT_FAILURE;
     host_identity(n->config->node.id, n->port, &n->identity);
     if (log_begin(LOG_INFO, "weir starts")) {
@@ -178,14 +207,14 @@ static int serve(struct node *n)
     }
     config_log_warnings(n->config);
     watch_signals(n);
-    run(n, listeners);
+    bool is_fine = run(n, listeners);
     private_redis_stop(n->private_redis);
     for (int i = 0; i < 3; i++)
         event_free(n->signals[i]);
     loop_timer_free(n->drain_timer);
     deadline_clear(&n->phase_deadline);
     log_message(LOG_INFO, "weir has left");
-    return EXIT_SUCCESS;
+    return is_fine ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* Memory of large bodies goes back when they do: by default the allocator raises the size from

@@ -2,6 +2,7 @@
  *
  *     node.c     start and end; the signals; the phases
  *     pulse.c    a name; once a second: heartbeat, sweep; the pool's subscriptions declared
+ *     notice.c   what the pool tells all at once: a beat before its second
  *     reload.c   the configuration read again
  *     leave.c    from the order to leave to the last word
  *
@@ -15,6 +16,7 @@
 #include "config/config.h"
 #include "loop/loop.h"
 #include "run/worker.h"
+#include "state/notice.h"
 
 struct control_call;
 struct event;
@@ -60,13 +62,21 @@ struct node {
     struct {
         bool is_over; /* the node has its name, or goes on with the one it wanted */
         bool is_asking;
+        bool was_wait_logged;
         uint64_t since_ms;
         struct deadline again, deadline;
     } join;
     struct {
         bool was_difference_logged, was_behind_logged, was_error_logged;
-        uint64_t epoch; /* that the workers have been told of */
+        uint64_t epoch;      /* that the workers have been told of */
+        uint64_t generation; /* of the roster, as the last beat told */
     } pulse;
+    struct {
+        struct notice_channel *channel;
+        uint64_t told[NOTICE_KINDS]; /* since the last beat that came of it; 0: nothing */
+        struct deadline soon;
+        uint64_t beaten_ms;
+    } notices;
 };
 
 #define NODE_FOR_EVER UINT64_MAX
@@ -78,6 +88,11 @@ void pulse_start(struct node *node); /* the state, and a name: stops the loop on
 void pulse_run(struct node *node);   /* the workers are there: declare, and beat each second */
 void pulse_stop(struct node *node);
 void pulse_declare(struct node *node); /* tell Redis which subscriptions this configuration has */
+void pulse_now(struct node *node);     /* a beat beside those of each second */
+
+/* notice.c */
+void notice_start(struct node *node);
+void notice_stop(struct node *node);
 
 /* reload.c */
 void reload_remember_file(struct node *node);

@@ -1,6 +1,7 @@
-/* A node among others: first a name, then, once a second, a beat. The beat is answered with what
- * holds in the pool now; what follows from that is done here: subscriptions declared (again), the
- * workers told of a new epoch, and words for /ready and the log, each said once per change. */
+/* A node among others: first a name, taken or waited for, then, once a second, a beat. The beat is
+ * answered with what holds in the pool now; what follows from that is done here: subscriptions
+ * declared (again), the workers told of a new epoch, and words for /ready and the log, each said
+ * once per change. */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -16,7 +17,9 @@ enum {
      * with the name it wanted; nothing but what people read depends on it. */
     JOIN_MS = 6000,
     JOIN_WITHOUT_REDIS_MS = 3000,
-    JOIN_AGAIN_MS = 300
+    JOIN_AGAIN_MS = 300,
+    /* Redis was away for whoever is waited for as well: it comes back and beats first. */
+    JOIN_AFTER_OUTAGE_MS = 4000
 };
 
 /* ---- a name ---- */
@@ -56,16 +59,38 @@ static void take_name(struct node *n, struct slice name)
     end_join(n);
 }
 
+static bool waits_for_name(const struct node *n)
+{
+    return n->config_at_start->node.taken_name == TAKEN_NAME_WAIT;
+}
+
+/* However long it takes, also while Redis is away: nothing could be admitted then. */
+static void wait_for_name(struct node *n)
+{
+    deadline_clear(&n->join.deadline);
+    if (!n->join.was_wait_logged)
+        log_message(LOG_WARN,
+                    "a node of this pool is called %s, and lives or did a moment ago: this one "
+                    "waits until it has gone (node.taken_name)",
+                    n->identity.id);
+    n->join.was_wait_logged = true;
+}
+
 static void on_joined(enum err err, struct slice name, uint64_t wait_ms, void *arg)
 {
     struct node *n = arg;
     n->join.is_asking = false;
     if (n->join.is_over)
         return;
-    if (err == OK && name.len > 0)
+    if (err == OK && name.len > 0) {
         take_name(n, name);
-    else
-        deadline_set(n->loop, &n->join.again, wait_ms > 0 ? wait_ms : JOIN_AGAIN_MS);
+        return;
+    }
+    if (err == OK && waits_for_name(n))
+        wait_for_name(n);
+    else if (err == ERR_REPLY && !deadline_is_set(&n->join.deadline))
+        deadline_set(n->loop, &n->join.deadline, JOIN_MS);
+    deadline_set(n->loop, &n->join.again, wait_ms > 0 ? wait_ms : JOIN_AGAIN_MS);
 }
 
 static void ask_name(void *arg)
@@ -82,7 +107,10 @@ static void ask_name(void *arg)
         deadline_set(n->loop, &n->join.deadline, JOIN_MS);
     }
     n->join.is_asking = true;
-    state_join(n->state, slice_of(n->identity.id), clock_ms() - n->join.since_ms, on_joined, n);
+    const struct join_wish wish = {.name = slice_of(n->identity.id),
+                                   .is_waiting = waits_for_name(n),
+                                   .asked_for_ms = clock_ms() - n->join.since_ms};
+    state_join(n->state, &wish, on_joined, n);
 }
 
 /* ---- subscriptions ---- */
@@ -135,7 +163,9 @@ static void on_state_change(bool is_up, void *arg)
     struct node *n = arg;
     if (!is_up)
         return;
-    if (!n->join.is_over)
+    if (n->join.was_wait_logged && !n->join.is_over)
+        deadline_set(n->loop, &n->join.again, JOIN_AFTER_OUTAGE_MS);
+    else if (!n->join.is_over)
         ask_name(n);
     else if (!n->is_declared && n->workers[0] != NULL)
         pulse_declare(n);
@@ -183,6 +213,7 @@ static void on_pulse(enum err err, const struct pool_pulse *pulse, struct slice 
         return;
     n->pulse.was_error_logged = false;
     atomic_store(&n->shared.trouble, pulse->closed_ms > 0 ? "restoring" : NULL);
+    n->pulse.generation = pulse->generation;
     spread_epoch(n, pulse->epoch);
     if (!pulse->is_declared && n->is_declared) {
         log_message(LOG_WARN,
@@ -250,6 +281,12 @@ void pulse_run(struct node *n)
     n->pulse_timer = loop_every(n->loop, PULSE_MS, on_second, n);
     if (state_is_up(n->state))
         pulse_declare(n);
+}
+
+void pulse_now(struct node *n)
+{
+    if (n->pulse_timer != NULL)
+        beat(n);
 }
 
 void pulse_stop(struct node *n)

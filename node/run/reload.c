@@ -23,13 +23,27 @@ void reload_remember_file(struct node *n)
         n->config_seen = n->config_changed = st.st_mtim;
 }
 
-static bool reload(struct node *n, const char *cause, char *error, size_t error_len)
+/* NULL: error says why. Before there are workers nothing is read: a file that has changed by then
+ * is seen again in their first second. */
+static struct config *read_again(struct node *n, char *error, size_t error_len)
 {
     struct config *new;
     struct config_error why;
+    if (n->workers[0] == NULL) {
+        snprintf(error, error_len, "this node waits for its name, and does not serve yet");
+        return NULL;
+    }
     reload_remember_file(n);
-    if (!config_reload(n->config, &new, &why)) {
-        snprintf(error, error_len, "%s", why.text);
+    if (config_reload(n->config, &new, &why))
+        return new;
+    snprintf(error, error_len, "%s", why.text);
+    return NULL;
+}
+
+static bool reload(struct node *n, const char *cause, char *error, size_t error_len)
+{
+    struct config *new = read_again(n, error, error_len);
+    if (new == NULL) {
         log_message(LOG_ERROR, "reload refused, nothing was changed: %s", error);
         return false;
     }

@@ -17,6 +17,7 @@
 #include "net/resolve.h"
 #include "proxy/proxy.h"
 #include "run/control.h"
+#include "run/look.h"
 #include "run/node_priv.h"
 
 enum {
@@ -39,6 +40,7 @@ struct worker {
     struct upstream *upstream;
     struct http_server *server; /* NULL until ready */
     struct admin *admin;
+    struct look_desk *desk;
     struct proxy *proxy;
     struct metrics *metrics; /* its slot */
     struct deadline ready_deadline;
@@ -171,6 +173,17 @@ static void on_reload(struct admin_reload *reload, void *arg)
     struct control_call *call = mem_new(sizeof(*call));
     *call = (struct control_call){.run = reload_run, .on_done = on_reloaded, .arg = reload};
     control_send(call, w->shared->node, w->shared->control, w->loop);
+}
+
+static void on_seen(const struct pool_snapshot *snapshot, struct slice why, void *arg)
+{
+    admin_look_done(arg, snapshot, why);
+}
+
+static void on_look(struct admin_look *look, void *arg)
+{
+    struct worker *w = arg;
+    look_ask(w->desk, on_seen, look);
 }
 
 /* ---- orders of the control thread ---- */
@@ -312,6 +325,7 @@ static struct admin *make_admin(struct worker *w)
         .budget = w->shared->budget,
         .node = w->shared->identity,
         .on_reload = on_reload,
+        .on_look = on_look,
         .is_draining = is_draining,
         .trouble = trouble,
         .arg = w,
@@ -341,6 +355,7 @@ static void build(struct worker *w)
     w->resolver = resolver_new(w->loop);
     w->upstream = upstream_new(w->loop, w->resolver, w->metrics);
     w->state = make_state(w);
+    w->desk = look_desk_new(w->shared->look, w->loop);
     w->admin = make_admin(w);
     w->proxy = make_proxy(w);
     admin_use_config(w->admin, w->config);
@@ -353,6 +368,7 @@ static void tear_down(struct worker *w)
     loop_timer_free(w->drain_timer);
     deadline_clear(&w->ready_deadline);
     http_server_free(w->server);
+    look_desk_free(w->desk);
     state_free(w->state);
     upstream_free(w->upstream);
     resolver_free(w->resolver);

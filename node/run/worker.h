@@ -8,6 +8,7 @@
 
 struct budget;
 struct config;
+struct look;
 struct loop;
 struct metrics;
 struct node;
@@ -29,6 +30,7 @@ struct node_shared {
     unsigned connections_max; /* of one worker */
     unsigned reserve_max;     /* beyond that, for probes */
     const struct redis_url *redis_url;
+    struct look *look; /* at the pool, for all who ask */
     _Atomic bool is_draining;
     /* Why nobody should send requests here, in a word for /ready; NULL: nothing. Static text. */
     _Atomic(const char *) trouble;

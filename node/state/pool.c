@@ -41,17 +41,19 @@ static void answer_joined(struct fcall *call, enum err err, const struct redis_v
     free(asker);
 }
 
-void state_join(struct state *state, struct slice name, uint64_t waited_ms,
-                state_joined_fn on_joined, void *arg)
+/* Who only waits tells of no time that it has asked: whoever was heard of since would count as
+ * living until it is forgotten, although it may have died meanwhile. */
+void state_join(struct state *state, const struct join_wish *wish, state_joined_fn on_joined,
+                void *arg)
 {
     char waited[NUMBER_TEXT_MAX];
     struct asker *asker = mem_new(sizeof(*asker));
     *asker = (struct asker){.on_joined = on_joined, .arg = arg};
     const struct slice args[JOIN_ARGUMENTS] = {
-        [JOIN_NODE] = name,
+        [JOIN_NODE] = wish->name,
         [JOIN_BOOT] = slice_of(state->node->boot),
-        [JOIN_WAITED_MS] = number_decimal(waited_ms, waited),
-        [JOIN_POLICY] = SLICE("take"),
+        [JOIN_WAITED_MS] = number_decimal(wish->is_waiting ? 0 : wish->asked_for_ms, waited),
+        [JOIN_POLICY] = wish->is_waiting ? SLICE("wait") : SLICE("take"),
     };
     fcall_send(fcall_new(&state->calls, VERB_JOIN, args, JOIN_ARGUMENTS), answer_joined, asker);
 }

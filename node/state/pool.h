@@ -12,8 +12,16 @@ struct state;
 /* A node's name. It is the wanted one, or, if a living node bears that, another (<node>~2); or
  * `wait_ms`: ask again then. name: borrowed, empty if it must wait or err is not OK. */
 typedef void (*state_joined_fn)(enum err err, struct slice name, uint64_t wait_ms, void *arg);
-void state_join(struct state *state, struct slice name, uint64_t waited_ms,
-                state_joined_fn on_joined, void *arg);
+
+struct join_wish {
+    struct slice name;
+    /* A living node bears it: true: wait until that has left, or has been silent for three seconds;
+     * false: another name, once it is certain. */
+    bool is_waiting;
+    uint64_t asked_for_ms; /* so long already */
+};
+void state_join(struct state *state, const struct join_wish *wish, state_joined_fn on_joined,
+                void *arg);
 
 /* message: of an error */
 typedef void (*state_done_fn)(enum err err, struct slice message, void *arg);

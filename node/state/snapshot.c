@@ -1,11 +1,10 @@
-/* The reply (lua/verb/snapshot.lua describes it) as plain structs. Kinds and keys that are not
- * known here are skipped, so a newer library may answer an older node. */
+/* The reply (lua/verb/snapshot.lua describes it) as plain structs, its texts copied. Kinds and keys
+ * that are not known here are skipped, so a newer library may answer an older node. */
 #include "state/snapshot.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
 #include "base/mem.h"
 #include "state/state_priv.h"
 
@@ -39,17 +38,23 @@ static uint64_t number_of(const struct redis_value *section, const char *key)
     return redis_value_number(value(section, key));
 }
 
-static void read_subscription(const struct redis_value *from, struct pool_subscription *to)
+static struct slice kept(struct arena *texts, const struct redis_value *section, const char *key)
+{
+    return arena_copy(texts, text_of(section, key));
+}
+
+static void read_subscription(const struct redis_value *from, struct arena *texts,
+                              struct pool_subscription *to)
 {
     *to = (struct pool_subscription){
-        .name = text_of(from, "name"),
-        .state = text_of(from, "state"),
+        .name = kept(texts, from, "name"),
+        .state = kept(texts, from, "state"),
         .active = (uint32_t)number_of(from, "active"),
         .max = (uint32_t)number_of(from, "max"),
         .priority = (uint32_t)number_of(from, "priority"),
         .is_enabled = number_of(from, "enabled") != 0,
         .cooldown_ms = number_of(from, "cooldown_remaining_ms"),
-        .cooldown_reason = text_of(from, "cooldown_reason"),
+        .cooldown_reason = kept(texts, from, "cooldown_reason"),
         .requests = number_of(from, "total_requests"),
         .errors = number_of(from, "total_errors"),
         .input = number_of(from, "total_input"),
@@ -60,36 +65,36 @@ static void read_subscription(const struct redis_value *from, struct pool_subscr
     };
 }
 
-static void read_node(const struct redis_value *from, struct pool_node *to)
+static void read_node(const struct redis_value *from, struct arena *texts, struct pool_node *to)
 {
     *to = (struct pool_node){
-        .id = text_of(from, "id"),
-        .boot = text_of(from, "boot"),
-        .version = text_of(from, "version"),
-        .config_digest = text_of(from, "digest"),
+        .id = kept(texts, from, "id"),
+        .boot = kept(texts, from, "boot"),
+        .version = kept(texts, from, "version"),
+        .config_digest = kept(texts, from, "digest"),
         .seen_ms_ago = number_of(from, "heartbeat_ms_ago"),
         .active = number_of(from, "active"),
         .is_behind = number_of(from, "behind") != 0,
-        .lacks = text_of(from, "lacks"),
+        .lacks = kept(texts, from, "lacks"),
     };
 }
 
-static void read_sections(const struct redis_value *reply, struct arena *arena,
-                          struct pool_snapshot *snapshot)
+static void read_sections(const struct redis_value *reply, struct pool_snapshot *snapshot)
 {
     size_t sections = redis_value_count(reply);
+    struct arena *texts = &snapshot->texts;
     struct pool_subscription *subscriptions =
-        arena_new(arena, (sections + 1) * sizeof(*subscriptions));
-    struct pool_node *nodes = arena_new(arena, (sections + 1) * sizeof(*nodes));
+        arena_new(texts, (sections + 1) * sizeof(*subscriptions));
+    struct pool_node *nodes = arena_new(texts, (sections + 1) * sizeof(*nodes));
     snapshot->subscriptions = subscriptions;
     snapshot->nodes = nodes;
     for (size_t i = 0; i < sections; i++) {
         const struct redis_value *section = redis_value_at(reply, i);
         struct slice kind = section_kind(section);
         if (slice_eq(kind, SLICE("subscription"))) {
-            read_subscription(section, &subscriptions[snapshot->subscription_count++]);
+            read_subscription(section, texts, &subscriptions[snapshot->subscription_count++]);
         } else if (slice_eq(kind, SLICE("node"))) {
-            read_node(section, &nodes[snapshot->node_count++]);
+            read_node(section, texts, &nodes[snapshot->node_count++]);
         } else if (slice_eq(kind, SLICE("pool"))) {
             snapshot->leases = number_of(section, "leases");
             snapshot->now_ms = number_of(section, "now_ms");
@@ -100,17 +105,36 @@ static void read_sections(const struct redis_value *reply, struct arena *arena,
     }
 }
 
+static struct pool_snapshot *snapshot_of(const struct redis_value *reply)
+{
+    struct pool_snapshot *snapshot = mem_new(sizeof(*snapshot));
+    atomic_init(&snapshot->references, 1);
+    arena_init(&snapshot->texts);
+    read_sections(reply, snapshot);
+    return snapshot;
+}
+
+struct pool_snapshot *snapshot_hold(struct pool_snapshot *snapshot)
+{
+    atomic_fetch_add(&snapshot->references, 1);
+    return snapshot;
+}
+
+void snapshot_release(struct pool_snapshot *snapshot)
+{
+    if (snapshot == NULL || atomic_fetch_sub(&snapshot->references, 1) > 1)
+        return;
+    arena_fini(&snapshot->texts);
+    free(snapshot);
+}
+
 static void on_answer(struct fcall *call, enum err err, const struct redis_value *reply)
 {
     struct request *request = call->arg;
-    struct pool_snapshot snapshot = {0};
-    struct arena arena;
+    struct pool_snapshot *snapshot = err == OK ? snapshot_of(reply) : NULL;
     fcall_free(call);
-    arena_init(&arena);
-    if (err == OK)
-        read_sections(reply, &arena, &snapshot);
-    request->on_snapshot(err, err == OK ? &snapshot : NULL, request->arg);
-    arena_fini(&arena);
+    request->on_snapshot(err, snapshot, request->arg);
+    snapshot_release(snapshot);
     free(request);
 }
 

@@ -1,9 +1,12 @@
-/* snapshot.h - a look at everything, for /status and /metrics. */
+/* snapshot.h - a look at everything, for /status and /metrics. Once made it never changes, and it
+ * lives as long as someone holds it: any number of threads may read one. */
 #pragma once
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/slice.h"
 
@@ -35,7 +38,13 @@ struct pool_snapshot {
     uint64_t epoch;
     uint64_t closed_ms;  /* until admissions begin again, after data was lost */
     uint64_t generation; /* of the roster */
+
+    struct arena texts; /* private, both */
+    _Atomic unsigned references;
 };
-/* snapshot: borrowed, NULL unless OK. */
-typedef void (*state_snapshot_fn)(enum err err, const struct pool_snapshot *snapshot, void *arg);
+struct pool_snapshot *snapshot_hold(struct pool_snapshot *snapshot); /* one more reference, yours */
+void snapshot_release(struct pool_snapshot *snapshot); /* gives one back; NULL is fine */
+
+/* snapshot: borrowed (hold it to keep it), NULL unless OK. */
+typedef void (*state_snapshot_fn)(enum err err, struct pool_snapshot *snapshot, void *arg);
 void state_snapshot(struct state *state, state_snapshot_fn on_snapshot, void *arg);

@@ -62,6 +62,12 @@ void state_rename(struct state *state)
              state->worker);
 }
 
+void state_pool_key(struct slice prefix, struct slice pool, char key[POOL_KEY_MAX])
+{
+    int len = snprintf(key, POOL_KEY_MAX, "%.*s:{%.*s}", SLICE_ARG(prefix), SLICE_ARG(pool));
+    assert(len > 0 && len < POOL_KEY_MAX); /* the config bounds both */
+}
+
 struct state *state_new(struct loop *loop, const struct state_options *options)
 {
     struct state *state = mem_new(sizeof(*state));
@@ -72,9 +78,7 @@ struct state *state_new(struct loop *loop, const struct state_options *options)
     state->metrics = options->metrics;
     state->on_change = options->on_change;
     state->arg = options->arg;
-    int len = snprintf(state->key, sizeof(state->key), "%.*s:{%.*s}", SLICE_ARG(options->prefix),
-                       SLICE_ARG(options->pool));
-    assert(len > 0 && (size_t)len < sizeof(state->key)); /* the config bounds both */
+    state_pool_key(options->prefix, options->pool, state->key);
     state_rename(state);
     snprintf(state->link_text, sizeof(state->link_text), "1");
     state_set_epoch(state, 0);

@@ -86,6 +86,7 @@ struct state {
 };
 
 /* state.c */
+void state_pool_key(struct slice prefix, struct slice pool, char key[POOL_KEY_MAX]);
 void state_set_registered(struct state *state, bool is_registered);
 /* Copy into to[cap] what lua/ takes as a name: other bytes become '_', nothing becomes "-". */
 void state_clean_name(struct slice name, char *to, size_t cap);

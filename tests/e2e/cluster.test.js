@@ -18,9 +18,12 @@ const LEASE_MS = 13500;
 const BACK_MS = 15000; // the promise: a lease, and the second to the next sweep
 
 /** Nodes n1, n2, ... that share a provider and a Redis. */
-async function cluster(world, { nodes: count = 3, subscriptions = 2, max = 3, config = {} } = {}) {
+async function cluster(
+    world,
+    { nodes: count = 3, subscriptions = 2, max = 3, keep = false, config = {} } = {},
+) {
     const provider = await world.provider();
-    const redis = await world.redis();
+    const redis = await world.redis({ keep });
     const full = {
         subscriptions: world.subscriptions(provider, subscriptions, { max_concurrent: max }),
         redis: { url: redis.url },
@@ -284,6 +287,106 @@ test('two living nodes with one node.id hurt nobody, and are told apart', async 
     assert.equal((await provider.credential('alpha')).active, 1, 'no stream is cut');
     wire.leave();
     await settled([nodes[0], second]);
+});
+
+const isWaiting = (line) => line.level === 'warn' && /waits until it has gone/.test(line.event);
+
+/** A node that wants the name and the port of another, and waits for both. It is not there yet. */
+async function successor(world, first, config) {
+    const wish = structuredClone(config);
+    wish.node = { id: first.id, taken_name: 'wait' };
+    wish.server = { port: first.port };
+    const node = world.nodeToCome({ id: first.id, config: wish });
+    const started = node.start({ ms: 60000 });
+    started.catch(() => {}); // awaited late, or never
+    await eventually('its log', () => node.log !== undefined);
+    await node.log.find('that it waits', isWaiting, { ms: 20000 });
+    return { node, started };
+}
+
+test('node.taken_name wait: the second waits until the first has gone, and takes name and port', async (world) => {
+    const { provider, redis, nodes, config } = await cluster(world, { nodes: 1, subscriptions: 1 });
+    const [first] = nodes;
+    const [{ wire }] = await heldStreams(first, 1);
+    const { node, started } = await successor(world, first, config);
+    const beats = await redis.monitor();
+    await eventually('it to ask again and again', () => beats.calls('join') >= 5);
+    assert.equal((await post(first.port)).status, 200, 'the first serves as before');
+    assert.equal((await first.status()).nodes.length, 1, 'the second is not there');
+    assert.equal((await provider.credential('alpha')).active, 1);
+    node.child.signal('SIGHUP');
+    const refused = (line) => /^reload refused.*does not serve yet/.test(line.event);
+    await node.log.find('that it cannot reload yet', refused);
+    assert.deepEqual(node.events('listening'), []);
+    wire.leave();
+    await first.stop();
+    await started;
+    assert.equal(node.port, first.port);
+    assert.equal(node.log.items.filter(isWaiting).length, 1, 'said once');
+    assert.deepEqual(
+        (await node.status()).nodes.map((n) => n.id),
+        ['n1'],
+    );
+    assert.equal((await post(node.port)).status, 200);
+});
+
+test('node.taken_name wait: one that was killed is waited for until it is silent, with nobody else there', async (world) => {
+    const { nodes, config } = await cluster(world, { nodes: 1, subscriptions: 1 });
+    const { node, started } = await successor(world, nodes[0], config);
+    await pause(5000); // the case is that it has been heard of while the second waited
+    await nodes[0].kill9();
+    await started;
+    assert.equal((await post(node.port)).status, 200);
+    assert.ok((await node.status()).nodes.every((n) => n.id === 'n1'));
+});
+
+test('node.taken_name wait: a Redis that was away for all makes nobody seem gone', async (world) => {
+    const { redis, nodes, config } = await cluster(world, {
+        nodes: 1,
+        subscriptions: 1,
+        keep: true,
+    });
+    const { node, started } = await successor(world, nodes[0], config);
+    await redis.kill();
+    await node.event('redis is away');
+    await pause(7000); // the case is that it lasts longer than any node waits otherwise
+    assert.deepEqual(node.events('listening'), []);
+    await redis.start();
+    await nodes[0].event('redis is back');
+    const serves = async () => (await post(nodes[0].port)).status === 200;
+    await eventually('the first to serve again', serves, { ms: 30000 });
+    const seen = await redis.monitor();
+    await eventually('the second to ask again', () => seen.calls('join') >= 3);
+    assert.deepEqual(node.events('listening'), [], 'it still waits');
+    await nodes[0].stop();
+    await started;
+    assert.equal((await post(node.port)).status, 200);
+});
+
+for (const signal of ['SIGTERM', 'SIGINT']) {
+    test(`node.taken_name wait: ${signal} ends the waiting`, async (world) => {
+        const { nodes, config } = await cluster(world, { nodes: 1, subscriptions: 1 });
+        const { node } = await successor(world, nodes[0], config);
+        node.child.signal(signal);
+        assert.equal((await node.child.wait()).code, 0);
+        assert.deepEqual(node.events('listening'), []);
+        assert.equal((await post(nodes[0].port)).status, 200);
+    });
+}
+
+test('node.taken_name wait: a name that is free is taken at once', async (world) => {
+    const provider = await world.provider();
+    const redis = await world.redis();
+    const node = await world.node({
+        id: 'n1',
+        config: {
+            subscriptions: world.subscriptions(provider, 1),
+            redis: { url: redis.url },
+            node: { id: 'n1', taken_name: 'wait' },
+        },
+    });
+    assert.equal(node.log.items.filter(isWaiting).length, 0);
+    assert.equal((await node.status()).node.id, 'n1');
 });
 
 test('a node that lacks what another declares is lent nothing of it, and shown so', async (world) => {

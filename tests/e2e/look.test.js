@@ -1,6 +1,6 @@
 // What an operator sees: health, readiness, status, metrics, and the log.
 import assert from 'node:assert/strict';
-import { call, post, quiet, test } from './harness/index.js';
+import { call, ownError, post, quiet, test } from './harness/index.js';
 
 test('/health says that it is alive, and how Redis is', async (world) => {
     const { redis, node } = await world.setting();
@@ -116,6 +116,53 @@ test('/metrics is what a Prometheus scraper accepts', async (world) => {
     has(/cool/, 'counter');
     has(/redis.*_seconds$/, 'histogram');
     has(/connections/, 'gauge');
+});
+
+for (const path of ['/status', '/metrics']) {
+    test(`${path}: 200 at once, on four workers, cost Redis two looks at most`, async (world) => {
+        const { redis, node } = await world.setting({ config: { server: { workers: 4 } } });
+        const seen = await redis.monitor();
+        const began = performance.now();
+        const answers = await Promise.all(Array.from({ length: 200 }, () => node.get(path)));
+        const seconds = Math.floor((performance.now() - began) / 1000);
+        for (const answer of answers) {
+            assert.equal(answer.status, 200);
+            assert.match(answer.text, /"name":"alpha"|subscription="alpha"/);
+        }
+        await seen.catchUp();
+        const looks = seen.calls('snapshot');
+        // Two if all are answered within a second, and one more for each that it takes longer.
+        assert.ok(looks >= 1 && looks <= 2 + seconds, `${looks} looks in ${seconds} s`);
+    });
+}
+
+test('who asks while the pool is being looked at waits for that look, and hears its error', async (world) => {
+    const { redis, node } = await world.setting({ config: { server: { workers: 4 } } });
+    redis.suspend();
+    const asked = Array.from({ length: 40 }, () => node.get('/status'));
+    const own = node.get('/metrics');
+    for (const answer of await Promise.all(asked)) {
+        const { error } = ownError(answer, 503, 'api_error');
+        assert.match(error.message, /cannot reach its Redis: no answer within 2000 ms/);
+    }
+    assert.equal((await own).status, 200, 'what the node counts itself is still shown');
+    redis.resume();
+    await node.event('redis is back');
+    assert.equal((await node.status()).redis, 'up', 'and the next look finds it');
+});
+
+test('a look is given out for a second, then there is another', async (world) => {
+    const { redis, node } = await world.setting({ config: { server: { workers: 4 } } });
+    const seen = await redis.monitor();
+    const [first, second] = [await node.get('/status'), await node.get('/status')];
+    const took = Date.parse(second.json.timestamp) - Date.parse(first.json.timestamp);
+    assert.ok(took === 0 || took >= 900, `${took} ms between two looks`);
+    await seen.catchUp();
+    const before = seen.calls('snapshot');
+    const later = await node.status(); // as of after the question
+    assert.ok(Date.parse(later.timestamp) - Date.parse(first.json.timestamp) >= 900);
+    await seen.catchUp();
+    assert.ok(seen.calls('snapshot') > before);
 });
 
 test('whatever has been written to Redis, /status and /metrics can be read', async (world) => {

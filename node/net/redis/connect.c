@@ -1,6 +1,7 @@
 /* The way from nowhere to a Redis that can be worked with: DIAL, then GREET (link.c draws it). Read
  * from the end to the beginning, it is in the order of events. The greeting leaves at once as a
- * whole; INFO is its last command, so its answer is the last word. */
+ * whole; its last command is INFO, or SSUBSCRIBE on a link that listens, and the answer to that is
+ * the last word. */
 #include <assert.h>
 #include <stdio.h>
 
@@ -43,10 +44,25 @@ static void on_info(enum err err, const struct redis_value *reply, void *arg)
     char why[REDIS_WHY_MAX];
     if (err == ERR_STATE_DOWN)
         return;
-    if (redis_reply_is_fit(reply, why))
-        redis_come_up(redis);
-    else
+    if (!redis_reply_is_fit(reply, why))
         redis_lose(redis, why);
+    else if (redis->channel == NULL)
+        redis_come_up(redis);
+}
+
+static void on_subscribed(enum err err, const struct redis_value *reply, void *arg)
+{
+    struct redis *redis = arg;
+    char why[REDIS_WHY_MAX];
+    struct slice words = redis_value_slice(reply);
+    if (err == OK)
+        redis_come_up(redis);
+    if (err != ERR_REPLY)
+        return;
+    if (!redis_reply_is_away(reply, why))
+        snprintf(why, sizeof(why), "Redis answered SSUBSCRIBE with: %.*s",
+                 (int)(words.len < 160 ? words.len : 160), words.at);
+    redis_lose(redis, why);
 }
 
 static void send_greeting(struct redis *redis, const struct slice *args, size_t count, redis_fn fn)
@@ -80,6 +96,11 @@ static void greet(struct redis *redis)
     }
     args[0] = SLICE("INFO");
     send_greeting(redis, args, 1, on_info);
+    if (redis->channel != NULL) {
+        args[0] = SLICE("SSUBSCRIBE");
+        args[1] = slice_of(redis->channel);
+        send_greeting(redis, args, 2, on_subscribed);
+    }
     wire_set_reading(&redis->wire, true);
 }
 

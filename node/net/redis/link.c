@@ -5,8 +5,9 @@
  *      +---------------+---------+--------+    redis_lose(why): from anywhere
  *
  *     DIAL     name, address, TCP or Unix socket, TLS                    redis_connect
- *     GREET    AUTH, SELECT, INFO: is this a server to work with         greet, on_info
- *     UP       calls are taken                                           redis_come_up
+ *     GREET    AUTH, SELECT, INFO: is this a server to work with?        greet, on_info
+ *              SSUBSCRIBE, if it is to listen                            on_subscribed
+ *     UP       calls are taken, or messages                              redis_come_up
  *
  * redis_lose() moves every call on its way to `failed`; those callbacks run later in the turn,
  * because redis_lose() may itself be called from one. Nothing else ends a call but its answer. */
@@ -33,7 +34,8 @@ enum {
     QUIET_TICKS_MAX = 4,
     STEADY_MS = 2000, /* up for so long: the next loss starts with the first backoff again */
     READ_BYTES = TINY(16384, 7),
-    REPLY_BYTES_MAX = 64 << 20,
+    REPLY_MIB_MAX = 64,
+    MESSAGE_MIB_MAX = 1, /* on a channel, where anybody may publish */
     OUT_BYTES_MAX = 4 << 20,
     BACKOFF_FIRST_MS = 100,
     BACKOFF_MAX_MS = 2000
@@ -106,6 +108,16 @@ static void drop_connection(struct redis *redis)
     loop_task_cancel(&redis->flush);
 }
 
+static bool log_change(const struct redis *redis, bool is_up)
+{
+    static const char *const words[][2] = {{"redis is away", "redis is back"},
+                                           {"redis channel is away", "redis channel is back"}};
+    if (!log_begin(is_up ? LOG_INFO : LOG_WARN, words[redis->channel != NULL][is_up]))
+        return false;
+    log_string("redis", redis->place);
+    return true;
+}
+
 static void note_away(struct redis *redis)
 {
     if (redis->is_known_away)
@@ -116,8 +128,7 @@ static void note_away(struct redis *redis)
     loop_defer(redis->loop, &redis->give_up);
     if (redis->metrics != NULL)
         metrics_set(redis->metrics, GAUGE_REDIS_UP, 0);
-    if (log_begin(LOG_WARN, "redis is away")) {
-        log_string("redis", redis->place);
+    if (log_change(redis, false)) {
         log_string("reason", redis->why);
         log_end();
     }
@@ -144,8 +155,7 @@ void redis_come_up(struct redis *redis)
     deadline_clear(&redis->greeting);
     if (redis->metrics != NULL)
         metrics_set(redis->metrics, GAUGE_REDIS_UP, 1);
-    if (redis->is_known_away && log_begin(LOG_INFO, "redis is back")) {
-        log_string("redis", redis->place);
+    if (redis->is_known_away && log_change(redis, true)) {
         log_number("away_ms", redis->up_ms - redis->away_ms);
         log_end();
     }
@@ -207,6 +217,7 @@ void redis_call(struct redis *redis, const struct slice *args, size_t count, red
                 void *arg)
 {
     struct redis_waiting waiting = {.on_reply = on_reply, .arg = arg, .since_ns = clock_ns()};
+    assert(redis->channel == NULL);
     if (redis->metrics != NULL)
         metrics_add(redis->metrics, COUNT_REDIS_CALLS, 1);
     if (redis->step == REDIS_UP && redis_send(redis, args, count, waiting))
@@ -236,6 +247,35 @@ static void take_reply(struct redis *redis, const struct redis_value *reply)
     call_back(redis, &waiting, redis_value_is_error(reply) ? ERR_REPLY : OK, reply);
 }
 
+/* What comes from the channel answers nothing. False: it is an answer. */
+static bool take_message(struct redis *redis, const struct redis_value *message)
+{
+    struct slice kind = redis_value_slice(redis_value_at(message, 0));
+    if (redis->channel == NULL)
+        return false;
+    if (slice_eq(kind, SLICE("sunsubscribe"))) { /* the channel has moved to another server */
+        redis_lose(redis, "Redis has ended the subscription");
+        return true;
+    }
+    if (!slice_eq(kind, SLICE("smessage")))
+        return false;
+    redis->is_calling_back = true;
+    redis->events.on_message(redis_value_slice(redis_value_at(message, 2)), redis->events.arg);
+    redis->is_calling_back = false;
+    return true;
+}
+
+static bool is_too_much(struct redis *redis)
+{
+    size_t mib_max = redis->channel != NULL ? MESSAGE_MIB_MAX : REPLY_MIB_MAX;
+    char why[REDIS_WHY_MAX];
+    if (redis->reader->len <= mib_max << 20)
+        return false;
+    snprintf(why, sizeof(why), "Redis sent a reply larger than %zu MiB", mib_max);
+    redis_lose(redis, why);
+    return true;
+}
+
 /* False: the connection is gone. A callback may lose it, so that is looked at after each. */
 static bool take_replies(struct redis *redis)
 {
@@ -245,13 +285,10 @@ static bool take_replies(struct redis *redis)
             redis_lose(redis, "Redis sent something that is not its protocol");
             return false;
         }
-        if (reply == NULL) {
-            if (redis->reader->len <= REPLY_BYTES_MAX)
-                return true;
-            redis_lose(redis, "Redis sent a reply larger than 64 MiB");
-            return false;
-        }
-        take_reply(redis, redis_value_of(reply));
+        if (reply == NULL)
+            return !is_too_much(redis);
+        if (!take_message(redis, redis_value_of(reply)))
+            take_reply(redis, redis_value_of(reply));
         freeReplyObject(reply);
     }
     return false;
@@ -338,6 +375,7 @@ struct redis *redis_new(struct loop *loop, const struct redis_url *url,
     redis->resolver = resolver_new(loop);
     redis->metrics = metrics;
     redis->events = *events;
+    redis->channel = events->channel != NULL ? mem_string(slice_of(events->channel)) : NULL;
     redis->backoff_ms = BACKOFF_FIRST_MS;
     redis->ticked_ms = clock_ms();
     snprintf(redis->why, sizeof(redis->why), "not connected yet");
@@ -373,6 +411,7 @@ void redis_free(struct redis *redis)
     tls_trust_free(redis->trust);
     buf_fini(&redis->out);
     redis_url_fini(&redis->url);
+    free(redis->channel);
     if (redis->metrics != NULL)
         metrics_set(redis->metrics, GAUGE_REDIS_UP, 0);
     free(redis);

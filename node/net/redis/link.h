@@ -8,7 +8,10 @@
  * asked every second, so that its death is known before someone needs it. LOADING, READONLY,
  * CLUSTERDOWN, MASTERDOWN and the like mean this is no server to work with: they count as away.
  *
- * Every callback fires exactly once, never before the call returns. */
+ * A link may listen to a shard channel instead of taking calls: it is up while it is subscribed,
+ * and subscribes again over each new connection. What was published in between is lost.
+ *
+ * Every callback of a call fires exactly once, never before the call returns. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,10 +32,13 @@ enum { REDIS_CALL_TIMEOUT_MS = 2000, REDIS_CONNECT_TIMEOUT_MS = 3000 };
 struct redis_events {
     void (*on_up)(void *arg);   /* connected, authenticated, a server to work with */
     void (*on_down)(void *arg); /* lost, or never reached: once per change */
+    const char *channel;        /* to listen to; NULL: none */
+    void (*on_message)(struct slice text, void *arg); /* with a channel: published there */
     void *arg;
 };
 
-/* *url is copied, as is *events. Connects at once and for ever. metrics may be NULL. */
+/* *url is copied, as is *events with its channel. Connects at once and for ever. metrics may be
+ * NULL. */
 struct redis *redis_new(struct loop *loop, const struct redis_url *url,
                         const struct redis_events *events, struct metrics *metrics);
 /* Pending callbacks fire with ERR_STATE_DOWN first. Not from inside one of its own callbacks. */
@@ -44,6 +50,6 @@ struct slice redis_last_error(const struct redis *redis); /* why it is away; wit
  * redis_value_slice()). */
 typedef void (*redis_fn)(enum err err, const struct redis_value *reply, void *arg);
 
-/* Send a command; the arguments are copied. on_reply may be NULL. */
+/* Send a command; the arguments are copied. on_reply may be NULL. Not on a link that listens. */
 void redis_call(struct redis *redis, const struct slice *args, size_t count, redis_fn on_reply,
                 void *arg);

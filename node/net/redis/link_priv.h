@@ -33,6 +33,7 @@ struct redis {
     struct metrics *metrics;
     struct redis_events events;
     struct redis_url url;
+    char *channel; /* NULL: calls are taken */
     char place[REDIS_PLACE_MAX];
     enum redis_step step;
 

@@ -8,7 +8,7 @@ import { call } from './http.js';
 import { PATHS } from './paths.js';
 import { Metrics } from './prometheus.js';
 import { freePort } from './redis.js';
-import { Arrivals, eventually } from './wait.js';
+import { Arrivals, eventually, pause } from './wait.js';
 
 const SANITIZER = /(Address|Leak|Undefined\w*|Thread)Sanitizer|runtime error:/;
 
@@ -166,10 +166,15 @@ export class Node {
         return call(this.port, 'GET', path, options);
     }
 
+    /** /status as of now or later: a look is shared for a second, so it may take that long. */
     async status(options) {
-        const answer = await this.get('/status', options);
-        if (answer.status !== 200) throw new Error(`/status: ${answer.status} ${answer.text}`);
-        return answer.json;
+        const asked = Date.now();
+        for (;;) {
+            const answer = await this.get('/status', options);
+            if (answer.status !== 200) throw new Error(`/status: ${answer.status} ${answer.text}`);
+            if (Date.parse(answer.json.timestamp) >= asked) return answer.json;
+            await pause(20);
+        }
     }
 
     async metrics(options) {

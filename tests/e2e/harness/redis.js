@@ -5,7 +5,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createClient } from 'redis';
 import { Child, run } from './child.js';
-import { eventually } from './wait.js';
+import { Arrivals, eventually } from './wait.js';
 
 // Files that run side by side are told by scripts/test where each one's ports begin: a port that one
 // leaves free on purpose must not become another's.
@@ -28,6 +28,7 @@ export async function freePort() {
 
 export class Redis {
     #view = null;
+    #monitors = new Set();
 
     /**
      * `keep`: an append-only file, so that a restart (even after a kill) finds everything again.
@@ -102,6 +103,7 @@ export class Redis {
         if (!this.child?.isRunning) return;
         this.#view?.destroy();
         this.#view = null;
+        for (const socket of this.#monitors) socket.destroy();
         await this.child.end({ ms: 10000 });
     }
 
@@ -127,6 +129,38 @@ export class Redis {
         this.#view.on('error', () => {}); // a killed server; the next command says so
         await this.#view.connect();
         return this.#view;
+    }
+
+    /**
+     * From now on: every command this server takes, as MONITOR tells it, in the order in which it
+     * took them. `calls(verb)`: how often a function was called so far; after `catchUp()`, all that
+     * was taken before it is there.
+     */
+    async monitor() {
+        const seen = new Arrivals();
+        const socket = net.connect(this.port, '127.0.0.1');
+        let rest = '';
+        socket.setEncoding('latin1');
+        socket.on('data', (text) => {
+            const lines = (rest + text).split('\r\n');
+            rest = lines.pop();
+            for (const line of lines) seen.push(line);
+        });
+        socket.on('error', () => {}); // a killed server; what waits hears of the end
+        socket.on('close', () => seen.close('the server has closed the connection'));
+        this.#monitors.add(socket);
+        if (this.password) socket.write(`AUTH ${this.password}\r\n`);
+        socket.write('MONITOR\r\n');
+        await seen.find('MONITOR to begin', (line) => line === '+OK');
+        seen.calls = (verb) =>
+            seen.items.filter((line) => line.includes(`"FCALL" "weir_${verb}_`)).length;
+        let marks = 0;
+        seen.catchUp = async () => {
+            const mark = `mark ${++marks}`;
+            await (await this.view()).echo(mark);
+            await seen.find('the server to tell of it', (line) => line.endsWith(`"${mark}"`));
+        };
+        return seen;
     }
 
     /** What redis-cli prints, for what an operator sees. */

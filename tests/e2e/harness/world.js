@@ -76,6 +76,13 @@ export class World {
         return this.#enter(new Node(dir, options));
     }
 
+    /** A node that is not started: for one that may wait before it is there. */
+    nodeToCome(options = {}) {
+        const node = new Node(options.dir ?? this.place('node'), options);
+        this.#actors.push(node);
+        return node;
+    }
+
     /**
      * The usual: a provider, a Redis, and a node with `subscriptions` of `max` slots each, named
      * alpha, beta, ... and preferred in that order while all are idle. `url`: alpha's, if it is not

@@ -83,12 +83,11 @@ static void test_every_field(void)
             "{\"subscriptions\":[{\"name\":\"b.1\",\"api_key\":\"t\",\"auth_type\":\"auth_token\","
             "\"type\":\"anthropic\",\"base_url\":\"http://[::1]:81/x/\",\"max_concurrent\":1000,"
             "\"priority\":7,\"enabled\":false,\"ca_file\":\"ca.pem\"}],"
-            "\"server\":{\"host\":\"::\",\"port\":0,\"workers\":3,\"trusted_networks\":[\"10.1.2."
-            "3\"],"
-            "\"max_body_bytes\":1073741824,\"expose_subscription\":true,\"pass_limits\":true,"
-            "\"tls\":{\"cert\":\"c\",\"key\":\"k\"},\"drain_seconds\":0},"
+            "\"server\":{\"host\":\"::\",\"port\":0,\"workers\":3,\"max_body_bytes\":1073741824,"
+            "\"trusted_networks\":[\"10.1.2.3\"],\"expose_subscription\":true,\"pass_limits\":true,"
+            "\"tls\":{\"cert\":\"c\",\"key\":\"k\"},\"drain_seconds\":0},\"auth\":\"open\","
             "\"redis\":{\"url\":\"unix:///r\",\"prefix\":\"p\",\"pool\":\"q\"},"
-            "\"node\":{\"id\":\"n\",\"state_dir\":\"/s\"},\"auth\":\"open\","
+            "\"node\":{\"id\":\"n\",\"state_dir\":\"/s\",\"taken_name\":\"wait\"},"
             "\"rate_limit\":{\"cooldown_seconds\":1,\"burst_limit\":2},"
             "\"routing\":{\"strategy\":\"headroom\"},\"retry\":{\"total\":3},"
             "\"timeouts\":{\"connect_ms\":4,\"first_byte_ms\":5,\"idle_ms\":6,\"client_ms\":7},"
@@ -115,6 +114,7 @@ static void test_every_field(void)
         CHECK(c->redis.url.is_unix && strcmp(c->redis.url.path, "/r") == 0);
         CHECK_TEXT(slice_of(c->node.id), "n");
         CHECK_TEXT(slice_of(c->node.state_dir), "/s");
+        CHECK(c->node.taken_name == TAKEN_NAME_WAIT);
         CHECK(c->rate_limit.cooldown_seconds == 1 && c->rate_limit.burst_limit == 2);
         CHECK(c->retry.total == 3 && c->timeouts.connect_ms == 4 && c->timeouts.client_ms == 7);
         CHECK(c->timeouts.first_byte_ms == 5 && c->timeouts.idle_ms == 6);

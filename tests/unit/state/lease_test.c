@@ -105,7 +105,7 @@ static struct {
     char name[16], reason[32], node[16];
 } seen;
 
-static void on_snapshot(enum err err, const struct pool_snapshot *snapshot, void *arg)
+static void on_snapshot(enum err err, struct pool_snapshot *snapshot, void *arg)
 {
     (void)arg;
     seen.fired++;
@@ -193,11 +193,12 @@ static void on_joined(enum err err, struct slice name, uint64_t wait_ms, void *a
 static void a_name(void)
 {
     struct holder holder;
-    state_join(state, SLICE("fresh"), 0, on_joined, NULL);
+    state_join(state, &(struct join_wish){.name = SLICE("fresh")}, on_joined, NULL);
     RUN_UNTIL(loop, joined.len > 0);
     CHECK(slice_eq(joined, SLICE("fresh")));
     SERVER_DO(&server, "ZADD", boots_key, "99999999999999", "taken.0000000f");
-    state_join(state, SLICE("taken"), 5000, on_joined, NULL);
+    const struct join_wish taken = {.name = SLICE("taken"), .asked_for_ms = 5000};
+    state_join(state, &taken, on_joined, NULL);
     joined = SLICE_NONE;
     RUN_UNTIL(loop, joined.len > 0);
     CHECK(slice_eq(joined, SLICE("taken~2")));
