@@ -178,6 +178,9 @@ end
 function lease.spared_until(k, now, lease_ms)
     local state = redis.call("HMGET", k.sweeps, "last_ms", "grace_until_ms", "grace_for")
     local last, grace_until = pool.count(state[1]), pool.count(state[2])
+    if last == 0 then -- nobody ever did, or the record is lost: time is measured from here on
+        redis.call("HSET", k.sweeps, "last_ms", now)
+    end
     if now - last > pool.UNSWEPT_MS and (not state[3] or pool.count(state[3]) ~= last) then
         redis.call("HSET", k.sweeps, "grace_until_ms", now + lease_ms, "grace_for", last)
         return now + lease_ms
@@ -234,8 +237,9 @@ local function count_holder(view, name, held)
 end
 
 -- Make invariant 1 true again after a hand has broken it. Every count is compared as long as there
--- are few leases; if there are many only their sum, and each if that is wrong.
-function lease.recount(view)
+-- are few leases; if there are many only their sum, and each if that is wrong or, up to
+-- THOROUGH_MAX leases, if the caller says so.
+function lease.recount(view, is_thorough)
     local k, leases, active, held = view.k, 0, 0, {}
     local holders = redis.call("ZRANGE", k.holders, 0, -1)
     for _, name in ipairs(holders) do
@@ -244,7 +248,8 @@ function lease.recount(view)
     for _, sub in ipairs(view.list) do
         active = active + sub.active
     end
-    if leases > pool.LEASES_COUNTED_MAX or (leases > pool.RECOUNT_MAX and leases == active) then
+    local is_cheap = leases <= (is_thorough and pool.THOROUGH_MAX or pool.RECOUNT_MAX)
+    if leases > pool.LEASES_COUNTED_MAX or (not is_cheap and leases == active) then
         return
     end
     for _, name in ipairs(holders) do

@@ -73,7 +73,7 @@ local function mend_all(k)
     slots.forget(view)
     view = slots.open(k)
     slots.begin(view)
-    lease.recount(view)
+    lease.recount(view, true)
     slots.commit(view)
 end
 

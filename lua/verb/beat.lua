@@ -65,8 +65,8 @@ local function survey(k, now)
     redis.call("HSET", k.sweeps, "alive", #alive, "differ", count > 1 and 1 or 0)
 end
 
--- How many leases were returned, and whether there is more to do.
-local function sweep(view, r, now)
+-- `last_ms`: the sweep before. How many leases were returned, and whether there is more to do.
+local function sweep(view, r, now, last_ms)
     local k = view.k
     repair.check_usual(k, now)
     slots.forget(view) -- so that a hand's work is read
@@ -78,7 +78,7 @@ local function sweep(view, r, now)
     local is_more_to_post = book.post(view, now)
     forget_silent(view, now, not is_more_to_post)
     trim(k, now)
-    lease.recount(view)
+    lease.recount(view, math.floor(now / 60000) ~= math.floor(last_ms / 60000))
     if view.is_turning then
         view.is_turning = nil
         roster.turn(view)
@@ -133,9 +133,10 @@ local function beat(keys, argv)
     epoch.meet(view, r.epoch, r.lease_ms, now)
     beat_once(k, r, boot, now)
     local last = redis.call("HMGET", k.sweeps, "last_ms", "more")
-    local swept_ms_ago = now - pool.count(last[1])
+    local last_ms = pool.count(last[1])
+    local swept_ms_ago = now - last_ms
     if swept_ms_ago >= pool.SWEEP_EVERY_MS or swept_ms_ago < 0 or last[2] == "1" then
-        expired, is_more = sweep(view, r, now)
+        expired, is_more = sweep(view, r, now, last_ms)
         view = slots.open(k, r.lease_ms)
     end
     epoch.look(view, now)

@@ -233,6 +233,17 @@ test('every count that does not fit its leases is set right, not only their sum'
     assert.ok((await pool.events('slots recounted')).length >= 3);
 });
 
+test('of many leases each count is compared once a minute', async () => {
+    await pool.declare({ a: { max: 600 }, b: { max: 600 } });
+    await Promise.all(Array.from({ length: 600 }, () => pool.admit()));
+    const [a, b] = [await pool.active('a'), await pool.active('b')];
+    await set('slots', 'a', `active=${a - 9} cooling=0 used=0`);
+    await set('slots', 'b', `active=${b + 9} cooling=0 used=0`);
+    await set('sweeps', 'last_ms', (await pool.now()) - 61000);
+    await pool.beat();
+    assert.deepEqual([await pool.active('a'), await pool.active('b')], [a, b]);
+});
+
 test('a bad record costs itself only, and is told', async () => {
     const held = pool.key('held', pool.holder);
     const grant = await pool.admit();
