@@ -108,6 +108,18 @@ function check.accounts(value, argument)
     return set
 end
 
+-- Labels of a request, one space between; or one, or none.
+function check.labels(value, argument)
+    if value == "" or good[value or ""] then
+        return value
+    end
+    if not value or #value > 512 or not string.find(value, "^[%w._:@~ -]+$") then
+        check.refuse(argument, "labels of A-Z a-z 0-9 . _ : @ ~ - or an empty string", value)
+    end
+    remember(value)
+    return value
+end
+
 function check.integer(value, argument, min, max)
     local number = tonumber(value)
     if not number or not (number >= min and number <= max) or number % 1 ~= 0 then

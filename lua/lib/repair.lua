@@ -6,7 +6,8 @@ local repair = {}
 
 local TYPES = {
     slots = "hash", roster = "hash", epoch = "hash", cooldowns = "hash", open = "hash",
-    posting = "hash", totals = "hash", sweeps = "hash", holders = "zset", swept = "zset",
+    posting = "hash", blocks = "hash", totals = "hash", sweeps = "hash", holders = "zset",
+    swept = "zset",
     boots = "zset", restored = "set", events = "stream"
 }
 

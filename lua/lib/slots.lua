@@ -6,6 +6,7 @@
 --
 --   active    leases held (as many records name this subscription's account)
 --   cooling   ms; in the past or 0: not cooling          used   ms of the last admission, 0 = never
+--   and what health.lua marks an ailing one with
 --
 -- Settings stand apart, in the roster (roster.lua), so mending one cannot break the other.
 --
@@ -41,11 +42,12 @@ local COUNTS = "^active=(%d+) cooling=(%d+) used=(%d+)$"
 -- what is unknown is kept.
 local function parse_counts(sub, line)
     local active, cooling, used = string.match(line, COUNTS)
-    sub.extra = ""
+    sub.extra, sub.health = "", nil
     if not active or #active > 9 or #cooling > 14 or #used > 14 then
         local fields = pool.fields(line)
         active, cooling, used = fields.active, fields.cooling, fields.used
         fields.active, fields.cooling, fields.used = nil, nil, nil
+        sub.health = health.read(fields)
         for key, value in pairs(fields) do
             sub.extra = sub.extra .. " " .. key .. "=" .. value
         end
@@ -57,7 +59,7 @@ end
 local function render(sub)
     local digits = pool.digits
     return "active=" .. digits(sub.active) .. " cooling=" .. digits(sub.cooling) .. " used="
-        .. digits(sub.used) .. sub.extra
+        .. digits(sub.used) .. (sub.health and health.render(sub.health) or "") .. sub.extra
 end
 
 -- the guard ---------------------------------------------------------------------------------------
@@ -119,6 +121,7 @@ local function read_counts(view)
         local line = lines[sub.name]
         if not line then
             sub.active, sub.cooling, sub.used, sub.extra, sub.line = 0, 0, 0, "", false
+            sub.health = nil
         elseif sub.line ~= line then
             parse_counts(sub, line)
         end
@@ -157,6 +160,7 @@ local function load(k, guard, is_reading, lease_ms)
         roster.read(view)
     end
     read_counts(view)
+    health.read_blocks(view)
     if is_reading then
         return view
     end

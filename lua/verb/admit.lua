@@ -6,14 +6,14 @@
 --   -> refused, reason, retry_ms, the pool's epoch
 --      restoring: Redis lost data, who lives registers and declares first; epoch: the caller knows
 --      another one, it must renew first; ended: this seq was held and is over; else the most
---      hopeful reason, in this order: burst, full, cooling, excluded, disabled, none
+--      hopeful reason, in this order: burst, full, cooling, broken, excluded, disabled, none
 --
 -- A refusal changes no counter and no lease. (When all is full it may return expired leases first,
 -- which were nobody's, or be the first to notice that nobody sweeps: see lease.spared_until.)
 local RETRY_MS = 1000 -- when nothing is known to free at a certain time
 local REAP_MAX = 16
 
-local HOPE = { burst = 6, full = 5, cooling = 4, excluded = 3, disabled = 2, none = 1 }
+local HOPE = { burst = 7, full = 6, cooling = 5, broken = 4, excluded = 3, disabled = 2, none = 1 }
 
 -- Least recently used; a time from before the clock was set back counts as long ago.
 local function is_longer_idle(sub, other, now)
@@ -22,16 +22,29 @@ local function is_longer_idle(sub, other, now)
     return used < other_used or (used == other_used and sub.name < other.name)
 end
 
+-- May one that has marks take this request? `has_passed`: set if one was passed over that would
+-- do if there is no other.
+local function is_well(sub, r, now)
+    if health.wait_ms(sub, r.labels, now) > 0 then
+        return false
+    elseif not r.takes_poor and health.is_poor(sub, now) then
+        r.has_passed = true
+        return false
+    end
+    return true
+end
+
 -- Strategy headroom: the best of the eligible and what decided; nil if none is eligible. `barred`:
 -- accounts that are not to be taken, or nil. Every admission runs this over all subscriptions: what
 -- is asked first is what passes over most of them.
-local function choose(subs, now, barred)
+local function choose(subs, r, now, barred)
     local best, best_free, how = nil, 1, "headroom"
     for i = 1, #subs do
         local sub = subs[i]
         local free = sub.max - sub.active
         if free >= best_free and sub.cooling <= now and sub.is_on
-            and not (barred and barred[sub.account]) then
+            and not (barred and barred[sub.account])
+            and not ((sub.health or sub.blocks) and not is_well(sub, r, now)) then
             if free > best_free or not best then
                 best, best_free, how = sub, free, "headroom"
             elseif sub.priority == best.priority then
@@ -73,13 +86,24 @@ end
 
 -- choose() among those that have not reached their burst limit. Looks at the limit of the best
 -- alone, unless that one is reached.
-local function choose_within_burst(view, now, barred)
-    local best, how = choose(view.list, now, barred)
+local function choose_within_burst(view, r, now, barred)
+    local best, how = choose(view.list, r, now, barred)
     if not best or slots.burst_wait_ms(view, best, now) == 0 then
         return best, how, {}
     end
     local limited = find_limited(view, now)
-    best, how = choose(view.list, now, union(limited, barred))
+    best, how = choose(view.list, r, now, union(limited, barred))
+    return best, how, limited
+end
+
+-- Those that have just failed come last.
+local function choose_best(view, r, now)
+    r.takes_poor, r.has_passed = false, false
+    local best, how, limited = choose_within_burst(view, r, now, r.barred)
+    if not best and r.has_passed then
+        r.takes_poor = true
+        best, how, limited = choose_within_burst(view, r, now, r.barred)
+    end
     return best, how, limited
 end
 
@@ -92,7 +116,13 @@ local function explain(sub, r, now, limited)
         return "disabled", nil
     end
     local reason, wait_ms = "full", RETRY_MS
-    if sub.cooling > now then
+    local ill_ms, illness = 0, nil
+    if sub.health or sub.blocks then
+        ill_ms, illness = health.wait_ms(sub, r.labels, now)
+    end
+    if ill_ms > 0 then
+        reason, wait_ms = illness, math.max(ill_ms, sub.cooling - now)
+    elseif sub.cooling > now then
         reason, wait_ms = "cooling", sub.cooling - now
     elseif sub.active < sub.max and limited[sub.account] then
         reason, wait_ms = "burst", limited[sub.account]
@@ -136,6 +166,7 @@ end
 
 local function grant(view, holder, r, sub, how, now)
     slots.burst_note(view, sub, now)
+    health.note_grant(view, sub, r.holder, r.seq, now)
     slots.take(view, sub, now)
     lease.keep_alive(view, holder, now, r.lease_ms)
     slots.commit(view)
@@ -145,7 +176,7 @@ end
 -- A grant of whatever kind, or nil with what an explanation needs. Asking first whether the seq is
 -- new would cost every admission a call; so writing its record tells.
 local function try(view, holder, r, now)
-    local best, how, limited = choose_within_burst(view, now, r.barred)
+    local best, how, limited = choose_best(view, r, now)
     if not best then
         return repeat_grant(view, holder, r), limited
     end

@@ -25,7 +25,7 @@ function mend.cool(keys, argv)
     return { "ok", string.format("%.0f", until_ms) }
 end
 
--- -> ok, how many ms of cooldown were left
+-- -> ok, how many ms of cooldown were left. Whatever else closed it ends too: try it now.
 function mend.open(keys, argv)
     local k, r = pool.keys(keys), calls.open(argv)
     local view = slots.open(k)
@@ -33,6 +33,7 @@ function mend.open(keys, argv)
     local left_ms = math.max(0, sub.cooling - pool.now_ms())
     slots.touch(view, sub)
     sub.cooling = 0
+    health.forgive(view, sub)
     redis.call("HDEL", k.cooldowns, sub.name)
     pool.event(k, "opened by hand", "subscription", sub.name, "left_ms", left_ms)
     slots.commit(view)

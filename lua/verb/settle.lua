@@ -4,20 +4,12 @@
 --   -> late        the lease had expired and been swept: booked only
 --   -> duplicate   settled before (or never heard of): nothing booked, nothing cooled
 --
--- Whose slot it is says the record, not the caller. A cooldown only ever extends the one that runs.
+-- Whose slot it is says the record, not the caller. What follows for the subscription: health.lua.
 local function used_by(r)
     return {
         1, r.outcome == "error" and 1 or 0, r.outcome == "cancelled" and 1 or 0, r.input, r.output,
         r.cache_read, r.cache_write_5m, r.cache_write_1h, r.duration_ms
     }
-end
-
-local function cool(view, sub, r)
-    local until_ms = pool.now_ms() + r.cooldown_ms
-    if until_ms > sub.cooling then
-        slots.cool(view, sub, until_ms, { reason = r.cooldown_reason, status = r.status,
-            lease = r.holder .. "-" .. r.seq })
-    end
 end
 
 local function settle(keys, argv)
@@ -35,8 +27,8 @@ local function settle(keys, argv)
     slots.begin(view)
     local account, client = lease.read(record)
     local sub = account and lease.subscription_of(view, account)
-    if sub and r.cooldown_ms > 0 then
-        cool(view, sub, r)
+    if sub then
+        health.learn(view, sub, r)
     end
     if sub and r.outcome ~= "unused" then
         book.enter(view, account, client, r.model, used_by(r))

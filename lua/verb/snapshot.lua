@@ -34,6 +34,7 @@
 --        cooldown_remaining_ms     0 if not cooling
 --        cooldown_until_ms         0 if not cooling
 --        cooldown_reason           "" if not cooling
+--        health                    what is held against it, in words; "" if nothing is
 --        last_used_ms              time of the last admission, 0 = never
 --        total_<n>, day_<n>        since the beginning, and of today, for every <n> in
 --                                  requests errors cancelled input output cache_read
@@ -90,7 +91,7 @@ local function of_subscription(sub, now, books)
         { "burst_limit", sub.burst }, { "in_cooldown", left_ms > 0 and 1 or 0 },
         { "cooldown_remaining_ms", left_ms },
         { "cooldown_until_ms", left_ms > 0 and sub.cooling or 0 },
-        { "cooldown_reason", reason },
+        { "cooldown_reason", reason }, { "health", health.tell(sub, now) },
         { "last_used_ms", sub.used }
     }
     add_book(section, "total_", books.totals["sub:" .. sub.name])

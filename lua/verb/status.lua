@@ -91,13 +91,14 @@ local function show_pool(lines, k, sections)
 end
 
 local function show_subscriptions(lines, sections)
-    local rows = { { "subscription", "slots", "state", "cooling", "priority", "burst", "today",
+    local rows = { { "subscription", "slots", "state", "closed", "priority", "burst", "today",
         "errors", "tokens in", "out", "ever" } }
     for _, section in ipairs(sections_of(sections, "subscription")) do
         local get = section.get
-        local cooling = "-"
+        local cooling = get("health") ~= "" and get("health") or "-"
         if get("in_cooldown") == 1 then
             cooling = span(get("cooldown_remaining_ms")) .. " " .. get("cooldown_reason")
+                .. (get("health") ~= "" and ", " .. get("health") or "")
         end
         rows[#rows + 1] = { get("name"), get("active") .. "/" .. get("max"), get("state"), cooling,
             tostring(get("priority")), tostring(get("burst_limit")), short(get("day_requests")),

@@ -30,6 +30,7 @@ static json_t *subscription_json(const struct pool_subscription *s)
     json_object_set_new(json, "state", text(s->state));
     if (s->cooldown_ms > 0)
         json_object_set_new(json, "cooldown_reason", text(s->cooldown_reason));
+    json_object_set_new(json, "health", text(s->health));
     json_object_set_new(
         json, "tokens",
         json_pack("{s:I, s:I, s:I, s:I, s:I}", "input", (json_int_t)s->input, "output",

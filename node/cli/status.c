@@ -64,7 +64,7 @@ static enum cli_colour load_colour(uint64_t active, uint64_t max)
 
 static void add_state(struct cli_table *table, const json_t *s)
 {
-    char reason[64], left[32];
+    char reason[64], left[32], health[96];
     uint64_t active = number_of(s, "active_connections"), max = number_of(s, "max_concurrent");
     if (json_is_false(json_object_get(s, "enabled")))
         cli_table_add(table, CLI_DIM, "disabled");
@@ -73,6 +73,8 @@ static void add_state(struct cli_table *table, const json_t *s)
                       duration(number_of(s, "cooldown_remaining"), left),
                       json_object_get(s, "cooldown_reason") != NULL ? ": " : "",
                       text_of(s, "cooldown_reason", reason, sizeof(reason)));
+    else if (text_of(s, "health", health, sizeof(health))[0] != '\0')
+        cli_table_add(table, CLI_YELLOW, "%s", health);
     else
         cli_table_add(table, active >= max ? CLI_RED : CLI_GREEN, active >= max ? "full" : "ready");
 }

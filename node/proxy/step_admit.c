@@ -97,7 +97,8 @@ static void on_admitted(enum err err, const struct grant *grant, const struct re
 static void admit_enter(struct exchange *x)
 {
     const struct request *r = &x->request;
-    struct admit_request request = {r->client, r->facts.models[0], r->tried};
+    const struct admit_request request = {
+        .client = r->client, .model = r->facts.models[0], .excluded = r->tried};
     attempt_begin(x);
     x->attempt.admission =
         state_admit(x->proxy->state, &x->attempt.lease, &request, on_admitted, x);

@@ -20,6 +20,7 @@
 enum { GRANT_PARTS = 5, REFUSAL_PARTS = 4 };
 
 static const char *const outcome_words[] = {"ok", "error", "cancelled", "unused"};
+static const char *const health_words[] = {"none", "good", "bad", "suspect"};
 
 /* One question for a slot, until Redis has answered it. What it asked with becomes the caller's
  * lease when it is granted; so the caller may leave before. */
@@ -166,7 +167,7 @@ static void make_lease_id(struct state *state, struct lease *lease)
 }
 
 static struct fcall *admit_call(struct state *state, const struct lease *asked,
-                                struct slice excluded)
+                                const struct admit_request *request)
 {
     static const char lease_ms[] = "13500";
     static_assert(LEASE_MS == 13500, "lease_ms spells it");
@@ -179,7 +180,8 @@ static struct fcall *admit_call(struct state *state, const struct lease *asked,
         [ADMIT_CLIENT] = slice_of(asked->client),
         [ADMIT_MODEL] = slice_of(asked->model),
         [ADMIT_LEASE_MS] = {lease_ms, sizeof(lease_ms) - 1},
-        [ADMIT_EXCLUDED] = excluded,
+        [ADMIT_EXCLUDED] = request->excluded,
+        [ADMIT_LABELS] = request->labels,
     };
     return fcall_new(&state->calls, VERB_ADMIT, args, ADMIT_ARGUMENTS);
 }
@@ -202,7 +204,7 @@ struct admission *state_admit(struct state *state, struct lease *lease,
     list_init(&asked->link);
     list_init(&lease->link);
     lease->is_held = false;
-    struct fcall *call = admit_call(state, asked, request->excluded);
+    struct fcall *call = admit_call(state, asked, request);
     if (state_can_admit(state)) {
         list_push(&state->leases.asking, &a->link);
         fcall_send(call, on_admit_answer, a);
@@ -235,6 +237,9 @@ void state_settle(struct state *state, struct lease *lease, const struct settlem
         [SETTLE_MODEL] = slice_of(model),
         [SETTLE_STATUS] = number_decimal(s->status > 0 ? (uint64_t)s->status : 0, numbers[0]),
         [SETTLE_OUTCOME] = slice_of(outcome_words[s->outcome]),
+        [SETTLE_HEALTH] = slice_of(health_words[s->health]),
+        [SETTLE_COOLDOWN_KIND] = s->is_cooldown_default ? SLICE("default") : SLICE("given"),
+        [SETTLE_SCOPE] = s->scope,
         [SETTLE_COOLDOWN_MS] = number_decimal(s->cooldown_ms, numbers[1]),
         [SETTLE_COOLDOWN_REASON] = s->cooldown_reason,
         [SETTLE_INPUT] = number_decimal(s->input, numbers[2]),

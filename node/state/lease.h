@@ -53,6 +53,7 @@ struct admit_request {
     struct slice client;
     struct slice model;
     struct slice excluded; /* accounts already tried, separated by one space */
+    struct slice labels;   /* what the request is, for what is closed to such only; the same way */
 };
 
 /* `lease` must stay where it is until the callback has fired, and after that as long as it is held.
@@ -92,10 +93,21 @@ enum outcome {
     OUTCOME_UNUSED /* nothing was asked of the provider: nothing is booked */
 };
 
+/* What an answer says of the subscription; lua/lib/health.lua draws the conclusions. */
+enum health {
+    HEALTH_NONE,   /* nothing */
+    HEALTH_GOOD,   /* it works: whatever was held against it is over */
+    HEALTH_BAD,    /* it failed */
+    HEALTH_SUSPECT /* its credential was refused: believed when a second request hears the same */
+};
+
 struct settlement {
     int status; /* the provider's, 0 if none */
     enum outcome outcome;
-    uint64_t cooldown_ms; /* 0: none */
+    enum health health;
+    uint64_t cooldown_ms;     /* 0: none */
+    bool is_cooldown_default; /* nobody said for how long: doubles while it repeats */
+    struct slice scope;       /* the label of requests it is closed for; empty: for all */
     struct slice cooldown_reason;
     struct slice model; /* as the answer named it; empty: the request's */
     uint64_t input, output, cache_read, cache_write_5m, cache_write_1h;

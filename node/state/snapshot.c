@@ -55,6 +55,7 @@ static void read_subscription(const struct redis_value *from, struct arena *text
         .is_enabled = number_of(from, "enabled") != 0,
         .cooldown_ms = number_of(from, "cooldown_remaining_ms"),
         .cooldown_reason = kept(texts, from, "cooldown_reason"),
+        .health = kept(texts, from, "health"),
         .requests = number_of(from, "total_requests"),
         .errors = number_of(from, "total_errors"),
         .input = number_of(from, "total_input"),

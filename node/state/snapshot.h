@@ -19,6 +19,7 @@ struct pool_subscription {
     bool is_enabled;
     uint64_t cooldown_ms; /* left; 0: not cooling */
     struct slice cooldown_reason;
+    struct slice health; /* what is held against it, in words; empty: nothing */
     uint64_t requests, errors;
     uint64_t input, output, cache_read, cache_write_5m, cache_write_1h; /* totals */
 };

@@ -290,6 +290,17 @@ test('a clock that was set back blocks nothing for long', async () => {
     assert.equal((await pool.admit()).sub, 'a');
 });
 
+test('a cooldown that is over does not begin again when the clock is set back', async () => {
+    await pool.declare({ a: {} });
+    const grant = await pool.admit();
+    await pool.settle(grant, { outcome: 'error', cooldownMs: 20, reason: 'r' });
+    await until(async () => (await pool.admit()).granted, 'the end of the cooldown');
+    await pool.sweep();
+    const { a } = await pool.lines(pool.key('slots'));
+    assert.equal(a.cooling, '0');
+    assert.equal(await pool.redis('EXISTS', pool.key('cooldowns')), 0);
+});
+
 test('a line edited by hand costs its own subscription, never the pool', async () => {
     await pool.declare({ a: { max: 5 }, b: { max: 2 } });
     const set = async (key, line) => {
@@ -311,7 +322,7 @@ test('a line edited by hand costs its own subscription, never the pool', async (
 test('a bad argument is refused by name, and nothing is written', async () => {
     await pool.declare({ a: {} });
     await pool.register();
-    const good = [pool.holder, '1', pool.epoch, '7', 'bot', 'model', '15000', ''];
+    const good = [pool.holder, '1', pool.epoch, '7', 'bot', 'model', '15000', '', 'messages'];
     const cases = [
         [0, 'spaces are bad', 'holder'],
         [0, 'n1.0', 'holder'],
@@ -330,6 +341,8 @@ test('a bad argument is refused by name, and nothing is written', async () => {
         [6, 'nan', 'lease_ms'],
         [6, '15000.5', 'lease_ms'],
         [7, 'x'.repeat(16385), 'excluded'],
+        [8, 'x'.repeat(513), 'labels'],
+        [8, 'a\nb', 'labels'],
     ];
     const before = await pool.dump();
     for (const [index, value, name] of cases) {
@@ -340,7 +353,7 @@ test('a bad argument is refused by name, and nothing is written', async () => {
             new RegExp(`ERR weir: ${name}: expected`),
         );
     }
-    await assert.rejects(pool.call('admit', ...good.slice(1)), /ERR weir: ARGV: expected 8/);
+    await assert.rejects(pool.call('admit', ...good.slice(1)), /ERR weir: ARGV: expected 9/);
     await assert.rejects(pool.as({ base: 'no-hash-tag' }).admit(), /ERR weir: KEYS\[1\]/);
     assert.equal(await pool.dump(), before);
 });

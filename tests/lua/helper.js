@@ -154,6 +154,7 @@ class Pool {
         model = 'model',
         leaseMs = 15000,
         excluded = '',
+        labels = '',
         link = this.link,
         epoch,
     } = {}) {
@@ -170,6 +171,7 @@ class Pool {
                 model,
                 leaseMs,
                 excluded,
+                labels,
             );
         let reply = await ask();
         if (reply[1] === 'epoch' && epoch === undefined) {
@@ -187,7 +189,10 @@ class Pool {
         const {
             status = 200,
             outcome = 'ok',
+            health = 'none',
             cooldownMs = 0,
+            cooldownKind = 'given',
+            scope = '',
             reason = '',
             input = 0,
             output = 0,
@@ -204,7 +209,10 @@ class Pool {
             grant.model ?? 'model',
             status,
             outcome,
+            health,
             cooldownMs,
+            cooldownKind,
+            scope,
             reason,
             input,
             output,

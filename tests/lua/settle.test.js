@@ -309,14 +309,17 @@ test('a bad argument is refused by name, and the slot stays held', async () => {
     const { id } = await pool.admit();
     const [, seq] = id.match(/-(\d+)$/);
     const zeros = ['0', '0', '0', '0', '0', '0'];
-    const good = [pool.holder, seq, 'model', '200', 'ok', '0', '', ...zeros];
+    const good = [pool.holder, seq, 'model', '200', 'ok', 'none', '0', 'given', '', '', ...zeros];
     const names = [
         'holder',
         'seq',
         'model',
         'status',
         'outcome',
+        'health',
         'cooldown_ms',
+        'cooldown_kind',
+        null,
         null,
         'input',
         'output',
@@ -342,7 +345,7 @@ test('a bad argument is refused by name, and the slot stays held', async () => {
     }
     await assert.rejects(
         pool.call('settle', ...good.slice(1)),
-        /ERR weir: ARGV: expected 13 arguments/,
+        /ERR weir: ARGV: expected 16 arguments/,
     );
     assert.equal(await pool.dump(), before);
 });

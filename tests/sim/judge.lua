@@ -25,8 +25,9 @@ local CHECK_EVERY, BOOKS_EVERY = 200, 2000
 function judge.new(run)
     return setmetatable({
         run = run, world = run.world, counter = 0, open = {}, heard = {}, doubted = {},
-        registered = {}, knows = {}, cooling = {}, paused = {}, losses = {}, requests = 0,
-        input = 0, beats = {}, stepped = 0, clock_stepped_at = -1, seen = {}
+        registered = {}, knows = {}, cooling = {}, blocked = {}, paused = {}, losses = {},
+        requests = 0, input = 0, beats = {}, stepped = 0, clock_stepped_at = -1,
+        clock_jumped_at = -1, seen = {}
     }, judge)
 end
 
@@ -45,6 +46,15 @@ end
 
 -- losses -----------------------------------------------------------------------------------------
 
+-- Of times until when something is closed, those that are to come.
+local function running(self, map)
+    local kept, now = {}, self.world:redis_ms()
+    for key, until_ms in pairs(map) do
+        kept[key] = until_ms > now and until_ms or nil
+    end
+    return kept
+end
+
 -- What the judge has to forget with Redis, when that goes back to an older copy.
 function judge:save()
     local function copy_of(map)
@@ -56,18 +66,20 @@ function judge:save()
     end
     return {
         counter = self.counter, requests = self.requests, input = self.input,
-        cooling = copy_of(self.cooling), paused = copy_of(self.paused), at = self.world.now
+        cooling = running(self, self.cooling), blocked = running(self, self.blocked),
+        paused = copy_of(self.paused), at = self.world.now
     }
 end
 
 function judge:lost(saved, why)
-    saved = saved or { counter = -1, requests = 0, input = 0, cooling = {}, paused = {}, at = -1 }
+    saved = saved or { counter = -1, requests = 0, input = 0, cooling = {}, blocked = {},
+        paused = {}, at = -1 }
     local loss = { from = saved.counter, to = self.counter, at = self.world.now, why = why,
         saved_at = saved.at }
     self.losses[#self.losses + 1] = loss
     self.loss = loss
     self.requests, self.input = saved.requests, saved.input
-    self.cooling, self.paused = saved.cooling, saved.paused
+    self.cooling, self.blocked, self.paused = saved.cooling, saved.blocked, saved.paused
     self.registered = {}
     self:note("loss: " .. why)
 end
@@ -140,6 +152,14 @@ local function hear(self, holder)
     self.heard[holder] = self.world.now
 end
 
+-- Does the copy from which Redis goes on say that this node lived? Not if it came later, and not if
+-- all that was heard of it lies before a jump of the clock, after which it seems long silent.
+local function is_known_to(self, loss, node)
+    local beat = self.beats[node.boot]
+    return node.named_at and node.named_at <= loss.saved_at
+        and not (beat and beat.at < self.clock_jumped_at)
+end
+
 -- A request that Redis need not know of any more.
 function judge:is_excused(lease)
     local holder, now = lease.worker.holder, self.world.now
@@ -153,7 +173,7 @@ function judge:is_excused(lease)
     elseif loss.why == "nothing left" then
         return true -- and nobody may have been there who could say so
     end
-    local is_known = lease.worker.node.named_at and lease.worker.node.named_at <= loss.saved_at
+    local is_known = is_known_to(self, loss, lease.worker.node)
     return now >= loss.at + (is_known and LEASE_MS or SETTLE_DOWN_MS)
 end
 
@@ -184,6 +204,9 @@ local function check_choice(self, from, call, account)
     elseif (self.cooling[account] or 0) > now then
         self:violation("choice", "%s is granted %s, which cools for %d ms more", from.holder,
             account, self.cooling[account] - now)
+    elseif (self.blocked[account .. " " .. call.about.lease.label] or 0) > now then
+        self:violation("choice", "%s is granted %s, which is closed to %s", from.holder, account,
+            call.about.lease.label)
     elseif self.paused[account] then
         self:violation("choice", "%s is granted %s, which is paused", from.holder, account)
     end
@@ -195,7 +218,7 @@ local function check_epoch(self, account)
         return
     end
     for _, node in ipairs(self.run.nodes) do
-        local is_known = node.named_at and node.named_at <= loss.saved_at
+        local is_known = is_known_to(self, loss, node)
         local is_waited_for = not node.is_dead and not node.has_left
             and (is_known or self.world.now < loss.at + SETTLE_DOWN_MS)
         for _, each in ipairs(is_waited_for and node.workers or {}) do
@@ -244,8 +267,11 @@ local function on_settle(self, from, call, reply)
         end
         local account = lease.account
         if used.cooldown_ms and account then
-            self.cooling[account] = math.max(self.cooling[account] or 0,
-                self.world:redis_ms() + used.cooldown_ms)
+            local map, key = self.cooling, account
+            if used.scope then
+                map, key = self.blocked, account .. " " .. used.scope
+            end
+            map[key] = math.max(map[key] or 0, self.world:redis_ms() + used.cooldown_ms)
         end
     end
     self:note("settled: " .. word)
@@ -253,6 +279,15 @@ end
 
 function judge:dropped(settlement, err)
     self:violation("books", "a settlement of %s is given up: %s", settlement.worker.holder, err)
+end
+
+-- A person says: try it.
+function judge:forgive(account)
+    for key in pairs(self.blocked) do
+        if string.match(key, "^%S+") == account then
+            self.blocked[key] = nil
+        end
+    end
 end
 
 -- renewals, nodes --------------------------------------------------------------------------------
@@ -366,8 +401,18 @@ end
 
 -- Redis' clock is set. By so little that nobody can tell: what it measures ends sooner.
 function judge:step(ms)
+    local before = self.world:redis_ms() - ms
+    for _, map in ipairs({ self.cooling, self.blocked }) do
+        for key, until_ms in pairs(map) do
+            if until_ms <= before then
+                map[key] = nil -- over is over, whatever the clock says later
+            end
+        end
+    end
     self.clock_stepped_at = self.world.now
-    if ms > 0 and ms < 3000 then
+    if ms >= 3000 then
+        self.clock_jumped_at = self.world.now
+    elseif ms > 0 then
         self.stepped = self.stepped + ms
     end
 end

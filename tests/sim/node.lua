@@ -277,13 +277,19 @@ local function duration(draw)
     return 2 ^ draw(11) + draw(20)
 end
 
-local function outcome_of(draw)
-    if draw(30) == 0 then
+local function outcome_of(draw, lease)
+    local kind = draw(30)
+    if kind == 0 then
         return { outcome = "error", cooldown_ms = 1000 + draw(9000), input = draw(1000) }
+    elseif kind == 1 then
+        return { outcome = "error", cooldown_ms = 1000 + draw(9000), input = draw(1000),
+            scope = lease.label }
+    elseif kind < 6 then
+        return { outcome = "error", health = draw(4) == 0 and "suspect" or "bad", input = 1 }
     elseif draw(20) == 0 then
         return { outcome = "cancelled", input = draw(1000) }
     end
-    return { outcome = "ok", input = draw(1000) }
+    return { outcome = "ok", health = "good", input = draw(1000) }
 end
 
 local function run_request(self, caller, lease)
@@ -293,7 +299,7 @@ local function run_request(self, caller, lease)
     self.judge:started(lease)
     function lease.on_end()
         self.running = self.running - 1
-        each:settle(lease, outcome_of(draw))
+        each:settle(lease, outcome_of(draw, lease))
         self:call_in(caller, draw(60))
     end
     function lease.on_lost()

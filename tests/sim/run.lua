@@ -63,10 +63,15 @@ function run:by_person(verb, arguments)
     return (self.site:execute(NOBODY, { verb = verb, arguments = arguments, by_person = true }))
 end
 
--- What a hand has set for the subscription of that name, as Redis knows the name now.
-function run:told(name, what, value)
+-- Whose name that is, as Redis knows it now.
+function run:account_of(name)
     local roster = self.site.server.db.keys["weir:{main}:roster"]
-    local account = roster and string.match(roster.map[name] or "", "account=(%S+)")
+    return roster and string.match(roster.map[name] or "", "account=(%S+)")
+end
+
+-- What a hand has set for the subscription of that name.
+function run:told(name, what, value)
+    local account = self:account_of(name)
     if account then
         self.judge[what][account] = value
     end
@@ -94,7 +99,7 @@ local function check_silence(self)
     holdings.check_books(self.judge)
 end
 
-local FINE = { disabled = true, none = true, cooling = true, burst = true }
+local FINE = { disabled = true, none = true, cooling = true, broken = true, burst = true }
 
 -- Every worker can be granted something, one after the other.
 local function probe(self)

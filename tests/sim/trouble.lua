@@ -254,6 +254,7 @@ trouble["open"] = function(run, entry)
     local sub = sub_of(run, entry)
     if mend(run, "open", sub[1]) then
         run:told(sub[1], "cooling", 0)
+        run.judge:forgive(run:account_of(sub[1]))
     end
 end
 
@@ -312,6 +313,12 @@ local DAMAGES = {
         hand("SET", BASE .. ":cooldowns", "no hash either")
     end,
     function(hand)
+        hand("SET", BASE .. ":blocks", "not a hash")
+    end,
+    function(hand, sub)
+        hand("HSET", BASE .. ":slots", sub, "active=0 cooling=0 used=0 broken=many faults=9")
+    end,
+    function(hand)
         hand("SET", BASE .. ":sweeps", "not a hash")
     end,
     function(hand)
@@ -344,6 +351,7 @@ trouble["damage"] = function(run, entry)
     end
     run.judge:damaged()
     run:told(sub[1], "cooling", 0)
+    run.judge.blocked = {}
     DAMAGES[entry.how % #DAMAGES + 1](function(...)
         run.site:by_hand(...)
     end, sub[1], holder, sub[2])

@@ -102,7 +102,9 @@ function worker:settle(lease, used)
     wait_in_outbox(self, {
         worker = self, lease = lease, used = used, arguments = {
             self.holder, lease.seq, lease.model, status, used.outcome,
-            format("%d", used.cooldown_ms or 0), used.cooldown_ms and "rate limited" or "",
+            used.health or "none", format("%d", used.cooldown_ms or 0),
+            used.cooldown_kind or "given", used.scope or "",
+            used.cooldown_ms and "rate limited" or "",
             format("%d", used.input or 0), "7", "0", "0", "0", "12"
         }
     })
@@ -187,12 +189,14 @@ function worker:admit(client, model, excluded, on_end)
     local seq = format("%d", self.next_seq)
     local question = {
         worker = self, asked = self.world.now, on_end = on_end, lease = {
-            worker = self, holder = self.holder, seq = seq, client = client, model = model
+            worker = self, holder = self.holder, seq = seq, client = client, model = model,
+            label = "model:" .. model
         }
     }
     self.asking[#self.asking + 1] = question
     self.link:send("admit", {
-        self.holder, self.link_text, self.epoch, seq, client, model, LEASE_TEXT, excluded
+        self.holder, self.link_text, self.epoch, seq, client, model, LEASE_TEXT, excluded,
+        "messages model:" .. model
     }, on_admitted, question)
     return question
 end

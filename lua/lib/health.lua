@@ -1,0 +1,285 @@
+-- health: what closes a subscription beside its slots, and what makes it less liked.
+--
+--   weir:{main}:slots    a line may bear, if they are not 0:
+--     faults, bad        failures of its own in a row; when the last one was. After the first it is
+--                        taken only if no other is free, for 5 s, doubling to 60 s
+--     broken, trips      until when it takes nothing after FAULTS_MAX failures in a row: 30 s,
+--                        doubling to 5 min; then one request at a time tries (probe: until when
+--                        that one is waited for, by: its lease), until something succeeds
+--     suspect, doubter   when its credential was refused, and to which lease: believed as soon as a
+--                        second one hears the same
+--     strikes            cooldowns of no given length in a row: each twice as long
+--   weir:{main}:blocks   "<account> <label>" -> "until=... status=429 lease=... reason=...": closed
+--                        for requests of that label only: a group of endpoints, a model, a family
+--
+-- A success takes all of a line's marks away: newer evidence counts more.
+local health = {}
+
+local FAULTS_MAX = 5
+local BROKEN_MS, BROKEN_MS_MAX = 30000, 300000
+local POOR_MS, POOR_MS_MAX = 5000, 60000
+local PROBE_MS = 30000
+local BELIEF_MS = 300000     -- a suspicion older than this says nothing
+local STRIKE_MS_MAX = 300000 -- what repeats is not cooled for longer, unless it is told so
+local BLOCKS_MAX = 2000      -- of a pool
+
+local NUMBERS = { "faults", "bad", "broken", "trips", "probe", "suspect", "strikes" }
+local LEASES = { "by", "doubter" }
+
+-- lines -------------------------------------------------------------------------------------------
+
+-- Out of the fields of a line; what it takes is taken out of them. Nil if there is nothing.
+function health.read(fields)
+    local h = nil
+    for _, name in ipairs(NUMBERS) do
+        local value = pool.count(fields[name])
+        fields[name] = nil
+        if value > 0 then
+            h = h or { faults = 0, bad = 0, broken = 0, trips = 0, probe = 0, suspect = 0,
+                strikes = 0 }
+            h[name] = value
+        end
+    end
+    for _, name in ipairs(LEASES) do
+        if h then
+            h[name] = fields[name]
+        end
+        fields[name] = nil
+    end
+    return h
+end
+
+-- As it stands behind a line.
+function health.render(h)
+    local text = ""
+    for _, name in ipairs(NUMBERS) do
+        if h[name] > 0 then
+            text = text .. " " .. name .. "=" .. pool.digits(h[name])
+        end
+    end
+    for _, name in ipairs(LEASES) do
+        if h[name] then
+            text = text .. " " .. name .. "=" .. h[name]
+        end
+    end
+    return text
+end
+
+local function marks_of(view, sub)
+    slots.touch(view, sub)
+    sub.health = sub.health or { faults = 0, bad = 0, broken = 0, trips = 0, probe = 0,
+        suspect = 0, strikes = 0 }
+    return sub.health
+end
+
+local function doubled(first, times, max)
+    return math.min(max, first * 2 ^ math.min(times - 1, 20))
+end
+
+-- asking ------------------------------------------------------------------------------------------
+
+-- In how many ms a broken subscription may take a request; 0: now, nil: it is not broken.
+local function broken_ms(h, now)
+    if h.broken == 0 then
+        return nil
+    end
+    return math.max(0, h.broken - now, h.by and h.probe - now or 0)
+end
+
+local function blocked_ms(blocks, labels, now)
+    local wait = 0
+    for label in string.gmatch(labels, "%S+") do
+        wait = math.max(wait, (blocks[label] or 0) - now)
+    end
+    return wait
+end
+
+-- In how many ms a subscription that has marks may take a request of these labels, and why not now;
+-- 0: now.
+function health.wait_ms(sub, labels, now)
+    local wait = sub.health and broken_ms(sub.health, now) or 0
+    if wait > 0 then
+        return wait, "broken"
+    end
+    return sub.blocks and blocked_ms(sub.blocks, labels, now) or 0, "cooling"
+end
+
+-- Taken only if no other is free?
+function health.is_poor(sub, now)
+    local h = sub.health
+    return h and h.faults > 0 and now >= h.bad
+        and now < h.bad + doubled(POOR_MS, h.faults, POOR_MS_MAX)
+end
+
+-- A request is granted: if the subscription is broken, it is the one that tries.
+function health.note_grant(view, sub, holder, seq, now)
+    local h = sub.health
+    if h and h.broken > 0 then
+        slots.touch(view, sub)
+        h.probe, h.by = now + PROBE_MS, holder .. "-" .. seq
+    end
+end
+
+-- What is held against a subscription, for people; "" if nothing is.
+function health.tell(sub, now)
+    local h, told = sub.health, {}
+    if h and h.broken > 0 then
+        told[1] = string.format("broken %ds", math.ceil(math.max(0, h.broken - now) / 1000))
+    elseif h and h.faults > 0 then
+        told[1] = string.format("%d failed in a row", h.faults)
+    end
+    local labels = {}
+    for label, until_ms in pairs(sub.blocks or {}) do
+        if until_ms > now then
+            labels[#labels + 1] = string.format("not for %s %ds", label,
+                math.ceil((until_ms - now) / 1000))
+        end
+    end
+    table.sort(labels)
+    for i = 1, math.min(#labels, 4) do
+        told[#told + 1] = labels[i]
+    end
+    return table.concat(told, ", ")
+end
+
+-- learning ----------------------------------------------------------------------------------------
+
+local function succeed(view, sub)
+    if sub.health.broken > 0 then
+        pool.event(view.k, "breaker closed", "subscription", sub.name)
+    end
+    slots.touch(view, sub)
+    sub.health = nil
+end
+
+local function fail(view, sub, cause, now)
+    local h = marks_of(view, sub)
+    h.faults, h.bad = h.faults + 1, now
+    if h.faults >= FAULTS_MAX and h.broken <= now then
+        h.trips = h.trips + 1
+        h.broken, h.probe, h.by = now + doubled(BROKEN_MS, h.trips, BROKEN_MS_MAX), 0, nil
+        pool.event(view.k, "breaker opened", "subscription", sub.name, "faults", h.faults,
+            "until_ms", h.broken, "status", cause.status, "reason", pool.text(cause.reason),
+            "lease", cause.lease)
+    end
+end
+
+-- Its credential was refused. True if that is to be believed.
+local function suspect(view, sub, cause, now)
+    local h = marks_of(view, sub)
+    local is_known = h.suspect > 0 and now - h.suspect < BELIEF_MS and h.doubter ~= cause.lease
+    h.suspect, h.doubter = now, cause.lease
+    h.faults, h.bad = math.max(1, h.faults), now
+    if not is_known then
+        pool.event(view.k, "credential doubted", "subscription", sub.name, "status", cause.status,
+            "lease", cause.lease)
+    end
+    return is_known
+end
+
+local function strike(view, sub, ms)
+    local h = marks_of(view, sub)
+    h.strikes = h.strikes + 1
+    return doubled(ms, h.strikes, math.max(ms, STRIKE_MS_MAX))
+end
+
+local function block(view, sub, label, until_ms, cause)
+    local k, blocks = view.k, sub.blocks or {}
+    if (blocks[label] or 0) >= until_ms
+        or (not blocks[label] and redis.call("HLEN", k.blocks) >= BLOCKS_MAX) then
+        return
+    end
+    slots.begin(view)
+    blocks[label] = until_ms
+    sub.blocks = blocks
+    local reason = pool.text(cause.reason)
+    redis.call("HSET", k.blocks, sub.account .. " " .. label, "until=" .. pool.digits(until_ms)
+        .. " status=" .. cause.status .. " lease=" .. cause.lease .. " reason=" .. reason)
+    pool.event(k, "blocked", "subscription", sub.name, "for", label, "reason", reason, "status",
+        cause.status, "until_ms", until_ms, "lease", cause.lease)
+end
+
+local function cool(view, sub, r, cause, now)
+    local ms = r.cooldown_kind == "default" and strike(view, sub, r.cooldown_ms) or r.cooldown_ms
+    local until_ms = now + ms
+    if r.scope ~= "" then
+        block(view, sub, r.scope, until_ms, cause)
+    elseif until_ms > sub.cooling then
+        slots.cool(view, sub, until_ms, cause)
+    end
+end
+
+-- What a settlement tells. A cooldown only ever extends the one that runs.
+function health.learn(view, sub, r)
+    local h = sub.health
+    if r.health == "none" and r.cooldown_ms == 0 and not h or r.health == "good" and not h then
+        return
+    end
+    local now = pool.now_ms()
+    local cause = { reason = r.cooldown_reason, status = r.status,
+        lease = r.holder .. "-" .. r.seq }
+    local is_believed = true
+    if h and h.by == cause.lease then
+        slots.touch(view, sub)
+        h.probe, h.by = 0, nil -- whatever came of it
+    end
+    if r.health == "good" then
+        succeed(view, sub)
+    elseif r.health == "bad" then
+        fail(view, sub, cause, now)
+    elseif r.health == "suspect" then
+        is_believed = suspect(view, sub, cause, now)
+    end
+    if r.cooldown_ms > 0 and is_believed then
+        cool(view, sub, r, cause, now)
+    end
+end
+
+-- A person says: try it now.
+function health.forgive(view, sub)
+    slots.touch(view, sub)
+    sub.health = nil
+    for label in pairs(sub.blocks or {}) do
+        redis.call("HDEL", view.k.blocks, sub.account .. " " .. label)
+    end
+    sub.blocks = nil
+end
+
+-- blocks ------------------------------------------------------------------------------------------
+
+-- All of a pool, into a view that is being loaded.
+function health.read_blocks(view)
+    for _, sub in ipairs(view.list) do
+        sub.blocks = nil
+    end
+    for field, line in pairs(pool.hash(view.k.blocks)) do
+        local account, label = string.match(field, "^(%S+) (%S+)$")
+        local sub = account and view.by_account[account]
+        if sub then
+            sub.blocks = sub.blocks or {}
+            sub.blocks[label] = pool.count(pool.fields(line)["until"])
+        end
+    end
+end
+
+-- With a sweep: what is over goes, so that a clock that is set back does not bring it back.
+function health.trim(view, now)
+    for _, sub in ipairs(view.list) do
+        if sub.cooling > 0 and sub.cooling <= now then
+            slots.touch(view, sub)
+            sub.cooling = 0
+            redis.call("HDEL", view.k.cooldowns, sub.name)
+        end
+    end
+    for field, line in pairs(pool.hash(view.k.blocks)) do
+        local account = string.match(field, "^(%S+) ")
+        local until_ms = pool.count(pool.fields(line)["until"])
+        if until_ms <= now or not view.by_account[account or ""] then
+            slots.begin(view)
+            redis.call("HDEL", view.k.blocks, field)
+        end
+    end
+    health.read_blocks(view)
+end
+
+return health
