@@ -39,6 +39,11 @@ struct subscription {
     bool is_enabled;
 };
 
+struct host_names {
+    char **items;
+    size_t count;
+};
+
 struct config {
     char *source;      /* file name or "environment", for messages */
     bool is_from_file; /* source is a file */
@@ -59,6 +64,7 @@ struct config {
         char *tls_key;
         uint32_t drain_seconds;
         struct networks trusted_networks;
+        struct host_names names; /* besides those that are always ours (format/host.h) */
     } server;
 
     struct {
