@@ -33,8 +33,8 @@ LABEL org.opencontainers.image.title="Weir" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /src/build/release/weir /usr/local/bin/
-# Inside a container loopback reaches nobody. Who may call is still the config's affair:
-# without a protection, or "auth": "open", a node refuses to listen here.
+# Inside a container loopback reaches nobody. Who may call is still the config's affair: without
+# "auth": "open" only callers from server.trusted_networks are served.
 ENV WEIR_HOST=0.0.0.0 PORT=8080
 EXPOSE 8080
 STOPSIGNAL SIGTERM

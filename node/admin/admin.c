@@ -113,14 +113,29 @@ static void service(struct admin *a, struct connection *call)
                                 "endpoints", list));
 }
 
+/* A balancer's plainest check, and a question that does no harm. */
+static void options(struct admin *a, struct connection *call)
+{
+    struct http1_header allow = {SLICE("allow"), SLICE("GET, HEAD, POST, OPTIONS")};
+    struct answer answer = {.status = 204, .headers = &allow, .header_count = 1};
+    (void)a;
+    answer_begin(call, &answer);
+    answer_end(call);
+}
+
+static const struct endpoint of_options = {NULL, "OPTIONS", "*", true, options};
+
 static bool is_method(const struct endpoint *e, struct slice method)
 {
     return slice_eq(method, slice_of(e->method)) ||
            (strcmp(e->method, "GET") == 0 && slice_eq(method, SLICE("HEAD")));
 }
 
-static const struct endpoint *endpoint_at(struct slice path)
+static const struct endpoint *endpoint_of(const struct http1_request *r)
 {
+    struct slice path = r->path;
+    if (slice_eq(r->method, SLICE("OPTIONS")))
+        return &of_options;
     for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++)
         if (slice_eq(path, slice_of(endpoints[i].path)))
             return &endpoints[i];
@@ -133,17 +148,18 @@ static bool brings_too_much(const struct http1_request *r)
     return r->framing == HTTP1_CHUNKED || (r->framing == HTTP1_SIZED && r->length > BODY_BYTES_MAX);
 }
 
-struct http_refusal admin_head(struct admin *a, struct http_message *m)
+struct http_refusal admin_head(struct admin *a, struct http_message *m, const struct access *access)
 {
-    const struct endpoint *e = endpoint_at(m->request.path);
+    const struct endpoint *e = endpoint_of(&m->request);
     if (e == NULL)
         return (struct http_refusal){.status = 404,
                                      .why = "there is nothing at this path; requests to providers "
                                             "begin with /v1/, and / lists the rest"};
-    if (!e->is_open && !access_to_admin(a->config, m->is_local, &m->request))
-        return (struct http_refusal){.status = 401,
-                                     .why = "not for this caller: send the admin token, or ask "
-                                            "from a trusted network"};
+    if (!e->is_open) {
+        struct access_refusal no = access_to_admin(a->config, access, &m->request, &m->arena);
+        if (no.status != 0)
+            return (struct http_refusal){.status = no.status, .why = no.why};
+    }
     if (!is_method(e, m->request.method))
         return (struct http_refusal){.status = 405,
                                      .why = "this path has another method, see allow",

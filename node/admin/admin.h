@@ -38,9 +38,10 @@ struct admin *admin_new(const struct admin_options *options); /* yours */
 void admin_free(struct admin *admin);
 void admin_use_config(struct admin *admin, struct config *config); /* a reference of its own */
 
-/* The head of a request that is for us: which endpoint, and whether this caller may. Sets purpose;
- * is_local must be known. */
-struct http_refusal admin_head(struct admin *admin, struct http_message *message);
+/* The head of a request that is for us: which endpoint, and whether this caller may. Sets
+ * purpose. */
+struct http_refusal admin_head(struct admin *admin, struct http_message *message,
+                               const struct access *access);
 void admin_handle(struct admin *admin, struct connection *call, const struct http_message *message);
 
 /* On the admin's loop, once per on_reload. error NULL: done, with so many subscriptions. Frees

@@ -8,6 +8,14 @@
 
 enum { CLI_LINE_MAX = 4400 };
 
+static const char *kind_of_key(const struct subscription *s)
+{
+    if (s->auth_type != AUTH_TOKEN)
+        return "API key";
+    bool is_login = slice_starts(secret_reveal(&s->api_key), SLICE("sk-ant-oat"));
+    return is_login ? "OAuth token" : "bearer token";
+}
+
 static void print_subscriptions(const struct config *c)
 {
     struct cli_table table;
@@ -16,7 +24,7 @@ static void print_subscriptions(const struct config *c)
         const struct subscription *s = &c->subscriptions[i];
         enum cli_colour colour = s->is_enabled ? CLI_PLAIN : CLI_DIM;
         cli_table_add(&table, s->is_enabled ? CLI_BOLD : CLI_DIM, "%s", s->name);
-        cli_table_add(&table, colour, "%s", s->auth_type == AUTH_TOKEN ? "OAuth token" : "API key");
+        cli_table_add(&table, colour, "%s", kind_of_key(s));
         cli_table_add(&table, colour, "%u", s->max_concurrent);
         cli_table_add(&table, colour, "%u", s->priority);
         cli_table_add(&table, colour, "%s://%s%s%s", s->origin.is_tls ? "https" : "http",
@@ -62,7 +70,7 @@ static void print_listening(const struct config *c)
     put_line("listens", text);
     put_line("serves", c->is_auth_open ? "everyone who can reach it" : "local callers only");
     put_line("admin",
-             secret_is_set(&c->admin_token) ? "whoever has the token" : "local callers only");
+             secret_is_set(&c->admin_token) ? "whoever has the token" : "this machine only");
 }
 
 static void print_redis(const struct config *c)

@@ -42,6 +42,11 @@ struct subscription {
 /* What a node does if a living node bears its name: calls itself <name>~2, or waits for its end. */
 enum taken_name { TAKEN_NAME_RENAME, TAKEN_NAME_WAIT };
 
+struct host_names {
+    char **items;
+    size_t count;
+};
+
 struct config {
     char *source;      /* file name or "environment", for messages */
     bool is_from_file; /* source is a file */
@@ -62,6 +67,7 @@ struct config {
         char *tls_key;
         uint32_t drain_seconds;
         struct networks trusted_networks;
+        struct host_names names; /* besides those that are always ours (format/host.h) */
     } server;
 
     struct {

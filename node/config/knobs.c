@@ -57,7 +57,8 @@ const struct config_knob config_knobs[] = {
      .offset = SUBSCRIPTION_FIELD(auth_type),
      .words = "api_key auth_token auto",
      .initial = "\"auto\"",
-     .help = "Sent as x-api-key or as a bearer token; auto: sk-ant-oat... is a token."},
+     .help = "Sent as x-api-key or as a bearer token; auto: sk-ant-..., but not sk-ant-oat..., is "
+             "an x-api-key."},
     {.path = "subscriptions[].type",
      .kind = &config_word,
      .flags = KNOB_SHARED,
@@ -132,6 +133,13 @@ const struct config_knob config_knobs[] = {
      .initial = "[\"127.0.0.0/8\", \"::1/128\", \"10.0.0.0/8\", \"172.16.0.0/12\", "
                 "\"192.168.0.0/16\", \"fc00::/7\"]",
      .help = "Callers from here are local, unless a tunnel's headers say otherwise."},
+    {.path = "server.names",
+     .kind = &config_host_names,
+     .offset = FIELD(server.names),
+     .initial = "[]",
+     .variable = "WEIR_NAMES",
+     .help = "What local callers may call the node, and pages be from, besides addresses, names "
+             "without a dot, *.local, *.lan, *.internal, *.localhost, *.home.arpa."},
     {.path = "server.max_body_bytes",
      .kind = &config_bytes,
      .offset = FIELD(server.max_body_bytes),
@@ -306,7 +314,7 @@ const struct config_knob config_knobs[] = {
     {.path = "admin.token",
      .kind = &config_secret,
      .offset = FIELD(admin_token),
-     .otherwise = "none: local callers only",
+     .otherwise = "none: this machine only",
      .variable = "WEIR_ADMIN_TOKEN",
      .help = "Whoever shows it may see the status and reload."},
 

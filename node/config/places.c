@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "config/config_priv.h"
+#include "format/host.h"
 
 static bool read_host(struct config_reader *r, const struct config_knob *knob, json_t *value,
                       void *to)
@@ -129,6 +130,58 @@ static void put_networks(const struct config_knob *knob, const void *at, struct 
         config_put(out, "%s/%u ", networks->items[i].first.text, networks->items[i].bits);
 }
 
+static void forget_host_names(void *at)
+{
+    struct host_names *names = at;
+    for (size_t i = 0; i < names->count; i++)
+        free(names->items[i]);
+    free(names->items);
+    *names = (struct host_names){0};
+}
+
+static bool add_host_name(struct config_reader *r, struct host_names *names, struct slice text)
+{
+    if (!host_is_name(text))
+        return config_fail(r, "a host name like \"llm.example.com\", without port or path",
+                           "found \"%.*s\"", (int)(text.len < 64 ? text.len : 64), text.at);
+    if (names->count == CONFIG_HOST_NAMES_MAX)
+        return config_fail(r, config_host_names.expected, "found more");
+    names->items[names->count++] = mem_string(text);
+    return true;
+}
+
+/* A variable has them in one text, separated by commas. */
+static bool read_host_names(struct config_reader *r, const struct config_knob *knob, json_t *value,
+                            void *to)
+{
+    struct host_names *names = to;
+    struct slice rest = config_text_of(value), name;
+    if (!json_is_array(value) && !json_is_string(value))
+        return config_fail_value(r, knob, value);
+    forget_host_names(names);
+    names->items = mem_new(CONFIG_HOST_NAMES_MAX * sizeof(names->items[0]));
+    while (json_is_string(value) && rest.len > 0) {
+        rest = slice_cut(rest, ',', &name);
+        if (!add_host_name(r, names, slice_trim(name)))
+            return false;
+    }
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        size_t mark = config_path_begin(r, "[%zu]", i);
+        if (!add_host_name(r, names, config_text_of(json_array_get(value, i))))
+            return false;
+        config_path_end(r, mark);
+    }
+    return true;
+}
+
+static void put_host_names(const struct config_knob *knob, const void *at, struct buf *out)
+{
+    const struct host_names *names = at;
+    (void)knob;
+    for (size_t i = 0; i < names->count; i++)
+        config_put(out, "%s ", names->items[i]);
+}
+
 const struct config_kind config_host = {CONFIG_VALUE(host),
                                         .expected = "an IPv4 or IPv6 address, or \"localhost\""};
 const struct config_kind config_url = {
@@ -141,3 +194,5 @@ const struct config_kind config_redis_url = {
     .is_secret = true};
 const struct config_kind config_networks = {
     CONFIG_OWNER(networks), .expected = "a list of at most 64 networks like \"10.0.0.0/8\""};
+const struct config_kind config_host_names = {CONFIG_OWNER(host_names),
+                                              .expected = "a list of at most 64 host names"};

@@ -21,6 +21,13 @@ static const struct slice limit_headers[] = {
     SLICE_ROW("x-ratelimit-*"),
 };
 
+static const struct slice account_headers[] = {
+    SLICE_ROW("anthropic-organization-id"),
+    SLICE_ROW("anthropic-workspace-id"),
+    SLICE_ROW("openai-organization"),
+    SLICE_ROW("openai-project"),
+};
+
 static void put_line(struct buf *out, struct slice bytes)
 {
     bool fits = buf_append(out, bytes);
@@ -66,6 +73,7 @@ const struct dialect dialect_anthropic = {
     .read_facts = anthropic_read_facts,
     .caller_headers = NAMES(caller_headers),
     .limit_headers = NAMES(limit_headers),
+    .account_headers = NAMES(account_headers),
     .put_credential = put_credential,
     .credential_item = credential_item,
     .classify = classify,

@@ -37,11 +37,22 @@ bool ip_parse_host(struct ip *a, struct slice text)
     return ip_parse(a, text);
 }
 
-bool ip_is_loopback(const struct ip *a)
+static bool is_loopback(const unsigned char bytes[IP_BYTES])
 {
     static const unsigned char mapped_127[13] = {[10] = 0xff, 0xff, IN_LOOPBACKNET};
-    return memcmp(a->bytes, mapped_127, sizeof(mapped_127)) == 0 ||
-           memcmp(a->bytes, &in6addr_loopback, IP_BYTES) == 0;
+    return memcmp(bytes, mapped_127, sizeof(mapped_127)) == 0 ||
+           memcmp(bytes, &in6addr_loopback, IP_BYTES) == 0;
+}
+
+bool ip_is_loopback(const struct ip *a)
+{
+    return is_loopback(a->bytes);
+}
+
+bool ip_peer_is_loopback(const struct sockaddr *peer)
+{
+    unsigned char bytes[IP_BYTES];
+    return ip_of_peer(peer, bytes) && is_loopback(bytes);
 }
 
 bool ip_of_peer(const struct sockaddr *peer, unsigned char bytes[IP_BYTES])

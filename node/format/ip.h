@@ -22,6 +22,7 @@ MUST_USE bool ip_parse(struct ip *ip, struct slice text);
 /* The same, or in brackets, or `localhost`, which is 127.0.0.1. */
 MUST_USE bool ip_parse_host(struct ip *ip, struct slice text);
 bool ip_is_loopback(const struct ip *ip);
+bool ip_peer_is_loopback(const struct sockaddr *peer);
 
 /* Only the bytes. False: not of the internet, as a Unix socket's. */
 MUST_USE bool ip_of_peer(const struct sockaddr *peer, unsigned char bytes[IP_BYTES]);

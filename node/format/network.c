@@ -38,13 +38,21 @@ static bool has(const struct network *n, const unsigned char bytes[IP_BYTES])
     return rest == 0 || ((n->first.bytes[whole] ^ bytes[whole]) >> (8 - rest)) == 0;
 }
 
-bool networks_have(const struct networks *networks, const struct sockaddr *peer)
+static bool have(const struct networks *networks, const unsigned char bytes[IP_BYTES])
 {
-    unsigned char bytes[IP_BYTES];
-    if (!ip_of_peer(peer, bytes))
-        return false;
     for (size_t i = 0; i < networks->count; i++)
         if (has(&networks->items[i], bytes))
             return true;
     return false;
+}
+
+bool networks_have(const struct networks *networks, const struct sockaddr *peer)
+{
+    unsigned char bytes[IP_BYTES];
+    return ip_of_peer(peer, bytes) && have(networks, bytes);
+}
+
+bool networks_have_ip(const struct networks *networks, const struct ip *ip)
+{
+    return have(networks, ip->bytes);
 }

@@ -22,3 +22,4 @@ struct networks {
 MUST_USE bool network_parse(struct network *network, struct slice text, const char **why);
 /* What is no internet address, as a Unix socket's, is in no network. */
 bool networks_have(const struct networks *networks, const struct sockaddr *peer);
+bool networks_have_ip(const struct networks *networks, const struct ip *ip);

@@ -38,6 +38,20 @@ static const struct slice not_upward[] = {
 };
 /* clang-format on */
 
+/* Of an answer: what speaks of the provider's domain, and would be taken for ours. */
+static const struct slice not_downward[] = {
+    SLICE_ROW("set-cookie"),
+    SLICE_ROW("strict-transport-security"),
+    SLICE_ROW("alt-svc"),
+    SLICE_ROW("clear-site-data"),
+    SLICE_ROW("expect-ct"),
+    SLICE_ROW("public-key-pins"),
+    SLICE_ROW("nel"),
+    SLICE_ROW("report-to"),
+    SLICE_ROW("reporting-endpoints"),
+    SLICE_ROW("x-weir-*"),
+};
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* A request on its way up. */
@@ -230,6 +244,8 @@ struct http1_header *forward_response_headers(const struct dialect *dialect,
     for (unsigned i = 0; i < r->header_count; i++) {
         const struct http1_header *h = &r->headers[i];
         if (slice_matches(h->name, hop_by_hop, COUNT(hop_by_hop)) ||
+            slice_matches(h->name, not_downward, COUNT(not_downward)) ||
+            is_named(h->name, dialect->account_headers) ||
             (!pass_limits && is_named(h->name, dialect->limit_headers)) ||
             is_connection_option(r->headers, r->header_count, h->name))
             continue;

@@ -72,14 +72,13 @@ static bool needs_length(const struct http1_request *r)
            slice_eq(r->method, SLICE("PATCH"));
 }
 
-static struct http_refusal refusal_of(const struct proxy *p, const struct http_message *m)
+static struct http_refusal refusal_of(const struct proxy *p, struct http_message *m,
+                                      const struct access *access)
 {
     const struct http1_request *r = &m->request;
-    if (!access_to_proxy(p->config, m->is_local))
-        return (struct http_refusal){
-            .status = 401,
-            .why = "this caller is not local to the node, and callers from elsewhere "
-                   "are not admitted (\"auth\" in the node's configuration)"};
+    struct access_refusal no = access_to_proxy(p->config, access, &m->arena);
+    if (no.status != 0)
+        return (struct http_refusal){.status = no.status, .why = no.why};
     if (r->framing == HTTP1_NO_BODY && needs_length(r))
         return (struct http_refusal){
             .status = 411,
@@ -105,20 +104,53 @@ static void tell_refused(struct proxy *p, struct http_message *m,
 }
 
 struct http_refusal proxy_head(struct proxy *p, struct http_message *m,
-                               const struct dialect *dialect)
+                               const struct dialect *dialect, const struct access *access)
 {
     m->purpose = dialect;
     m->write_error = dialect->write_error;
     m->id = make_id(p, &m->arena);
-    struct http_refusal refusal = refusal_of(p, m);
+    struct http_refusal refusal = refusal_of(p, m, access);
     if (refusal.status != 0)
         tell_refused(p, m, &refusal);
     return refusal;
 }
 
+static struct slice header_value(const struct http1_request *r, struct slice name)
+{
+    const struct http1_header *h = http1_header(r->headers, r->header_count, name);
+    return h != NULL ? h->value : SLICE_NONE;
+}
+
+/* What may be asked is for us to say, and needs no slot: also what a browser asks before it lets a
+ * page ask. That the page is one of ours was seen at the head. */
+static void answer_options(struct connection *caller, const struct http_message *m)
+{
+    static const struct slice methods = SLICE_ROW("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    struct slice origin = header_value(&m->request, SLICE("origin"));
+    struct slice asked = header_value(&m->request, SLICE("access-control-request-headers"));
+    struct http1_header headers[6];
+    struct answer answer = {.status = 204, .headers = headers};
+    unsigned n = 0;
+    headers[n++] = (struct http1_header){SLICE("allow"), methods};
+    if (origin.len > 0) {
+        headers[n++] = (struct http1_header){SLICE("access-control-allow-origin"), origin};
+        headers[n++] = (struct http1_header){SLICE("access-control-allow-methods"), methods};
+        headers[n++] = (struct http1_header){SLICE("access-control-max-age"), SLICE("600")};
+        headers[n++] = (struct http1_header){SLICE("vary"), SLICE("origin")};
+    }
+    if (origin.len > 0 && asked.len > 0)
+        headers[n++] = (struct http1_header){SLICE("access-control-allow-headers"), asked};
+    answer.header_count = n;
+    answer_begin(caller, &answer);
+    answer_end(caller);
+}
+
 void proxy_handle(struct proxy *p, struct connection *caller, struct http_message *message)
 {
-    exchange_open(p, caller, message);
+    if (slice_eq(message->request.method, SLICE("OPTIONS")))
+        answer_options(caller, message);
+    else
+        exchange_open(p, caller, message);
 }
 
 void proxy_break_all(struct proxy *p)

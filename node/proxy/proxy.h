@@ -5,6 +5,7 @@
 
 #include "net/http/server.h"
 
+struct access;
 struct config;
 struct dialect;
 struct loop;
@@ -34,9 +35,9 @@ void proxy_use_config(struct proxy *proxy, struct config *config);
 size_t proxy_open(const struct proxy *proxy);
 
 /* The head of a request in this dialect: whether it may go on. Sets purpose, write_error and id of
- * the message, whose is_local must be known; a refusal is counted and logged here. */
+ * the message; a refusal is counted and logged here. */
 struct http_refusal proxy_head(struct proxy *proxy, struct http_message *message,
-                               const struct dialect *dialect);
+                               const struct dialect *dialect, const struct access *access);
 /* A request that may go on, whole; answered now or later. */
 void proxy_handle(struct proxy *proxy, struct connection *caller, struct http_message *message);
 

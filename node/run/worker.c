@@ -51,16 +51,28 @@ struct worker {
     _Atomic unsigned open;
 };
 
+/* A base URL that ends in a slash: "//v1/messages" is meant as "/v1/messages". */
+static void drop_extra_slashes(struct http1_request *r)
+{
+    while (slice_starts(r->path, SLICE("//"))) {
+        r->path = slice_from(r->path, 1);
+        r->target = slice_from(r->target, 1);
+    }
+}
+
 /* Everything under a dialect's paths is for a provider, the rest is ours. */
 static struct http_refusal on_head(struct http_message *m, const struct sockaddr *peer, void *arg)
 {
     struct worker *w = arg;
+    drop_extra_slashes(&m->request);
     const struct dialect *dialect = dialect_of_path(m->request.path);
-    m->is_local = access_is_local(w->config, peer, &m->request);
+    struct access access = access_of(w->config, peer, &m->request);
     m->is_vital = dialect == NULL;
-    if (m->is_local) /* behind one address many may call: each that says who it is has a share */
+    if (access
+            .is_local) /* behind one address many may call: each that says who it is has a share */
         m->caller = client_name(&m->request, m->peer, &m->arena);
-    return dialect != NULL ? proxy_head(w->proxy, m, dialect) : admin_head(w->admin, m);
+    return dialect != NULL ? proxy_head(w->proxy, m, dialect, &access)
+                           : admin_head(w->admin, m, &access);
 }
 
 static void on_request(struct connection *call, struct http_message *message, void *arg)

@@ -150,7 +150,7 @@ test('check and serve refuse a wrong config alike, naming the place', async (t) 
     ['{"server": {"port": 1},}', /config\.json:1:\d+: not valid JSON.*comma too many/],
     [{ ...ONE, server: { prot: 1 } }, /config\.json: server\.prot: unknown field \(did you mean "port"\?\), expected one of host, port/],
     [{ ...ONE, queue: {} }, /config\.json: queue: not supported by this version/],
-    [{ ...ONE, server: { host: '0.0.0.0' } }, /server\.host: 0\.0\.0\.0 can be reached.*"auth": "open"/],
+    [{ ...ONE, server: { names: ['http://a'] } }, /server\.names\[0\]: found "http:\/\/a", expected a host name/],
     [{ ...ONE, redis: { url: 'redis+cluster://a,b' } }, /redis.*not supported/],
     [{ ...ONE, redis: { url: 'http://a' } }, /config\.json: redis\.url: .*, expected redis:.*rediss:.*unix:/],
     [{ ...ONE, server: { tls: { cert: 'config.json', key: 'config.json' } } }, /config\.json: server\.tls: certificate file/],
@@ -172,10 +172,11 @@ test('with nothing configured, the three ways to do so are shown', async (t) => 
 });
 
 test('keys come from the environment or from .env', async (t) => {
-  const fromEnvironment = await weir(t, ['check'], { env: { ANTHROPIC_API_KEYS: 'sk-a, sk-ant-oat-b' } });
+  const fromEnvironment = await weir(t, ['check'], { env: { ANTHROPIC_API_KEYS: 'sk-ant-a, sk-ant-oat-b, k' } });
   assert.equal(fromEnvironment.code, 0, fromEnvironment.stderr);
   assert.match(fromEnvironment.stdout, /key-1 +API key/);
   assert.match(fromEnvironment.stdout, /key-2 +OAuth token/);
+  assert.match(fromEnvironment.stdout, /key-3 +bearer token/);
   const fromFile = await weir(t, ['check'], { files: { '.env': 'export ANTHROPIC_API_KEY="sk-a" # mine\nPORT=9\n' } });
   assert.equal(fromFile.code, 0, fromFile.stderr);
   assert.match(fromFile.stdout, /127\.0\.0\.1:9,/);

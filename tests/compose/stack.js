@@ -124,9 +124,9 @@ export class Stack {
             const seen = new Set();
             // HAProxy takes the node with the fewest connections: each has its turn, in time.
             for (const end = Date.now() + while_ms; Date.now() < end; await pause(20)) {
-                const answer = await call(this.port, 'GET', '/status', { ms: 2000 });
+                const answer = await call(this.port, 'GET', '/health', { ms: 2000 });
                 assert.equal(answer.status, 200);
-                seen.add(answer.json.node.id);
+                seen.add(answer.json.node);
             }
             assert.equal(seen.size, count, [...seen].join(' '));
             return true;

@@ -223,13 +223,27 @@ const UPSTREAM_HEADERS = {
     'anthropic-ratelimit-unified-5h-utilization': '0.4',
     'keep-alive': 'timeout=5',
     'proxy-authenticate': 'Basic',
+    'set-cookie': ['session=1; Domain=provider.test', '__cf_bm=2'],
+    'strict-transport-security': 'max-age=31536000; includeSubDomains; preload',
+    'alt-svc': 'h3=":443"; ma=86400',
+    'clear-site-data': '"*"',
+    nel: '{"max_age":604800}',
+    'report-to': '{"group":"cf-nel"}',
 };
+const OF_THE_PROVIDER = [
+    'anthropic-organization-id',
+    'set-cookie',
+    'strict-transport-security',
+    'alt-svc',
+    'clear-site-data',
+    'nel',
+    'report-to',
+];
 
-test('headers of an answer come down, hop-by-hop and quota ones excepted', async (world) => {
+test('headers of an answer come down, but none between neighbours, of quota, account or domain', async (world) => {
     const { node } = await world.setting();
     const answer = await post(node.port, { script: { headers: UPSTREAM_HEADERS } });
     assert.equal(answer.header('request-id'), 'req_upstream_1');
-    assert.equal(answer.header('anthropic-organization-id'), 'org-1');
     assert.equal(answer.header('x-should-retry'), 'false');
     const twice = answer.headers
         .filter(([name]) => name === 'x-new-thing')
@@ -237,6 +251,7 @@ test('headers of an answer come down, hop-by-hop and quota ones excepted', async
     assert.deepEqual(twice, ['one', 'two']);
     const names = answer.headers.map(([name]) => name);
     for (const gone of ['keep-alive', 'proxy-authenticate']) assert.ok(!names.includes(gone), gone);
+    for (const gone of OF_THE_PROVIDER) assert.ok(!names.includes(gone), gone);
     assert.ok(!names.some((name) => name.startsWith('anthropic-ratelimit-')), 'quota leaked');
     assert.match(answer.header('x-weir-request-id'), /\S/);
     assert.equal(answer.header('x-weir-subscription'), undefined);
@@ -248,6 +263,7 @@ test('pass_limits passes quota headers, expose_subscription says who served', as
     const answer = await post(node.port, { script: { headers: UPSTREAM_HEADERS } });
     assert.equal(answer.header('anthropic-ratelimit-requests-remaining'), '7');
     assert.equal(answer.header('anthropic-ratelimit-unified-5h-utilization'), '0.4');
+    for (const gone of OF_THE_PROVIDER) assert.equal(answer.header(gone), undefined, gone);
     assert.equal(answer.header('x-weir-subscription'), 'alpha');
     assert.equal(answer.header('x-weir-attempts'), '1');
 });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import * as corpus from '../http1/corpus.js';
 import {
+    call,
     connect,
     messages,
     messagesRequest,
@@ -15,7 +16,8 @@ import {
 const BODY = messages({});
 const sized = (body = BODY) => `content-length: ${Buffer.byteLength(body)}\r\n`;
 const head = (lines, start = 'POST /v1/messages HTTP/1.1') => `${start}\r\n${lines}\r\n`;
-const HOST = 'host: weir.test\r\n';
+const HOST = 'host: weir.lan\r\n';
+const NAMED = { server: { names: ['weir.test'] } }; // as the corpus calls it
 
 /** Sends bytes; the node must refuse them with that status, close, and say no more. */
 async function refused(node, bytes, status) {
@@ -31,7 +33,7 @@ const INVALID = 'invalid_request_error';
 const TYPES = { 413: 'request_too_large' };
 
 test('smuggling corpus: refused with its status, nothing goes upstream', async (world, t) => {
-    const { provider, node } = await world.setting();
+    const { provider, node } = await world.setting({ config: NAMED });
     for (const { name, bytes, status } of corpus.refused) {
         await t.test(name, () => refused(node, bytes, status));
     }
@@ -40,7 +42,7 @@ test('smuggling corpus: refused with its status, nothing goes upstream', async (
 });
 
 test('smuggling corpus: what is accepted goes upstream with one meaning', async (world, t) => {
-    const { provider, node } = await world.setting();
+    const { provider, node } = await world.setting({ config: NAMED });
     const last = request('GET', '/health', { headers: { connection: 'close' } });
     for (const { name, bytes } of corpus.accepted) {
         await t.test(name, async () => {
@@ -77,7 +79,7 @@ test('what is over a limit is answered with its own status', async (world, t) =>
             head(`${HOST}transfer-encoding: gzip, chunked\r\n`) + '0\r\n\r\n',
             501,
         ],
-        ['CONNECT', 'CONNECT weir.test:443 HTTP/1.1\r\nhost: weir.test:443\r\n\r\n', 501],
+        ['CONNECT', 'CONNECT weir.lan:443 HTTP/1.1\r\nhost: weir.lan:443\r\n\r\n', 501],
         ['HTTP/2', head(HOST, 'GET /v1/models HTTP/2.0'), 505],
         ['an HTTP/2 preface', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 505],
     ];
@@ -284,7 +286,7 @@ test('TRACE and paths with dot segments never reach a provider', async (world) =
 
 test('every method passes on /v1/*, with its query', async (world) => {
     const { provider, node } = await world.setting();
-    for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
+    for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'PROPFIND']) {
         const wire = await connect(node.port);
         const body = ['POST', 'PUT', 'PATCH'].includes(method) ? '{}' : undefined;
         await wire.send(request(method, '/v1/things/7?beta=true&x=%20', { body }));
@@ -292,17 +294,64 @@ test('every method passes on /v1/*, with its query', async (world) => {
         wire.leave();
     }
     const seen = (await provider.log()).map(({ method, target }) => `${method} ${target}`);
-    const wanted = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+    const wanted = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'PROPFIND'];
     assert.deepEqual(
         seen,
         wanted.map((method) => `${method} /v1/things/7?beta=true&x=%20`),
     );
 });
 
+test('a base URL with a slash at its end is understood', async (world) => {
+    const { provider, node } = await world.setting();
+    assert.equal((await post(node.port, { target: '//v1/messages?beta=true' })).status, 200);
+    assert.equal((await node.get('//health')).status, 200);
+    assert.equal((await provider.log())[0].target, '/v1/messages?beta=true');
+});
+
+test('OPTIONS is answered here, takes no slot, and lets pages of ours ask', async (world) => {
+    const { provider, node } = await world.setting({ max: 1 });
+    const held = post(node.port, { script: { hold: true } });
+    await provider.activeReaches(1);
+    const plain = await call(node.port, 'OPTIONS', '/v1/messages');
+    assert.equal(plain.status, 204);
+    assert.match(plain.header('allow'), /\bPOST\b/);
+    assert.equal(plain.header('access-control-allow-origin'), undefined);
+    const headers = {
+        origin: 'http://localhost:3000',
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'anthropic-version,content-type,x-api-key',
+    };
+    const preflight = await call(node.port, 'OPTIONS', '/v1/messages', { headers });
+    assert.equal(preflight.status, 204);
+    assert.equal(preflight.header('access-control-allow-origin'), headers.origin);
+    assert.equal(
+        preflight.header('access-control-allow-headers'),
+        headers['access-control-request-headers'],
+    );
+    headers.origin = 'https://evil.example';
+    const foreign = await call(node.port, 'OPTIONS', '/v1/messages', { headers });
+    ownError(foreign, 403, 'permission_error');
+    assert.equal(foreign.header('access-control-allow-origin'), undefined);
+    assert.equal((await node.status()).total_active, 1);
+    await provider.step('alpha', -1);
+    assert.equal((await held).status, 200);
+    assert.equal((await provider.log()).length, 1);
+});
+
+test("a balancer's plainest check, OPTIONS / of HTTP/1.0, is answered", async (world) => {
+    const { node } = await world.setting();
+    for (const target of ['/', '*']) {
+        const wire = await connect(node.port);
+        await wire.send(`OPTIONS ${target} HTTP/1.0\r\n\r\n`);
+        assert.equal((await wire.answer()).status, 204);
+        await wire.closed();
+    }
+});
+
 test('an absolute-form target is served by its path', async (world) => {
     const { provider, node } = await world.setting();
     const wire = await connect(node.port);
-    await wire.send(head(`${HOST}${sized()}`, 'POST http://weir.test/v1/messages HTTP/1.1') + BODY);
+    await wire.send(head(`${HOST}${sized()}`, 'POST http://weir.lan/v1/messages HTTP/1.1') + BODY);
     assert.equal((await wire.answer()).status, 200);
     assert.equal((await provider.log())[0].target, '/v1/messages');
 });

@@ -114,7 +114,7 @@ const WRONG = [
         [/trusted_networks/],
     ],
     ['a redis.url that is none', { ...MINIMAL, redis: { url: 'http://x' } }, [/redis\.url/]],
-    ['an open door', { ...MINIMAL, server: { host: '0.0.0.0' } }, [/server\.host/, /open/]],
+    ['a name with a port', { ...MINIMAL, server: { names: ['a:1'] } }, [/server\.names\[0\]/, /port/]],
 ];
 
 test('a config error names the file, the place and what was expected; exit 2', async (world, t) => {
@@ -257,6 +257,25 @@ test('an environment variable that is wrong is named', async (world) => {
         assert.equal(result.code, 2);
         assert.match(result.err + result.out, new RegExp(name));
     }
+});
+
+test('a file made for 0.0.0.0 starts, says so, and serves local callers', async (world) => {
+    const { node } = await world.setting({ config: { server: { host: '0.0.0.0' } } });
+    const isAbout = (line) => line.level === 'warn' && /server\.host: 0\.0\.0\.0: other machines/.test(line.event);
+    await node.log.find('a warning', isAbout);
+    assert.equal((await post(node.port)).status, 200);
+    assert.equal((await post(node.port, { headers: { 'cf-ray': '1' } })).status, 401);
+});
+
+test('a key that is none of Anthropic goes up as a bearer token', async (world) => {
+    const provider = await world.provider();
+    const [subscription] = world.subscriptions(provider, 1);
+    const config = { subscriptions: [{ ...subscription, api_key: 'fk-0123456789' }] };
+    const { node } = await world.setting({ provider, config });
+    await post(node.port);
+    const { headers } = (await provider.log())[0];
+    const credentials = headers.filter(([name]) => /^(authorization|x-api-key)$/i.test(name));
+    assert.deepEqual(credentials, [['authorization', 'Bearer fk-0123456789']]);
 });
 
 test('a port in use is said, exit 1', async (world) => {

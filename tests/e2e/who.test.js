@@ -1,5 +1,6 @@
 // Who calls, and who may: names of clients, callers through a tunnel, the admin token, secrets.
 import assert from 'node:assert/strict';
+import { networkInterfaces } from 'node:os';
 import {
     call,
     connect,
@@ -124,6 +125,88 @@ test('an upload of such a one gets its answer at once, and nothing of it is held
     assert.equal((await node.status()).total_active, 0);
     assert.equal((await post(node.port)).status, 200);
     assert.equal((await provider.log()).length, 1);
+});
+
+/** As a browser sends it for a page: no preflight is asked for a plain text. */
+const page = (headers) => ({ 'content-type': 'text/plain', ...headers });
+const FOREIGN = {
+    'a page of another site': page({ origin: 'https://evil.example' }),
+    'a page of another site by HTTP, at an address': page({ origin: 'http://203.0.113.7' }),
+    'a page in a sandboxed frame': page({ origin: 'null' }),
+    'a page that rebinds its name': page({ host: 'evil.example:8080' }),
+    'the same, and says so': page({ host: 'evil.example', origin: 'http://evil.example' }),
+    'an image or a link of another site': { 'sec-fetch-site': 'cross-site' },
+};
+
+for (const [name, headers] of Object.entries(FOREIGN)) {
+    test(`${name} gets nothing, and is told what to set`, async (world) => {
+        const { provider, node } = await world.setting();
+        const words = headers.origin === 'null' || headers['sec-fetch-site'] ? /browser/ : null;
+        const answers = [await post(node.port, { headers })];
+        for (const path of ['/v1/models', '/status', '/metrics'])
+            answers.push(await node.get(path, { headers }));
+        answers.push(await call(node.port, 'POST', '/admin/reload', { headers, body: '' }));
+        for (const answer of answers) {
+            const { error } = ownError(answer, 403, 'permission_error');
+            assert.match(error.message, words ?? /add "[^":]+" to "server\.names"/);
+        }
+        assert.equal((await node.get('/health', { headers })).status, 200);
+        assert.equal(node.events('reloaded').length, 0);
+        assert.deepEqual(await provider.log(), []);
+        assert.equal((await post(node.port)).status, 200);
+    });
+}
+
+test('server.names, private names and addresses are ours, and so are their pages', async (world) => {
+    const config = { server: { names: ['llm.example.com'] } };
+    const { node } = await world.setting({ max: 20, config });
+    const hosts = ['LLM.example.com:8080', 'node', 'mac.local', 'weir.lan', '192.0.2.7', '[::1]:80'];
+    for (const host of hosts) {
+        assert.equal((await post(node.port, { headers: { host } })).status, 200, host);
+        assert.equal((await node.get('/status', { headers: { host } })).status, 200, host);
+    }
+    const pages = ['https://llm.example.com', 'http://localhost:3000', 'vscode-webview://1a2b'];
+    for (const origin of pages)
+        assert.equal((await post(node.port, { headers: { origin } })).status, 200, origin);
+    const config2 = structuredClone(node.config);
+    config2.server.names = [];
+    await node.reload(config2);
+    const headers = { host: 'llm.example.com' };
+    ownError(await post(node.port, { headers }), 403, 'permission_error');
+});
+
+test('WEIR_NAMES says the same, separated by commas', async (world) => {
+    const { node } = await world.setting({ env: { WEIR_NAMES: 'a.example, llm.example.com' } });
+    assert.equal((await post(node.port, { headers: { host: 'llm.example.com' } })).status, 200);
+    assert.equal((await post(node.port, { headers: { host: 'a.example:80' } })).status, 200);
+});
+
+test('with "auth": "open" any name will do, but pages of other sites stay outside', async (world) => {
+    const { provider, node } = await world.setting({ config: { auth: 'open' } });
+    const headers = { host: 'llm.example.com', 'cf-ray': '1' };
+    assert.equal((await post(node.port, { headers })).status, 200);
+    headers.origin = 'https://evil.example';
+    ownError(await post(node.port, { headers }), 403, 'permission_error');
+    assert.equal((await provider.log()).length, 1);
+});
+
+test('without a token the admin paths are for this machine, with one for its bearer', async (world) => {
+    const config = { server: { host: '0.0.0.0' }, auth: 'open' };
+    const { node } = await world.setting({ config });
+    const lan = Object.values(networkInterfaces()).flat();
+    const far = lan.find(({ family, internal }) => family === 'IPv4' && !internal);
+    assert.equal((await node.get('/status')).status, 200);
+    if (!far) return;
+    const ask = async (headers = {}) => {
+        const wire = await connect(node.port, { to: far.address });
+        await wire.send(request('GET', '/status', { headers }));
+        return wire.answer();
+    };
+    ownError(await ask(), 401, 'authentication_error');
+    const secured = structuredClone(node.config);
+    secured.admin = { token: 'admin-token-0123456789' };
+    await node.reload(secured);
+    assert.equal((await ask({ 'x-admin-token': secured.admin.token })).status, 200);
 });
 
 test('with "auth": "open" those are served, but the admin paths stay closed', async (world) => {

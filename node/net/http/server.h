@@ -53,7 +53,6 @@ struct http_message {
     struct slice id;                 /* for our own answers; of arena; empty: none */
     const void *purpose;
     struct slice caller; /* whose share of the budget it takes; empty: the peer's */
-    bool is_local;
     bool is_vital; /* an operator's or a probe's: served when connections are at their ceiling */
     /* private */
     struct http_server *server; /* which counts the body while it is held */
@@ -72,7 +71,7 @@ void http_message_fini(struct http_message *message);      /* twice is fine */
  * refused without a body leaves the connection usable, unless is_last. */
 struct http_refusal {
     int status;
-    const char *why;            /* a static string */
+    const char *why;            /* static, or of the message's arena */
     struct http1_header header; /* one more of the answer; of static strings; name empty: none */
     bool is_last;               /* where the next request begins is not to be trusted */
 };

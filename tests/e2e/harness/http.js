@@ -2,7 +2,7 @@
 import { connect } from './wire.js';
 
 /** The bytes of a request. Headers: [[name, value], ...] or an object; a body gets its length. */
-export function request(method, target, { headers = {}, body, host = 'weir.test' } = {}) {
+export function request(method, target, { headers = {}, body, host = 'localhost' } = {}) {
     const list = Array.isArray(headers) ? headers : Object.entries(headers);
     const has = (name) => list.some(([known]) => known.toLowerCase() === name);
     const lines = [`${method} ${target} HTTP/1.1`];

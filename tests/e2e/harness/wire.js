@@ -15,9 +15,9 @@ export function forgetWires() {
     for (const wire of wires) wire.leave();
 }
 
-/** Opens a connection to 127.0.0.1:port. With `secure` (options of tls.connect) over TLS. */
-export async function connect(port, { secure, ms = 5000, from } = {}) {
-    const where = { port, host: '127.0.0.1', localAddress: from };
+/** Opens a connection to 127.0.0.1:port (`to`: another address, `from`: a certain own one). With `secure` (options of tls.connect) over TLS. */
+export async function connect(port, { secure, ms = 5000, from, to = '127.0.0.1' } = {}) {
+    const where = { port, host: to, localAddress: from };
     const socket = secure
         ? tls.connect({ ...where, servername: 'localhost', ...secure })
         : net.connect({ ...where, allowHalfOpen: true, noDelay: true });

@@ -204,11 +204,11 @@ static void test_true_sources(void)
         set_variable("WEIR_REDIS_URL", "http://x");
         CHECK(load_refused("own.json", "WEIR_REDIS_URL (environment): redis.url: does not begin"));
         set_variable("WEIR_REDIS_URL", NULL);
-        set_variable("WEIR_HOST", "0.0.0.0");
-        CHECK(load_refused("own.json", "WEIR_HOST (environment): server.host: 0.0.0.0 can be"));
+        set_variable("WEIR_HOST", "example.com");
+        CHECK(load_refused("own.json", "WEIR_HOST (environment): server.host: found"));
         set_variable("WEIR_HOST", NULL);
-        write_file(".env", "ANTHROPIC_API_KEY=k\nWEIR_HOST=0.0.0.0\n", 0600);
-        CHECK(load_refused(NULL, "WEIR_HOST (.env:2): server.host: 0.0.0.0 can be"));
+        write_file(".env", "ANTHROPIC_API_KEY=k\nWEIR_HOST=example.com\n", 0600);
+        CHECK(load_refused(NULL, "WEIR_HOST (.env:2): server.host: found"));
         write_file(".env", "ANTHROPIC_API_KEY=k\nWEIR_REDIS_URL=rediss://h?ca_file=/none\n", 0600);
         CHECK(load_refused(NULL, "WEIR_REDIS_URL (.env:2): redis.url: CA file /none"));
         unlink(".env");

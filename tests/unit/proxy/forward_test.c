@@ -295,6 +295,23 @@ static struct http1_header *down(const char *const *lines, bool pass_limits, uns
     return forward_response_headers(&dialect_anthropic, &response, pass_limits, &arena, count);
 }
 
+static void test_stays_here(void)
+{
+    static const char *const theirs[] = {"Set-Cookie: a=b",
+                                         "strict-transport-security: max-age=1",
+                                         "Alt-Svc: h3",
+                                         "nel: {}",
+                                         "report-to: {}",
+                                         "Anthropic-Organization-Id: o",
+                                         "x-weir-request-id: another's"};
+    unsigned count;
+    PROMISE("what speaks of the provider's domain, or whose account it was, never goes down")
+    for (size_t i = 0; i < sizeof(theirs) / sizeof(theirs[0]); i++) {
+        down(HEADERS_OF(theirs[i]), true, &count);
+        CHECK(count == 0);
+    }
+}
+
 static void test_down(void)
 {
     static const char *const between[] = {
@@ -304,13 +321,13 @@ static void test_down(void)
     PROMISE("an answer's headers come down in order and as spelled, in memory of their own")
     {
         struct http1_header *h =
-            down(HEADERS_OF("Content-Type: text/event-stream", "request-id: r1", "Set-Cookie: a",
-                            "set-cookie: b", "retry-after: 3", "x-ratelimited: 1"),
+            down(HEADERS_OF("Content-Type: text/event-stream", "request-id: r1", "X-New: a",
+                            "x-new: b", "retry-after: 3", "x-ratelimited: 1"),
                  false, &count);
         CHECK(count == 6 && h[0].name.at != headers[0].name.at);
         CHECK_TEXT(h[0].name, "Content-Type");
         CHECK_TEXT(h[0].value, "text/event-stream");
-        CHECK_TEXT(h[2].name, "Set-Cookie");
+        CHECK_TEXT(h[2].name, "X-New");
         CHECK_TEXT(h[3].value, "b");
         CHECK_TEXT(h[4].name, "retry-after");
         CHECK_TEXT(h[5].name, "x-ratelimited");
@@ -400,6 +417,7 @@ int main(void)
     test_accept_encoding();
     test_large_head();
     test_growing_head();
+    test_stays_here();
     test_down();
     test_limits_down();
     test_refused();
