@@ -1,16 +1,22 @@
 /* Leaving, from the order to the last word:
- *   NOTICE     /ready says no; the door stays open, because a balancer looks only once a second
- *   DRAINING   no new connections; what runs may end, for server.drain_seconds
- *   BREAKING   what still runs is cut off and settled; a moment for the last settlements
- * SIGINT, from a person at a terminal, leaves out the notice. Asked again, it goes on at once. */
+ *   NOTICE     /ready says no, answers say that their connection closes; the door stays open,
+ *              because a balancer looks only once a second
+ *   DRAINING   no new connections; what runs may end, for server.drain_seconds, and who was not
+ *              told is served once more
+ *   BREAKING   what still runs is cut off and settled
+ * When nothing is left but to book (or in BREAKING), that goes on as long as it gets less, and a
+ * lease time at most: by then the slots have returned by themselves. Without Redis it gets no less.
+ * SIGINT, from a person at a terminal, leaves out the notice, and idle callers are not waited for.
+ * Asked again, it goes on at once. */
 #include <signal.h>
 
 #include "base/log.h"
 #include "run/node_priv.h"
+#include "state/lease.h"
 #include "state/pool.h"
 #include "state/state.h"
 
-enum { NOTICE_MS = 1500, DRAIN_LOOK_MS = 50, LAST_WORDS_MS = 2000, FAREWELL_MS = 500 };
+enum { NOTICE_MS = 1500, DRAIN_LOOK_MS = 50, STALL_MS = 3000, FAREWELL_MS = 500 };
 
 static void stop(void *arg)
 {
@@ -49,25 +55,58 @@ static void break_off(struct node *n)
 {
     for (unsigned i = 0; i < n->shared.worker_count; i++)
         worker_break(n->workers[i]);
-    node_go(n, PHASE_BREAKING, LAST_WORDS_MS);
+    node_go(n, PHASE_BREAKING, NODE_FOR_EVER);
+}
+
+static void leave_unbooked(struct node *n, unsigned left)
+{
+    if (log_begin(LOG_ERROR, "leaving with what could not be booked")) {
+        log_number("settlements", left);
+        log_string("redis", state_is_up(n->state) ? "up" : "down");
+        log_end();
+    }
+    leave(n);
+}
+
+static void watch_booking(struct node *n, unsigned left)
+{
+    uint64_t now_ms = loop_now_ms(n->loop);
+    if (n->last_words.since_ms == 0) {
+        n->last_words.since_ms = n->last_words.progress_ms = now_ms;
+        n->last_words.left = left;
+    }
+    if (left < n->last_words.left) {
+        n->last_words.progress_ms = now_ms;
+        n->last_words.left = left;
+    }
+    if (now_ms >= n->last_words.progress_ms + STALL_MS ||
+        now_ms >= n->last_words.since_ms + LEASE_MS)
+        leave_unbooked(n, left);
 }
 
 static void on_drain_look(void *arg)
 {
     struct node *n = arg;
-    unsigned open = 0;
+    unsigned open = 0, unbooked = 0;
     for (unsigned i = 0; i < n->shared.worker_count; i++)
         open += worker_open(n->workers[i]);
-    if (open + state_outbox_count(n->state) == 0)
+    for (unsigned i = 0; i < n->shared.worker_count; i++)
+        unbooked += worker_unbooked(n->workers[i]);
+    unbooked += (unsigned)state_outbox_count(n->state);
+    if (open + unbooked == 0)
         leave(n);
+    else if (open == 0 || n->phase == PHASE_BREAKING)
+        watch_booking(n, open + unbooked);
+    else
+        n->last_words.since_ms = 0;
 }
 
-static void start_draining(struct node *n)
+static void start_draining(struct node *n, bool is_hurried)
 {
     log_message(LOG_INFO, "draining: no new connections; requests have %u s to end",
                 n->config->server.drain_seconds);
     for (unsigned i = 0; i < n->shared.worker_count; i++)
-        worker_drain(n->workers[i]);
+        worker_drain(n->workers[i], is_hurried);
     node_go(n, PHASE_DRAINING, (uint64_t)n->config->server.drain_seconds * 1000);
     n->drain_timer = loop_every(n->loop, DRAIN_LOOK_MS, on_drain_look, n);
 }
@@ -77,7 +116,7 @@ void leave_phase_over(void *arg)
     struct node *n = arg;
     switch (n->phase) {
     case PHASE_NOTICE:
-        start_draining(n);
+        start_draining(n, false);
         return;
     case PHASE_DRAINING:
         log_message(LOG_WARN, "the time to drain is over: what still runs is cut off");
@@ -103,13 +142,15 @@ void leave_asked(struct node *n, int signal)
     case PHASE_RUNNING:
         atomic_store(&n->shared.is_draining, true);
         log_message(LOG_INFO, "%s: leaving", signal == SIGINT ? "SIGINT" : "SIGTERM");
+        for (unsigned i = 0; i < n->shared.worker_count; i++)
+            worker_announce(n->workers[i]);
         if (signal == SIGINT) /* a person at a terminal, no balancer to wait for */
-            start_draining(n);
+            start_draining(n, true);
         else
             node_go(n, PHASE_NOTICE, NOTICE_MS);
         return;
     case PHASE_NOTICE:
-        start_draining(n);
+        start_draining(n, true);
         return;
     case PHASE_DRAINING:
         log_message(LOG_WARN, "asked again: what still runs is cut off");

@@ -55,6 +55,11 @@ struct node {
     struct loop_timer *pulse_timer, *drain_timer;
     struct deadline farewell;
     bool has_said_farewell;
+    struct {
+        uint64_t since_ms;    /* when there was nothing left but to book; 0: there is more */
+        uint64_t progress_ms; /* when it last became less */
+        unsigned left;
+    } last_words;
     struct event *signals[3];
     struct loop_hook log_hook;
     uint64_t log_lines_lost; /* so many are in the metrics */

@@ -48,7 +48,7 @@ struct worker {
     bool is_pool_declared; /* Redis knows the subscriptions */
     struct loop_timer *drain_timer;
     unsigned quiet_looks; /* in a row, while draining, at which nothing was open */
-    _Atomic unsigned open;
+    _Atomic unsigned open, unbooked;
 };
 
 /* A base URL that ends in a slash: "//v1/messages" is meant as "/v1/messages". */
@@ -266,32 +266,54 @@ static void count_open(void *arg)
 {
     struct worker *w = arg;
     unsigned open = w->server != NULL ? http_server_open(w->server) : 0;
-    open += (unsigned)(proxy_open(w->proxy) + state_outbox_count(w->state));
+    open += (unsigned)proxy_open(w->proxy);
+    atomic_store(&w->unbooked, (unsigned)state_outbox_count(w->state));
     w->quiet_looks = open == 0 ? w->quiet_looks + 1 : 0;
     atomic_store(&w->open, w->quiet_looks >= QUIET_LOOKS ? 0 : open + 1);
 }
 
-static void drain(void *arg)
+static void announce(void *arg)
 {
     struct worker *w = arg;
     if (w->server != NULL)
-        http_server_drain(w->server);
+        http_server_announce(w->server);
+}
+
+void worker_announce(struct worker *w)
+{
+    loop_post(w->loop, announce, w);
+}
+
+static void start_drain(struct worker *w, bool is_hurried)
+{
+    if (w->server != NULL)
+        http_server_drain(w->server, is_hurried);
     count_open(w);
     if (w->drain_timer == NULL)
         w->drain_timer = loop_every(w->loop, DRAIN_LOOK_MS, count_open, w);
 }
 
-void worker_drain(struct worker *w)
+static void drain(void *arg)
+{
+    start_drain(arg, false);
+}
+
+static void drain_hurried(void *arg)
+{
+    start_drain(arg, true);
+}
+
+void worker_drain(struct worker *w, bool is_hurried)
 {
     atomic_store(&w->open, 1); /* until it has looked itself */
-    loop_post(w->loop, drain, w);
+    loop_post(w->loop, is_hurried ? drain_hurried : drain, w);
 }
 
 static void break_all(void *arg)
 {
     struct worker *w = arg;
     proxy_break_all(w->proxy);
-    count_open(w);
+    start_drain(w, true);
 }
 
 void worker_break(struct worker *w)
@@ -302,6 +324,11 @@ void worker_break(struct worker *w)
 unsigned worker_open(const struct worker *w)
 {
     return atomic_load(&w->open);
+}
+
+unsigned worker_unbooked(const struct worker *w)
+{
+    return atomic_load(&w->unbooked);
 }
 
 static void stop(void *arg)

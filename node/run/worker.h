@@ -45,9 +45,13 @@ struct worker *worker_start(struct node_shared *shared, unsigned number, int lis
 void worker_pool_declared(struct worker *worker); /* requests can be admitted: serve */
 void worker_use_config(struct worker *worker, struct config *config);
 void worker_meet_epoch(struct worker *worker, uint64_t epoch); /* of the pool */
-void worker_drain(struct worker *worker); /* no new connections; the count below becomes true */
+void worker_announce(struct worker *worker); /* answers say that their connection closes */
+/* No new connections; the counts below become true. Hurried: idle connections are not waited for. */
+void worker_drain(struct worker *worker, bool is_hurried);
 void worker_break(struct worker *worker); /* cut off what runs */
 void worker_stop(struct worker *worker);  /* ends the loop and waits for the thread; frees */
 
-/* Requests and answers in progress, as of lately. Any thread. */
+/* As of lately; any thread. Requests and answers in progress; and, to be asked after that,
+ * settlements that Redis has not confirmed. */
 unsigned worker_open(const struct worker *worker);
+unsigned worker_unbooked(const struct worker *worker);

@@ -67,14 +67,52 @@ test('SIGTERM: /ready says 503 first, so that balancers look elsewhere', async (
     assert.equal((await node.child.wait()).code, 0);
 });
 
-test('SIGTERM: connections without a request are closed at once', async (world) => {
+test('SIGTERM: who was not told is served once more, and told', async (world) => {
+    const { node } = await world.setting();
+    const kept = await connect(node.port);
+    await kept.send(messagesRequest());
+    const before = await kept.answer();
+    assert.notEqual(before.header('connection'), 'close');
+    node.child.signal('SIGTERM');
+    await refusesConnections(node.port);
+    await kept.send(messagesRequest());
+    const last = await kept.answer();
+    assert.equal(last.status, 200);
+    assert.equal(last.header('connection'), 'close');
+    assert.equal((await node.child.wait(5000)).code, 0);
+});
+
+test('SIGTERM: a silent caller is waited for some seconds, no longer', async (world) => {
     const { node } = await world.setting();
     const idle = await connect(node.port);
     await idle.send(messagesRequest());
     await idle.answer();
     node.child.signal('SIGTERM');
-    assert.equal((await node.child.wait(5000)).code, 0);
+    assert.equal((await node.child.wait(15000)).code, 0);
     await idle.closed();
+});
+
+test('SIGINT waits for no silent caller', async (world) => {
+    const { node } = await world.setting();
+    const idle = await connect(node.port);
+    await idle.send(messagesRequest());
+    await idle.answer();
+    node.child.signal('SIGINT');
+    await idle.closed();
+    assert.equal((await node.child.wait(5000)).code, 0);
+});
+
+test('SIGTERM without Redis: ends in seconds, and says what was not booked', async (world) => {
+    const redis = await world.redis({ keep: true });
+    const { provider, node } = await world.setting({ redis, config: { server: { drain_seconds: 600 } } });
+    const { events } = await heldStream(node, provider);
+    await redis.kill();
+    await provider.step('alpha', -1);
+    assert.equal((await events.all()).at(-1).event, 'message_stop');
+    node.child.signal('SIGTERM');
+    assert.equal((await node.child.wait(20000)).code, 0);
+    const said = await node.event('leaving with what could not be booked');
+    assert.deepEqual([said.settlements, said.redis], [1, 'down']);
 });
 
 test('SIGTERM: who has connected but not asked yet is still served, and booked', async (world) => {

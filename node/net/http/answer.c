@@ -139,7 +139,7 @@ void connection_answer_taken(struct connection *c)
         connection_end(c);
         return;
     }
-    if (c->keep_alive && !s->is_draining) {
+    if (c->keep_alive && !s->is_hurried) {
         connection_go(c, CONNECTION_IDLE);
         loop_defer(s->loop, &c->again);
         return;
@@ -181,7 +181,7 @@ static void hold_framing(struct connection *c, const struct answer *a)
         c->framing = HTTP1_CHUNKED;
         hold_header(c, SLICE("transfer-encoding"), SLICE("chunked"));
     }
-    if (!c->keep_alive || c->server->is_draining) {
+    if (!c->keep_alive || c->server->is_leaving) {
         c->keep_alive = false;
         hold_header(c, SLICE("connection"), SLICE("close"));
     } else if (c->minor == 0) {

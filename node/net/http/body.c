@@ -50,7 +50,7 @@ static void hand_over(struct connection *c)
     connection_go(c, CONNECTION_BUSY);
     deadline_clear(&c->deadline);
     c->minor = c->message.request.minor;
-    c->keep_alive = c->message.request.keep_alive && !s->is_draining && !c->is_on_reserve;
+    c->keep_alive = c->message.request.keep_alive && !s->is_leaving && !c->is_on_reserve;
     c->is_head_request = slice_eq(c->message.request.method, SLICE("HEAD"));
     budget_shrink(&c->message.hold, buf_len(&c->message.body));
     struct http_message message; /* c may have ended, and started anew, when on_request returns */

@@ -65,7 +65,7 @@ static void answer_refused(struct connection *c, const struct http_refusal *refu
     budget_wait_cancel(&c->room);
     http_message_drop_body(&c->message); /* the head's slices stay until the answer is written */
     connection_go(c, CONNECTION_BUSY);
-    c->keep_alive = keep_alive && !c->server->is_draining && !c->is_on_reserve;
+    c->keep_alive = keep_alive && !c->server->is_leaving && !c->is_on_reserve;
     c->is_head_request = slice_eq(c->message.request.method, SLICE("HEAD"));
     deadline_clear(&c->deadline);
     answer_refusal(c, &c->message, refusal);
@@ -350,6 +350,12 @@ void connection_receive_kept(struct connection *c)
         wire_set_reading(&c->wire, true);
 }
 
+void connection_rest(struct connection *c)
+{
+    uint64_t ms = !c->has_asked ? head_ms(c) : c->server->is_draining ? LAST_CALL_MS : KEEPALIVE_MS;
+    connection_set_deadline(c, on_idle_too_long, ms);
+}
+
 /* A loop task: free a dead connection, or start with the next request. */
 void connection_go_on(void *arg)
 {
@@ -360,7 +366,7 @@ void connection_go_on(void *arg)
     }
     if (c->state != CONNECTION_IDLE)
         return; /* the next request came in the same read */
-    connection_set_deadline(c, on_idle_too_long, c->has_asked ? KEEPALIVE_MS : head_ms(c));
+    connection_rest(c);
     if (buf_len(&c->in) > 0)
         connection_receive_kept(c);
 }

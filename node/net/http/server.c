@@ -135,19 +135,36 @@ void http_server_update(struct http_server *s, const struct http_server_options 
     }
 }
 
-void http_server_drain(struct http_server *s)
+void http_server_announce(struct http_server *s)
 {
-    if (s->is_draining)
-        return;
+    s->is_leaving = true;
+}
+
+static void close_door(struct http_server *s)
+{
     for (int i = 0; i < LISTEN_BACKLOG && server_accept_one(s); i++)
         continue; /* who has connected already is served, not reset */
     s->is_draining = true;
     s->drain_ms = loop_now_ms(s->loop);
     server_accept_stop(s);
+}
+
+/* Idle behind an answer that did not say it was the last: the next request may be on its way, and
+ * to close now would reset it. */
+void http_server_drain(struct http_server *s, bool is_hurried)
+{
+    s->is_leaving = true;
+    if (!s->is_draining)
+        close_door(s);
+    s->is_hurried |= is_hurried;
     LIST_EACH (link, &s->connections) {
         struct connection *c = LIST_OWNER(link, struct connection, link);
-        if (c->state == CONNECTION_IDLE && c->has_asked)
-            connection_end(c); /* has had its answer; a fresh one may just be about to ask */
+        if (c->state != CONNECTION_IDLE || !c->has_asked)
+            continue;
+        if (s->is_hurried)
+            connection_end(c);
+        else
+            connection_rest(c);
     }
 }
 
@@ -159,8 +176,7 @@ unsigned http_server_open(const struct http_server *s)
         const struct connection *c = LIST_OWNER(link, struct connection, link);
         enum connection_state state = c->state;
         bool is_fresh = state == CONNECTION_IDLE && !c->has_asked;
-        bool is_at_work = state != CONNECTION_IDLE && state != CONNECTION_LINGER;
-        open += (is_fresh && is_fresh_time) || is_at_work;
+        open += state != CONNECTION_LINGER && (!is_fresh || is_fresh_time);
         all++;
     }
     assert(all == s->connection_count);

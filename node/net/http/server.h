@@ -109,7 +109,11 @@ void http_server_free(struct http_server *server); /* closes what is open */
 /* Limits and time-outs for connections from now on; and the certificate, if options->tls is not
  * NULL (taken then; only where there was one before). */
 void http_server_update(struct http_server *server, const struct http_server_options *options);
-/* Accept what has queued, then nothing more; connections end with their present request. */
-void http_server_drain(struct http_server *server);
-/* Connections with a request or an answer on its way. Walks them all: for the time of draining. */
+/* The node is about to leave: answers that begin from now on say that their connection closes. */
+void http_server_announce(struct http_server *server);
+/* That, and: accept what has queued, then nothing more. Who was not told by an answer is served
+ * once more, or closed after some seconds of silence; if it is_hurried at once. Twice is fine. */
+void http_server_drain(struct http_server *server, bool is_hurried);
+/* Connections with a request or an answer on its way, or that one may come on. Walks them all: for
+ * the time of draining. */
 unsigned http_server_open(const struct http_server *server);

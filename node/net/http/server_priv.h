@@ -14,6 +14,8 @@ enum {
     SCRATCH_BYTES = 64 * 1024,
     PIPELINE_BYTES_MAX = TINY(64 * 1024, 7), /* kept unread behind the request being answered */
     KEEPALIVE_MS = 150000, /* longer than any tunnel or balancer in front keeps its side */
+    LAST_CALL_MS = 5000,   /* the same, once the node leaves: longer than most programs keep an idle
+                              connection for their next request */
     LINGER_MS = 2000,
     FRESH_MS = 1000,   /* who has connected but not asked yet is given so long: while draining, and
                           before it makes room for another */
@@ -132,8 +134,10 @@ struct http_server {
     char *warm[WARM_MAX]; /* memory for bodies, not in use */
     unsigned warm_count;  /* of those */
     unsigned warm_made;   /* with those in use */
-    bool is_draining;
-    uint64_t drain_ms; /* when that began */
+    bool is_leaving;      /* every answer says that its connection closes */
+    bool is_draining;     /* nobody is accepted any more */
+    bool is_hurried;      /* nor waited for, unless it has asked */
+    uint64_t drain_ms;    /* when draining began */
     char scratch[SCRATCH_BYTES];
 };
 
@@ -149,6 +153,7 @@ void connection_end(struct connection *c); /* DEAD; tells the exchange if there 
 void connection_receive(struct connection *c);      /* the socket is readable */
 void connection_receive_kept(struct connection *c); /* what is in `in`, then the socket */
 void connection_go_on(void *arg); /* a loop_task: the next request may be in `in` already */
+void connection_rest(struct connection *c); /* IDLE: how long it may be silent */
 void connection_refuse(struct connection *c, int status, const char *why);
 void connection_refuse_for_room(struct connection *c, enum counter counter, const char *why);
 bool connection_count_input(struct connection *c); /* false: it is too much */

@@ -328,24 +328,38 @@ static void test_ceiling_of_connections(void)
 
 static void test_drain(void)
 {
-    struct peer idle, queued;
+    struct peer idle, silent, queued;
+    caller_open(&silent);
+    peer_send(&silent, GET("/now"));
+    RUN_UNTIL(loop, peer_has(&silent, ";"));
     caller_open(&idle);
     peer_send(&idle, GET("/now"));
     RUN_UNTIL(loop, peer_has(&idle, ";"));
     struct held_call *held = caller_asks(&caller, GET("/x"));
     CHECK(http_server_open(server) == 1);
     caller_open(&queued);
-    http_server_drain(server);
-    http_server_drain(server);
+    http_server_announce(server);
+    http_server_drain(server, false);
+    http_server_drain(server, false);
     PROMISE("when draining, who has connected already is served, and then the connection ends")
     {
         peer_send(&queued, GET("/now"));
         RUN_UNTIL(loop, queued.has_ended);
         CHECK(peer_has(&queued, "GET /now ;") && peer_has(&queued, "connection: close"));
     }
-    PROMISE("who has its answer already is sent away")
+    PROMISE("who has an answer that did not say it was the last is served once more, and told")
     {
+        CHECK(!peer_has(&idle, "connection: close") && !idle.has_ended);
+        CHECK(http_server_open(server) == 3);
+        peer_send(&idle, GET("/now"));
         RUN_UNTIL(loop, idle.has_ended);
+        CHECK(peer_count(&idle, "GET /now ;") == 2 && peer_has(&idle, "connection: close"));
+    }
+    PROMISE("who is silent then is closed at once when it is hurried")
+    {
+        CHECK(!silent.has_ended && http_server_open(server) == 2);
+        http_server_drain(server, true);
+        RUN_UNTIL(loop, silent.has_ended);
     }
     PROMISE("who is waiting for an answer gets it, with the end of the connection")
     {
@@ -365,6 +379,7 @@ static void test_drain(void)
         close(fd);
     }
     peer_close(&idle);
+    peer_close(&silent);
     peer_close(&queued);
     peer_close(&caller);
 }

@@ -2,6 +2,7 @@
 
 /* The part of the module that reads, with a shorter time and a smaller pace. */
 #define KEEPALIVE_MS 300
+#define LAST_CALL_MS 100
 #define BODY_PACE_BYTES 1000
 /* NOLINTNEXTLINE(bugprone-suspicious-include): as said */
 #include "net/http/body.c"
