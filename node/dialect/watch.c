@@ -49,11 +49,14 @@ static struct slice get_text(const struct text *text)
     return (struct slice){text->at, text->len};
 }
 
-/* What was written to the cache without a word on its time to live lives five minutes. */
+/* A zero says nothing of what was known before: some events restate all fields and fill in only
+ * what they are about. What was written to the cache without a word on its time to live lives five
+ * minutes. */
 void watch_set_tokens(struct watch *watch, enum token_field field, uint64_t value)
 {
     uint64_t *tokens = watch->tokens;
-    tokens[field] = value;
+    if (value > 0)
+        tokens[field] = value;
     uint64_t split = tokens[TOKENS_CACHE_WRITE_5M] + tokens[TOKENS_CACHE_WRITE_1H];
     uint64_t rest = tokens[TOKENS_CACHE_WRITE] > split ? tokens[TOKENS_CACHE_WRITE] - split : 0;
     watch->usage = (struct usage){

@@ -1,8 +1,8 @@
 /* watch.h - looks at an answer while it passes, and remembers what must be booked.
  * It sees every byte the client gets, in order, and changes and delays none. It reads usage from
- * an answer in its dialect, JSON or SSE (the last value of each field wins, never the sum), the
- * kind of each SSE event, and whether the stream came to its proper end; through gzip and
- * deflate too, up to UNPACK_BYTES_MAX (unpack.h): what comes after that goes unseen. */
+ * an answer in its dialect, JSON or SSE (the last value of each field that is not zero wins, never
+ * the sum), the kind of each SSE event, and whether the stream came to its proper end; through gzip
+ * and deflate too, up to UNPACK_BYTES_MAX (unpack.h): what comes after that goes unseen. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -6,7 +6,8 @@
 #include "format/json_scan.h"
 #include "format/sse.h"
 
-/* What usage is made of. Each is set as often as it is read; the last value counts. */
+/* What usage is made of. Each is set as often as it is read; the last value that is not zero
+ * counts. */
 enum token_field {
     TOKENS_INPUT,
     TOKENS_OUTPUT,

@@ -149,6 +149,10 @@ static void test_usage(void)
             CHECK(usage_is(&cases[i].expected));
         }
     }
+}
+
+static void test_usage_of_events(void)
+{
     PROMISE("a later event overrides an earlier one field by field, and never adds")
     {
         read_sse("event: message_start\ndata: {\"message\":{\"usage\":{\"input_tokens\":10,"
@@ -157,6 +161,16 @@ static void test_usage(void)
                  "event: message_delta\ndata: {\"usage\":{\"output_tokens\":9,"
                  "\"input_tokens\":12}}\n\n");
         const struct usage expected = {.is_known = true, .input = 12, .output = 9, .cache_read = 4};
+        CHECK(usage_is(&expected));
+    }
+    PROMISE("a zero never wipes out a number that is known")
+    {
+        read_sse("event: message_start\ndata: {\"message\":{\"usage\":{\"input_tokens\":15,"
+                 "\"output_tokens\":1,\"cache_creation_input_tokens\":4}}}\n\n"
+                 "event: message_delta\ndata: {\"usage\":{\"output_tokens\":5,"
+                 "\"input_tokens\":0,\"cache_creation_input_tokens\":0}}\n\n");
+        const struct usage expected = {
+            .is_known = true, .input = 15, .output = 5, .cache_write_5m = 4};
         CHECK(usage_is(&expected));
     }
 }
@@ -332,6 +346,7 @@ int main(void)
 {
     test_answers();
     test_usage();
+    test_usage_of_events();
     test_events();
     test_places();
     test_compression();
