@@ -177,7 +177,7 @@ static bool read_date(struct slice text, uint64_t wall_ms, uint64_t *after_ms)
 {
     char copy[TEXT_MAX];
     int64_t seconds;
-    if (text.len >= sizeof(copy))
+    if (text.len == 0 || text.len >= sizeof(copy))
         return false;
     memcpy(copy, text.at, text.len);
     copy[text.len] = '\0';
