@@ -1,5 +1,5 @@
-/* The Anthropic API: credentials, limits and what a status means. How errors look, what is read
- * of a request and of an answer stands in files of its own. */
+/* The Anthropic API: its row, and how a credential is shown. How errors look, what they mean, what
+ * is read of a request and of an answer stands in files of its own. */
 #include "dialect/anthropic.h"
 
 #include <assert.h>
@@ -49,24 +49,6 @@ static struct http1_header credential_item(struct slice secret)
     return (struct http1_header){SLICE("anthropic-beta"), SLICE("oauth-2025-04-20")};
 }
 
-static enum answer_class classify(const struct http1_response *r)
-{
-    switch (r->status) {
-    case 401:
-        return CLASS_CREDENTIAL;
-    case 402:
-        return CLASS_CREDIT;
-    case 403:
-        return CLASS_PERMISSION;
-    case 429:
-        return CLASS_LIMITED;
-    case 529:
-        return CLASS_OVERLOADED;
-    default:
-        return r->status >= 500 ? CLASS_FAILED : CLASS_CALLERS;
-    }
-}
-
 const struct dialect dialect_anthropic = {
     .name = "anthropic",
     .path_prefix = SLICE_ROW("/v1/"),
@@ -76,7 +58,8 @@ const struct dialect dialect_anthropic = {
     .account_headers = NAMES(account_headers),
     .put_credential = put_credential,
     .credential_item = credential_item,
-    .classify = classify,
+    .read_signs = anthropic_read_signs,
+    .meaning = anthropic_meaning,
     .words = &anthropic_words,
     .write_error = anthropic_write_error,
     .write_error_event = anthropic_write_error_event,

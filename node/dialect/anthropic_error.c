@@ -40,6 +40,14 @@ const char *anthropic_error_type(int status)
     return status >= 500 ? "api_error" : "invalid_request_error";
 }
 
+int anthropic_error_status(struct slice type)
+{
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (slice_eq(type, slice_of(types[i].type)))
+            return types[i].status;
+    return 500;
+}
+
 static void put_error(struct buf *out, struct slice bytes)
 {
     bool fits = buf_append(out, bytes);

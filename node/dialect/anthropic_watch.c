@@ -8,8 +8,8 @@
 
 enum path {
     TYPE,
-    ERROR_TYPE,
-    MODEL,
+    ERROR, /* and so on, by enum error_field */
+    MODEL = ERROR + (int)ERROR_MESSAGE + 1,
     MESSAGE_MODEL,
     USAGE, /* and so on, by enum token_field */
     MESSAGE_USAGE = USAGE + (int)TOKEN_FIELDS,
@@ -20,7 +20,10 @@ enum path {
 
 static const char *const paths[PATHS] = {
     [TYPE] = "type",
-    [ERROR_TYPE] = "error.type",
+    [AT(ERROR, ERROR_CODE)] = "error.details.error_code",
+    [AT(ERROR, ERROR_RELAYS_CODE)] = "error.code",
+    [AT(ERROR, ERROR_TYPE)] = "error.type",
+    [AT(ERROR, ERROR_MESSAGE)] = "error.message",
     [MODEL] = "model",
     [MESSAGE_MODEL] = "message.model",
     [AT(USAGE, TOKENS_INPUT)] = "usage.input_tokens",
@@ -48,10 +51,12 @@ static enum event_kind kind_of(struct slice name)
 {
     if (name.len == 0)
         return EVENT_UNKNOWN;
-    if (slice_starts(name, SLICE("content_block_")))
-        return EVENT_CONTENT;
     if (slice_eq(name, SLICE("message_delta")))
         return EVENT_MESSAGE_DELTA;
+    if (ends_with(name, SLICE("_delta")))
+        return EVENT_DELTA;
+    if (slice_starts(name, SLICE("content_block_")))
+        return EVENT_CONTENT;
     if (slice_eq(name, SLICE("message_start")))
         return EVENT_START;
     if (slice_eq(name, SLICE("message_stop")))
@@ -60,7 +65,7 @@ static enum event_kind kind_of(struct slice name)
         return EVENT_ERROR;
     if (slice_eq(name, SLICE("ping")))
         return EVENT_PING;
-    return ends_with(name, SLICE("_delta")) ? EVENT_CONTENT : EVENT_OTHER;
+    return EVENT_OTHER;
 }
 
 static void on_answer_value(void *arg, unsigned path, enum json_kind kind, struct slice value)
@@ -76,8 +81,8 @@ static void on_answer_value(void *arg, unsigned path, enum json_kind kind, struc
         return;
     if (path == TYPE)
         watch_set_event_type(watch, value);
-    else if (path == ERROR_TYPE)
-        watch_set_error_type(watch, value);
+    else if (path < MODEL)
+        watch_set_error(watch, (enum error_field)(path - ERROR), value);
     else
         watch_set_model(watch, value);
 }

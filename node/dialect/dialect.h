@@ -9,21 +9,10 @@
 #include "base/buf.h"
 #include "base/slice.h"
 #include "dialect/facts.h"
+#include "dialect/meaning.h"
 #include "format/http1.h"
 
 struct watch_words;
-
-/* What an answer means, whatever the provider's words for it. */
-enum answer_class {
-    CLASS_CALLERS,    /* fine, or of the caller's own making */
-    CLASS_CREDENTIAL, /* refused */
-    CLASS_CREDIT,     /* spent */
-    CLASS_PERMISSION, /* not for this credential, or not this model */
-    CLASS_LIMITED,    /* too much, for a while */
-    CLASS_OVERLOADED, /* the provider as a whole */
-    CLASS_FAILED,     /* the provider's own fault */
-    ANSWER_CLASSES
-};
 
 /* Names of headers, as patterns of slice_matches(). */
 struct header_names {
@@ -51,7 +40,11 @@ struct dialect {
     /* An item that this credential needs in a list header of the request; an empty name: none. */
     struct http1_header (*credential_item)(struct slice secret);
 
-    enum answer_class (*classify)(const struct http1_response *response);
+    /* What the head of an answer to this request shows; and what the answer means, once it is known
+     * what it said: NULL is "no error". Both as meaning.h has it. */
+    void (*read_signs)(const struct http1_request *request, const struct http1_response *response,
+                       uint64_t wall_ms, struct answer_signs *signs);
+    struct meaning (*meaning)(const struct answer_signs *signs, const struct error_words *said);
     const struct watch_words *words; /* for watch_new(): how usage stands in an answer */
 
     /* An error answer's body, put behind what stands in `out`; and the same as an SSE event. There

@@ -1,14 +1,15 @@
 /* watch.h - looks at an answer while it passes, and remembers what must be booked.
  * It sees every byte the client gets, in order, and changes and delays none. It reads usage from
- * an answer in its dialect, JSON or SSE (the last value of each field wins, never the sum), the
- * kind of each SSE event, and whether the stream came to its proper end; through gzip and
- * deflate too, up to UNPACK_BYTES_MAX (unpack.h): what comes after that goes unseen. */
+ * an answer in its dialect, JSON or SSE (the last value of each field that is not zero wins, never
+ * the sum), the kind of each SSE event, and whether the stream came to its proper end; through gzip
+ * and deflate too, up to UNPACK_BYTES_MAX (unpack.h): what comes after that goes unseen. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "dialect/meaning.h"
 
 enum watch_body { WATCH_NOTHING, WATCH_JSON, WATCH_SSE };
 enum watch_coding { WATCH_IDENTITY, WATCH_GZIP, WATCH_DEFLATE };
@@ -23,7 +24,7 @@ struct usage {
 };
 
 struct watch_words;
-struct watch; /* opaque; below 1 KB, with compression 41 KB more from the first byte fed */
+struct watch; /* opaque; below 1 KB; with compression 41 KB more, with an error 600 bytes */
 
 /* The decoder for a content-encoding, NULL/empty meaning none. False: one we cannot read. */
 bool watch_coding_parse(struct slice content_encoding, enum watch_coding *coding);
@@ -37,11 +38,22 @@ void watch_feed(struct watch *watch, struct slice bytes);
 const struct usage *watch_usage(const struct watch *watch);
 struct slice watch_model(const struct watch *watch); /* as the answer names it; at most 128 bytes */
 
+/* What the answer has said so far, whatever carries it. Pings and the opening of a message say
+ * nothing yet; nor does JSON of which it is not clear whether it is an error. */
+enum said {
+    SAID_NOTHING,
+    SAID_ERROR, /* an error, and no stop */
+    SAID_PART,  /* some of a message, but not its end */
+    SAID_STOP,  /* all of it: message_stop, or the last bracket */
+    SAID_OTHER  /* what we do not know, or cannot read: its framing alone says how it ends */
+};
+enum said watch_said(const struct watch *watch);
+
+/* Of an error, as far as it was read. Slices of the watch. */
+struct error_words watch_error(const struct watch *watch);
+
 /* SSE only. */
-bool watch_saw_content(const struct watch *watch);        /* a content_block_* or *_delta event */
-bool watch_saw_stop(const struct watch *watch);           /* message_stop */
-bool watch_is_message(const struct watch *watch);         /* it began with message_start */
-struct slice watch_error_type(const struct watch *watch); /* of an `error` event, else empty */
+bool watch_saw_content(const struct watch *watch); /* a content_block_* or *_delta event */
 /* Nothing of an event has come since the last one ended: an event of our own may follow here. */
 bool watch_at_event_start(const struct watch *watch);
 uint64_t watch_events(const struct watch *watch);

@@ -6,7 +6,8 @@
 #include "format/json_scan.h"
 #include "format/sse.h"
 
-/* What usage is made of. Each is set as often as it is read; the last value counts. */
+/* What usage is made of. Each is set as often as it is read; the last value that is not zero
+ * counts. */
 enum token_field {
     TOKENS_INPUT,
     TOKENS_OUTPUT,
@@ -20,7 +21,8 @@ enum token_field {
 enum event_kind {
     EVENT_UNKNOWN, /* neither name nor type */
     EVENT_START,
-    EVENT_CONTENT,
+    EVENT_CONTENT, /* of a message, but no piece of its text */
+    EVENT_DELTA,   /* such a piece */
     EVENT_MESSAGE_DELTA,
     EVENT_STOP,
     EVENT_ERROR,
@@ -40,6 +42,15 @@ struct text {
     char at[128];
 };
 
+/* What an error says; only few answers have one. */
+struct said_error {
+    struct text code, type;
+    struct long_text {
+        size_t len;
+        char at[JSON_SCAN_VALUE_MAX];
+    } message;
+};
+
 struct watch {
     const struct watch_words *words;
     enum watch_body body;
@@ -50,17 +61,23 @@ struct watch {
     struct usage usage;
     uint64_t tokens[TOKEN_FIELDS]; /* as last read */
     struct text model;
-    struct text error_type;
+    struct said_error *error; /* NULL: none so far */
 
+    uint64_t plain_bytes; /* of a JSON answer */
     uint64_t events;
+    uint64_t deltas;
+    uint64_t delta_bytes; /* of their data */
     bool is_message;
     bool has_content;
     bool has_stop;
     bool has_error;
+    bool has_final_usage;       /* a message_delta told the output */
     bool has_opening;           /* an event other than ping has come */
     bool has_data;              /* so has data, for the current event */
-    bool is_scanning;           /* which goes to the scan */
-    enum event_kind typed_kind; /* of the current event, by the type in its data */
+    bool has_error_words;       /* in it */
+    bool is_scanning;           /* its data goes to the scan */
+    bool is_delta;              /* it is one, and its data is counted */
+    enum event_kind typed_kind; /* of the current event or the JSON, by the type in its data */
 
     struct sse sse;
     struct json_scan scan;
@@ -71,5 +88,6 @@ _Static_assert(sizeof(struct watch) <= 1024, "there is one for every stream");
 /* For on_value. */
 void watch_set_tokens(struct watch *watch, enum token_field field, uint64_t value);
 void watch_set_model(struct watch *watch, struct slice model);
-void watch_set_error_type(struct watch *watch, struct slice type);
+enum error_field { ERROR_CODE, ERROR_RELAYS_CODE, ERROR_TYPE, ERROR_MESSAGE };
+void watch_set_error(struct watch *watch, enum error_field field, struct slice value);
 void watch_set_event_type(struct watch *watch, struct slice type);

@@ -38,12 +38,12 @@ void json_scan_init(struct json_scan *scan, const char *const *paths, unsigned p
     scan->paths = paths;
     scan->on_value = on_value;
     scan->arg = arg;
-    scan->deeper = (uint16_t)((1u << path_count) - 1);
+    scan->deeper = (1u << path_count) - 1;
 }
 
 void json_scan_want_raw(struct json_scan *scan, unsigned path)
 {
-    scan->raw |= (uint16_t)(1u << path);
+    scan->raw |= 1u << path;
 }
 
 bool json_scan_is_complete(const struct json_scan *scan)
@@ -127,7 +127,7 @@ static void report(struct json_scan *scan, enum json_kind kind)
 
 static void report_raw(struct json_scan *scan, const char *end)
 {
-    uint16_t raw = scan->wanted & scan->raw;
+    uint32_t raw = scan->wanted & scan->raw;
     if (scan->raw_at == NULL)
         return;
     struct slice value = {scan->raw_at, (size_t)(end - scan->raw_at)};
@@ -155,7 +155,7 @@ static void match_key(struct json_scan *scan)
         size_t len = strcspn(key, ".");
         if (len != scan->text_len || memcmp(key, scan->text, len) != 0)
             continue;
-        uint16_t bit = (uint16_t)(1u << path);
+        uint32_t bit = 1u << path;
         if (key[len] == '\0')
             scan->wanted |= bit;
         else

@@ -16,7 +16,7 @@
 #include "format/json_skip.h"
 
 enum {
-    JSON_SCAN_PATHS_MAX = 16,
+    JSON_SCAN_PATHS_MAX = 24,
     JSON_SCAN_DEPTH_MAX = 4, /* keys in a path */
     JSON_SCAN_VALUE_MAX = 256,
     JSON_SCAN_NESTING_MAX = 512 /* deeper: broken */
@@ -42,12 +42,12 @@ struct json_scan {
     const char *const *paths;
     json_scan_fn on_value;
     void *arg;
-    uint16_t open[JSON_SCAN_DEPTH_MAX];   /* per object we are in: bit set of paths through it */
-    uint16_t prefix[JSON_SCAN_DEPTH_MAX]; /* bytes of these paths that lead there */
-    uint16_t wanted;                      /* paths that end at the value being read */
-    uint16_t raw;                         /* paths that want it as it stands */
-    uint16_t deeper;                      /* paths that go on inside it */
-    uint16_t next_prefix;                 /* their prefix */
+    uint32_t open[JSON_SCAN_DEPTH_MAX];   /* per object we are in: bit set of paths through it */
+    uint32_t wanted;                      /* paths that end at the value being read */
+    uint32_t raw;                         /* paths that want it as it stands */
+    uint32_t deeper;                      /* paths that go on inside it */
+    uint16_t prefix[JSON_SCAN_DEPTH_MAX]; /* bytes of the open paths that lead there */
+    uint16_t next_prefix;                 /* of those in `deeper` */
     uint16_t text_len;
     uint8_t state;
     uint8_t depth;  /* objects we are in, those skipped not counted */

@@ -21,9 +21,11 @@ enum {
 
 struct unpack {
     z_stream z;
-    size_t left; /* of UNPACK_BYTES_MAX */
+    size_t left;         /* of UNPACK_BYTES_MAX */
+    enum unpacked state; /* after the last byte fed */
     bool is_gzip;
     bool is_begun;
+    bool is_over; /* deflate: what follows its end belongs to nothing */
 };
 
 struct unpack *unpack_new(bool is_gzip)
@@ -53,10 +55,11 @@ static bool begin(struct unpack *unpack, unsigned char first)
     return unpack->is_begun;
 }
 
-/* Unpacks what z.next_in holds. False as in unpack_feed. */
-static bool drain(struct unpack *unpack, unpack_fn on_bytes, void *arg)
+/* Unpacks what z.next_in holds. */
+static enum unpacked drain(struct unpack *unpack, unpack_fn on_bytes, void *arg)
 {
     unsigned char piece[PIECE_BYTES];
+    enum unpacked state = UNPACK_MORE;
     do {
         unpack->z.next_out = piece;
         unpack->z.avail_out = sizeof(piece);
@@ -67,30 +70,31 @@ static bool drain(struct unpack *unpack, unpack_fn on_bytes, void *arg)
         unpack->left -= out.len;
         if (out.len > 0)
             on_bytes(arg, out);
-        if (unpack->left == 0)
-            return false;
-        if (result == Z_STREAM_END) {
-            /* RFC 1952, 2.2: another member may follow */
-            if (!unpack->is_gzip || inflateReset(&unpack->z) != Z_OK)
-                return false;
-        } else if (result != Z_OK && result != Z_BUF_ERROR) {
-            return false;
-        }
+        if (unpack->left == 0 || (result < 0 && result != Z_BUF_ERROR) || result == Z_NEED_DICT)
+            return UNPACK_BAD;
+        state = result == Z_STREAM_END ? UNPACK_END : UNPACK_MORE;
+        if (state == UNPACK_END && !unpack->is_gzip)
+            return state;
+        /* RFC 1952, 2.2: another member may follow */
+        if (state == UNPACK_END && inflateReset(&unpack->z) != Z_OK)
+            return UNPACK_BAD;
     } while (unpack->z.avail_in > 0 || unpack->z.avail_out == 0);
-    return true;
+    return state;
 }
 
-bool unpack_feed(struct unpack *unpack, struct slice bytes, unpack_fn on_bytes, void *arg)
+enum unpacked unpack_feed(struct unpack *unpack, struct slice bytes, unpack_fn on_bytes, void *arg)
 {
-    while (bytes.len > 0) {
+    while (bytes.len > 0 && !unpack->is_over) {
         if (!unpack->is_begun && !begin(unpack, (unsigned char)bytes.at[0]))
-            return false;
+            return UNPACK_BAD;
         size_t len = bytes.len < INPUT_BYTES_MAX ? bytes.len : INPUT_BYTES_MAX;
         unpack->z.next_in = (const unsigned char *)bytes.at;
         unpack->z.avail_in = (unsigned)len;
-        if (!drain(unpack, on_bytes, arg))
-            return false;
+        unpack->state = drain(unpack, on_bytes, arg);
+        if (unpack->state == UNPACK_BAD)
+            return UNPACK_BAD;
+        unpack->is_over = unpack->state == UNPACK_END && !unpack->is_gzip;
         bytes = slice_from(bytes, len);
     }
-    return true;
+    return unpack->state;
 }

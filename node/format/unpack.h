@@ -15,5 +15,10 @@ struct unpack *unpack_new(bool is_gzip); /* yours */
 void unpack_free(struct unpack *unpack); /* NULL is fine */
 
 typedef void (*unpack_fn)(void *arg, struct slice bytes);
-/* False: the end, malformed, or UNPACK_BYTES_MAX have come out; do not feed it again. */
-bool unpack_feed(struct unpack *unpack, struct slice bytes, unpack_fn on_bytes, void *arg);
+
+enum unpacked {
+    UNPACK_MORE,
+    UNPACK_END, /* it has come to its own end; of gzip another member may follow, so feed it on */
+    UNPACK_BAD  /* malformed, or UNPACK_BYTES_MAX have come out; do not feed it again */
+};
+enum unpacked unpack_feed(struct unpack *unpack, struct slice bytes, unpack_fn on_bytes, void *arg);

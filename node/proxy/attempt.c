@@ -58,6 +58,8 @@ void attempt_end(struct exchange *x, enum outcome outcome)
         settle(x, outcome);
     watch_free(x->reply.watch);
     x->reply.watch = NULL;
+    buf_clear(&x->reply.held);
+    x->reply.has_all = false;
 }
 
 static bool may_try_again(const struct exchange *x)
@@ -93,7 +95,8 @@ static void say_shortage(struct exchange *x)
 
 void attempt_no_answer(struct exchange *x, enum err err, const char *detail)
 {
-    x->last_error.err = err;
+    struct last_error *last = &x->last_error;
+    *last = (struct last_error){.body = last->body, .err = err};
     x->attempt.verdict = verdict_no_answer(err);
     if (exchange_log(x, LOG_WARN, "attempt failed")) {
         log_string("subscription", x->route.subscription->name);
@@ -105,6 +108,7 @@ void attempt_no_answer(struct exchange *x, enum err err, const char *detail)
         say_shortage(x);
         return;
     }
+    tried_note(&x->tried, &x->attempt.verdict, clock_ns());
     metrics_add(x->proxy->metrics, COUNT_ATTEMPTS_FAILED, 1);
     attempt_failed(x);
 }
@@ -113,7 +117,25 @@ void attempt_forget_error(struct exchange *x)
 {
     x->last_error.is_whole = false;
     buf_fini(&x->last_error.body);
-    (void)answer_keep(x->caller, 0);
+    (void)answer_keep(x->caller, x->reply.held.cap);
+}
+
+bool attempt_hold(struct exchange *x, const struct slice *pieces, unsigned count)
+{
+    struct buf *held = &x->reply.held;
+    size_t kept = x->last_error.body.cap + held->cap, more = 0;
+    for (unsigned i = 0; i < count; i++)
+        more += pieces[i].len;
+    if (more > HELD_MAX - buf_len(held) || !answer_keep(x->caller, kept + more)) {
+        (void)answer_keep(x->caller, kept);
+        return false;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        bool fits = buf_append(held, pieces[i]);
+        assert(fits);
+    }
+    (void)answer_keep(x->caller, x->last_error.body.cap + held->cap);
+    return true;
 }
 
 void attempt_left(struct exchange *x)

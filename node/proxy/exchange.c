@@ -135,7 +135,8 @@ static struct exchange *exchange_new(struct proxy *p, struct connection *caller,
     x->config = config_hold(p->config);
     x->caller = caller;
     http_message_move(&x->request.message, message);
-    buf_init(&x->last_error.body, ERROR_BODY_MAX);
+    buf_init(&x->last_error.body, HELD_MAX);
+    buf_init(&x->reply.held, HELD_MAX);
     doubt_init(&x->doubt);
     list_push(&p->exchanges, &x->link);
     p->exchange_count++;

@@ -22,23 +22,24 @@
 #include "proxy/doubt.h"
 #include "proxy/exchange.h"
 #include "proxy/proxy.h"
+#include "proxy/tried.h"
 #include "proxy/verdict.h"
 #include "state/lease.h"
 #include "state/state.h"
 
 #define TO(NAME) (1U << STEP_##NAME)
-#define STEP_TABLE(X)                                                                        \
-    /* ask Redis for a slot; again, if it lends a subscription we do not have */             \
-    X(ADMIT, admit, TO(ADMIT) | TO(SEND) | TO(ANSWER) | TO(FINISH))                          \
-    /* the request goes up, until the head of an answer comes */                             \
-    X(SEND, send, TO(RELAY) | TO(COLLECT) | TO(ADMIT) | TO(ANSWER) | TO(FINISH))             \
-    /* an answer that sends us elsewhere is read to its end, kept in case it was the last */ \
-    X(COLLECT, collect, TO(ADMIT) | TO(ANSWER) | TO(FINISH))                                 \
-    /* the answer passes; elsewhere if it breaks off before a byte of it has */              \
-    X(RELAY, relay, TO(ADMIT) | TO(ANSWER) | TO(FINISH))                                     \
-    /* our own words, or the last provider's error as it was */                              \
-    X(ANSWER, answer, TO(FINISH))                                                            \
-    /* one log line, metrics, memory */                                                      \
+#define STEP_TABLE(X)                                                            \
+    /* ask Redis for a slot; again, if it lends a subscription we do not have */ \
+    X(ADMIT, admit, TO(ADMIT) | TO(SEND) | TO(ANSWER) | TO(FINISH))              \
+    /* the request goes up, until the head of an answer comes */                 \
+    X(SEND, send, TO(RELAY) | TO(COLLECT) | TO(ADMIT) | TO(ANSWER) | TO(FINISH)) \
+    /* an error is read to its end: what it says decides whose it is */          \
+    X(COLLECT, collect, TO(RELAY) | TO(ADMIT) | TO(ANSWER) | TO(FINISH))         \
+    /* the answer passes; elsewhere if it breaks off before a byte of it has */  \
+    X(RELAY, relay, TO(ADMIT) | TO(ANSWER) | TO(FINISH))                         \
+    /* our own words, or the last provider's error as it was */                  \
+    X(ANSWER, answer, TO(FINISH))                                                \
+    /* one log line, metrics, memory */                                          \
     X(FINISH, finish, 0)
 
 enum step_name {
@@ -48,7 +49,7 @@ enum step_name {
         STEPS
 };
 
-enum { ERROR_BODY_MAX = 256 * 1024 }; /* of a provider's error that is kept to be passed on */
+enum { HELD_MAX = 256 * 1024 }; /* of an answer that is kept until it is decided whose it is */
 
 struct upstream_event {
     enum { UPSTREAM_HEAD, UPSTREAM_BODY, UPSTREAM_FAILED } kind;
@@ -113,8 +114,10 @@ struct attempt {
     struct admission *admission; /* NULL: Redis is not asked */
     struct lease lease;
     struct upstream_call *upstream; /* NULL: none, or over */
+    struct answer_signs signs;      /* of the answer's head */
+    struct meaning meaning;
     struct verdict verdict;
-    int status; /* the provider's; 0: no answer */
+    int status; /* the provider's, or what its words amount to; 0: no answer */
     uint64_t started_ns;
     struct deadline deadline; /* of collecting */
 };
@@ -137,27 +140,25 @@ struct kept_head {
 /* What the caller gets. */
 struct reply {
     struct kept_head head;
-    struct watch *watch; /* NULL: nothing to read in this answer */
-    bool has_begun;      /* the head has been given to the caller's side */
-    bool is_paused;      /* the provider waits for the caller */
+    struct watch *watch;                 /* NULL: nothing to read in this answer */
+    struct buf held;                     /* its first bytes, while it is not decided whose it is */
+    bool has_all;                        /* no more will come */
+    const struct upstream_event *unheld; /* came behind it; for the next step's `enter` only */
+    bool has_begun;                      /* the head has been given to the caller's side */
+    bool is_paused;                      /* the provider waits for the caller */
     int status;
     uint64_t bytes;
     struct usage usage; /* as booked */
 };
 
-/* What ANSWER is to say: words of our own, or (status 0) the last provider's error. */
-struct own_words {
-    int status;
-    uint64_t retry_ms; /* 0: none */
-    struct slice text;
-};
-
-/* The last provider's error, should no other attempt follow. */
+/* The last provider's error that may speak of this request, should no other attempt follow. */
 struct last_error {
-    struct kept_head head; /* status 0: no attempt got an answer */
+    struct kept_head head;
     struct buf body;
-    bool is_whole; /* head and body can be passed on */
-    enum err err;  /* of the last attempt that got none */
+    bool is_whole;      /* head and body can be passed on */
+    int status;         /* else this is said; 0: no attempt got an answer */
+    const char *reason; /* with this */
+    enum err err;       /* of the last attempt that got none */
 };
 
 struct times {
@@ -176,7 +177,8 @@ struct exchange {
     struct route route;
     struct attempt attempt;
     struct reply reply;
-    struct own_words words;
+    struct own_words words; /* status 0: as those that were tried have it */
+    struct tried tried;
     struct last_error last_error;
     struct doubt doubt;
     struct times times;
@@ -198,6 +200,11 @@ MUST_USE bool exchange_log(const struct exchange *x, enum log_level level, const
 void head_keep(struct exchange *x, const struct http1_response *response, struct kept_head *head);
 void head_begin(struct exchange *x, const struct kept_head *head); /* the answer begins with it */
 
+/* judge.c */
+/* What the present answer means, by its head and by what its body said so far. True: it is not for
+ * the caller, and noted; attempt_failed() then. False: it is his. */
+MUST_USE bool judge_answer(struct exchange *x);
+
 /* attempt.c */
 void attempt_begin(struct exchange *x);
 /* Whatever of it still runs is given up; a held lease is settled. Twice is fine. */
@@ -207,6 +214,8 @@ void attempt_failed(struct exchange *x);
 void attempt_no_answer(struct exchange *x, enum err err, const char *detail); /* likewise */
 /* What the last provider said in full is no use to anybody any more: memory back. */
 void attempt_forget_error(struct exchange *x);
+/* Holds these bytes of the present answer back. False: that would be too much, and it does not. */
+MUST_USE bool attempt_hold(struct exchange *x, const struct slice *pieces, unsigned count);
 /* on_gone and on_stop of a step in which no answer has begun. */
 void attempt_left(struct exchange *x);
 void attempt_stopped(struct exchange *x, const char *why);

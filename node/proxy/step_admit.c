@@ -56,20 +56,19 @@ static void use_grant(struct exchange *x, const struct grant *grant)
     exchange_go(x, STEP_SEND);
 }
 
+/* Nothing is lent: what those that were tried have said counts too. */
 static void say_refused(struct exchange *x, const struct refusal *refusal)
 {
-    if (slice_eq(refusal->reason, SLICE("restoring"))) {
+    if (slice_eq(refusal->reason, SLICE("restoring")) && x->request.attempts == 0) {
         exchange_say(x, 503, refusal->retry_ms > 0 ? refusal->retry_ms : 1000,
                      "the node's Redis has lost data, and what runs is registered again first; try "
                      "again after the time given in retry-after");
         return;
     }
-    struct slice text = arena_printf(&x->request.message.arena,
-                                     "no subscription can take this request now (%.*s); try again "
-                                     "after the time given in retry-after",
-                                     SLICE_ARG(refusal->reason));
-    metrics_add(x->proxy->metrics, COUNT_REFUSED, 1);
-    exchange_say(x, 529, refusal->retry_ms > 0 ? refusal->retry_ms : 1000, text.at);
+    if (x->request.attempts == 0)
+        metrics_add(x->proxy->metrics, COUNT_REFUSED, 1);
+    tried_note_refusal(&x->tried, refusal, clock_ns(), &x->request.message.arena);
+    exchange_go(x, STEP_ANSWER);
 }
 
 static void on_admitted(enum err err, const struct grant *grant, const struct refusal *refusal,
@@ -84,10 +83,10 @@ static void on_admitted(enum err err, const struct grant *grant, const struct re
     }
     if (err == OK)
         use_grant(x, grant);
-    else if (x->request.attempts > 0)
-        exchange_go(x, STEP_ANSWER);
     else if (err == ERR_REFUSED)
         say_refused(x, refusal);
+    else if (x->request.attempts > 0)
+        exchange_go(x, STEP_ANSWER);
     else if (err == ERR_STATE_DOWN)
         exchange_say(x, 503, 1000, "the node cannot reach its Redis at the moment; try again");
     else

@@ -1,5 +1,7 @@
-/* ANSWER: words of our own, in the shape the caller's API has; or the last provider's error as it
- * was. Given whole and at once, so nothing can happen in this step. */
+/* ANSWER: words of our own, in the shape the caller's API has, or, where it may speak of this
+ * request, the last provider's error as it was. Given whole and at once, so nothing can happen in
+ * this step. */
+#include "base/clock.h"
 #include "proxy/exchange_priv.h"
 
 static void end(struct exchange *x, enum ending ending)
@@ -52,18 +54,29 @@ static void pass_error(struct exchange *x, struct last_error *last)
     end(x, ENDING_ERROR);
 }
 
+/* The last provider failed, and what it said is no answer for this caller: it was cut, too large,
+ * or not in the shape of its own API. */
+static struct own_words words_for(struct exchange *x, const struct last_error *last)
+{
+    struct arena *arena = &x->request.message.arena;
+    if (last->status == 0)
+        return (struct own_words){
+            .status = err_status(last->err),
+            .text = arena_printf(arena, "no provider could be reached: %s", err_text(last->err))};
+    return (struct own_words){
+        .status = last->status,
+        .text = arena_printf(arena, "the provider failed (%s), and said nothing to pass on",
+                             last->reason)};
+}
+
 static void answer_enter(struct exchange *x)
 {
     struct last_error *last = &x->last_error;
     struct own_words words = x->words;
-    if (words.status == 0 && last->head.status == 0) {
-        words.status = err_status(last->err);
-        words.text = arena_printf(&x->request.message.arena, "no provider could be reached: %s",
-                                  err_text(last->err));
-    } else if (words.status == 0 && !last->is_whole) {
-        words.status = last->head.status;
-        words.text = SLICE("the provider's error came in part only, or was too large");
-    }
+    if (words.status == 0)
+        words = tried_words(&x->tried, clock_ns(), &x->request.message.arena);
+    if (words.status == 0 && !last->is_whole)
+        words = words_for(x, last);
     if (words.status != 0)
         say(x, &words);
     else

@@ -1,18 +1,27 @@
-/* COLLECT: the answer says "elsewhere", and is read to its end: the connection can then be used
- * again, and if no other subscription helps, the caller gets this error as it was. It is not waited
- * for long: another attempt is worth more than the end of an error. */
+/* COLLECT: an error is read to its end, for what it says decides whose it is: the caller's, who
+ * gets it as it was, or a reason to ask elsewhere. The connection can then be used again. It is not
+ * waited for long, and not kept at any size: what came so far must do. */
 #include "proxy/exchange_priv.h"
 
 enum { COLLECT_MS = 3000 };
 
-static void on_collect_late(void *arg)
+static void decide(struct exchange *x, const struct upstream_event *unheld)
 {
-    struct exchange *x = arg;
-    attempt_forget_error(x);
-    attempt_failed(x);
+    deadline_clear(&x->attempt.deadline);
+    if (judge_answer(x)) {
+        attempt_failed(x);
+        return;
+    }
+    x->reply.unheld = unheld;
+    exchange_go(x, STEP_RELAY);
 }
 
-/* What its head said holds all the same: the verdict stays. */
+static void on_collect_late(void *arg)
+{
+    decide(arg, NULL);
+}
+
+/* What its head said holds all the same, but for the caller there is nothing whole. */
 static void broken_off(struct exchange *x, const struct upstream_event *e)
 {
     if (exchange_log(x, LOG_WARN, "a provider's error broke off")) {
@@ -22,28 +31,34 @@ static void broken_off(struct exchange *x, const struct upstream_event *e)
         log_string("detail", e->detail);
         log_end();
     }
-    attempt_forget_error(x);
-    attempt_failed(x);
+    if (judge_answer(x))
+        attempt_failed(x);
+    else
+        attempt_no_answer(x, e->err, e->detail);
 }
 
 static void collect_on_upstream(struct exchange *x, const struct upstream_event *e)
 {
-    struct last_error *last = &x->last_error;
+    struct reply *reply = &x->reply;
     if (e->kind == UPSTREAM_FAILED) {
         broken_off(x, e);
         return;
     }
-    for (unsigned i = 0; i < e->count && last->is_whole; i++)
-        if (!buf_append(&last->body, e->pieces[i]) || !answer_keep(x->caller, last->body.cap))
-            attempt_forget_error(x); /* too large; and in part it is not passed on */
-    if (e->is_end)
-        attempt_failed(x);
+    for (unsigned i = 0; i < e->count && reply->watch != NULL; i++)
+        watch_feed(reply->watch, e->pieces[i]);
+    bool is_held = attempt_hold(x, e->pieces, e->count);
+    reply->has_all = e->is_end && is_held;
+    if (e->is_end || !is_held)
+        decide(x, is_held ? NULL : e);
 }
 
 static void collect_enter(struct exchange *x)
 {
-    buf_clear(&x->last_error.body);
-    x->last_error.is_whole = true;
+    struct reply *reply = &x->reply;
+    const struct kept_head *head = &reply->head;
+    if (head->is_readable && (head->is_sse || head->is_json))
+        reply->watch = watch_new(x->request.dialect->words, head->is_sse ? WATCH_SSE : WATCH_JSON,
+                                 head->coding);
     deadline_init(&x->attempt.deadline, on_collect_late, x);
     deadline_set(x->proxy->loop, &x->attempt.deadline, COLLECT_MS);
 }

@@ -106,6 +106,7 @@ static void finish_enter(struct exchange *x)
     log_finished(x, now_ns);
     count_finished(x, now_ns);
     buf_fini(&x->last_error.body);
+    buf_fini(&x->reply.held);
     list_remove(&x->link);
     x->proxy->exchange_count--;
     metrics_move(x->proxy->metrics, GAUGE_EXCHANGES_ACTIVE, -1);

@@ -8,14 +8,6 @@
 
 enum { EVENT_BYTES_MAX = DIALECT_ERROR_BYTES_MAX + 2 }; /* an error event, and the end of another */
 
-static void relay_enter(struct exchange *x)
-{
-    const struct kept_head *head = &x->reply.head;
-    const struct watch_words *words = x->request.dialect->words;
-    if (head->status == 200 && head->is_readable && (head->is_sse || head->is_json))
-        x->reply.watch = watch_new(words, head->is_sse ? WATCH_SSE : WATCH_JSON, head->coding);
-}
-
 static void free_body_if_sent(struct exchange *x)
 {
     struct request *r = &x->request;
@@ -69,8 +61,7 @@ static void end_whole(struct exchange *x)
 static bool looks_cut(const struct reply *reply)
 {
     return reply->watch != NULL && reply->head.is_sse && !reply->head.is_coded &&
-           watch_is_message(reply->watch) && !watch_saw_stop(reply->watch) &&
-           watch_error_type(reply->watch).len == 0;
+           (watch_said(reply->watch) == SAID_PART || watch_said(reply->watch) == SAID_NOTHING);
 }
 
 static void pass_on(struct exchange *x, const struct upstream_event *e)
@@ -81,11 +72,8 @@ static void pass_on(struct exchange *x, const struct upstream_event *e)
         head_begin(x, &reply->head);
     }
     free_body_if_sent(x);
-    for (unsigned i = 0; i < e->count; i++) {
+    for (unsigned i = 0; i < e->count; i++)
         reply->bytes += e->pieces[i].len;
-        if (reply->watch != NULL)
-            watch_feed(reply->watch, e->pieces[i]);
-    }
     bool is_cut = e->is_end && looks_cut(reply);
     answer_body(x->caller, e->pieces, e->count, e->is_end && !is_cut);
     if (is_cut) {
@@ -98,6 +86,41 @@ static void pass_on(struct exchange *x, const struct upstream_event *e)
         reply->is_paused = true;
         upstream_pause(x->attempt.upstream);
     }
+}
+
+static void take_body(struct exchange *x, const struct upstream_event *e)
+{
+    for (unsigned i = 0; i < e->count && x->reply.watch != NULL; i++)
+        watch_feed(x->reply.watch, e->pieces[i]);
+    pass_on(x, e);
+}
+
+/* An error that has turned out to be the caller's comes with what is read of it already. */
+static void pass_held(struct exchange *x)
+{
+    struct buf held = x->reply.held;
+    const struct upstream_event *unheld = x->reply.unheld;
+    struct slice piece = buf_slice(&held);
+    const struct upstream_event event = {.kind = UPSTREAM_BODY,
+                                         .pieces = &piece,
+                                         .count = piece.len > 0 ? 1 : 0,
+                                         .is_end = x->reply.has_all};
+    buf_init(&x->reply.held, HELD_MAX);
+    x->reply.unheld = NULL;
+    pass_on(x, &event);
+    if (unheld != NULL) /* it is not all, so x is still there */
+        pass_on(x, unheld);
+    buf_fini(&held);
+}
+
+static void relay_enter(struct exchange *x)
+{
+    const struct kept_head *head = &x->reply.head;
+    const struct watch_words *words = x->request.dialect->words;
+    if (head->status == 200 && head->is_readable && (head->is_sse || head->is_json))
+        x->reply.watch = watch_new(words, head->is_sse ? WATCH_SSE : WATCH_JSON, head->coding);
+    else if (head->status >= 400)
+        pass_held(x);
 }
 
 static void take_failure(struct exchange *x, const struct upstream_event *e)
@@ -113,10 +136,7 @@ static void take_failure(struct exchange *x, const struct upstream_event *e)
         break_answer(x, "the provider broke off its answer");
         return;
     }
-    x->last_error.err = e->err;
-    x->attempt.verdict = verdict_no_answer(e->err);
-    metrics_add(x->proxy->metrics, COUNT_ATTEMPTS_FAILED, 1);
-    attempt_failed(x);
+    attempt_no_answer(x, e->err, e->detail);
 }
 
 static void relay_on_upstream(struct exchange *x, const struct upstream_event *e)
@@ -124,7 +144,7 @@ static void relay_on_upstream(struct exchange *x, const struct upstream_event *e
     if (e->kind == UPSTREAM_FAILED)
         take_failure(x, e);
     else if (!doubt_takes(x, e))
-        pass_on(x, e);
+        take_body(x, e);
 }
 
 static void relay_on_taken(struct exchange *x)

@@ -1,5 +1,5 @@
 /* SEND: the request goes up, with the subscription's credential, and the head of an answer is
- * waited for. What that answer means (verdict.h) says where it goes from here. */
+ * waited for. */
 #include <assert.h>
 
 #include "base/clock.h"
@@ -12,38 +12,19 @@ static bool is_safe(struct slice method)
            slice_eq(method, SLICE("OPTIONS"));
 }
 
-static void log_cooling(const struct exchange *x)
-{
-    const struct attempt *a = &x->attempt;
-    metrics_add(x->proxy->metrics, COUNT_COOLDOWNS, 1);
-    if (!exchange_log(x, LOG_WARN, "subscription cooling"))
-        return;
-    log_string("subscription", x->route.subscription->name);
-    log_number("status", (uint64_t)a->status);
-    log_number("seconds", (a->verdict.cooldown_ms + 999) / 1000);
-    log_string("reason", a->verdict.reason);
-    log_end();
-}
-
-static void judge_answer(struct exchange *x, const struct http1_response *response)
+/* What an error says stands in its body; anything else is the caller's, unless it turns out to be
+ * an error behind a good status. */
+static void take_head(struct exchange *x, const struct http1_response *response)
 {
     struct attempt *a = &x->attempt;
-    struct metrics *metrics = x->proxy->metrics;
     x->times.first_byte_ns = clock_ns();
-    metrics_observe(metrics, HISTOGRAM_FIRST_BYTE,
+    metrics_observe(x->proxy->metrics, HISTOGRAM_FIRST_BYTE,
                     x->times.first_byte_ns - upstream_sent_ns(a->upstream));
     a->status = response->status;
-    a->verdict = verdict_of(x->request.dialect, response, x->config, clock_wall_ms());
-    if (!a->verdict.is_next) {
-        head_keep(x, response, &x->reply.head);
-        exchange_go(x, STEP_RELAY);
-        return;
-    }
-    metrics_add(metrics, a->status == 429 ? COUNT_ATTEMPTS_LIMITED : COUNT_ATTEMPTS_FAILED, 1);
-    if (a->verdict.cooldown_ms > 0)
-        log_cooling(x);
-    head_keep(x, response, &x->last_error.head);
-    exchange_go(x, STEP_COLLECT);
+    x->request.dialect->read_signs(&x->request.message.request, response, clock_wall_ms(),
+                                   &a->signs);
+    head_keep(x, response, &x->reply.head);
+    exchange_go(x, a->status >= 400 ? STEP_COLLECT : STEP_RELAY);
 }
 
 static void send_on_upstream(struct exchange *x, const struct upstream_event *e)
@@ -51,7 +32,7 @@ static void send_on_upstream(struct exchange *x, const struct upstream_event *e)
     assert(e->kind != UPSTREAM_BODY); /* that comes behind a head */
     x->times.waited_ns += clock_ns() - x->attempt.started_ns;
     if (e->kind == UPSTREAM_HEAD)
-        judge_answer(x, e->head);
+        take_head(x, e->head);
     else
         attempt_no_answer(x, e->err, e->detail);
 }

@@ -1,53 +1,58 @@
-/* One rule for each class. The dialect knows what a provider's statuses mean; what follows from a
- * meaning is the same for all of them, and stands here. */
+/* One rule for each consequence. */
 #include "proxy/verdict.h"
 
-#include "format/retry_after.h"
+/* Nothing but another request tells that a bill was paid: one is spent on it that often. */
+enum { ASK_AGAIN_MS = 10 * 60 * 1000 };
 
-enum cooling {
-    COOLS_NOT,
-    COOLS_AS_USUAL, /* rate_limit.cooldown_seconds */
-    COOLS_AS_TOLD   /* by the answer; as usual, if it says nothing */
-};
-
-static const struct {
-    bool is_next;
-    enum cooling cooling;
-    const char *reason;
-} rules[ANSWER_CLASSES] = {
-    [CLASS_CALLERS] = {false, COOLS_NOT, "answered"},
-    [CLASS_CREDENTIAL] = {true, COOLS_AS_USUAL, "credential refused"},
-    [CLASS_CREDIT] = {true, COOLS_AS_USUAL, "no credit"},
-    [CLASS_PERMISSION] = {true, COOLS_NOT, "not permitted"},
-    [CLASS_LIMITED] = {true, COOLS_AS_TOLD, "rate limited"},
-    [CLASS_OVERLOADED] = {true, COOLS_NOT, "overloaded"},
-    [CLASS_FAILED] = {true, COOLS_NOT, "provider error"},
-};
-
-static uint64_t cooldown_ms(enum cooling cooling, const struct http1_response *r,
-                            const struct config *config, uint64_t wall_ms)
+static bool is_narrower(enum answer_scope scope)
 {
-    uint64_t ms = (uint64_t)config->rate_limit.cooldown_seconds * 1000, told_ms;
-    if (cooling == COOLS_NOT)
-        return 0;
-    if (cooling == COOLS_AS_TOLD &&
-        retry_after_read(r->headers, r->header_count, wall_ms, &told_ms))
-        ms = told_ms < COOLDOWN_MS_MAX ? told_ms : COOLDOWN_MS_MAX;
-    return ms;
+    return scope != SCOPE_WINDOW && scope != SCOPE_CREDENTIAL && scope != SCOPE_SUBSCRIPTION;
 }
 
-struct verdict verdict_of(const struct dialect *dialect, const struct http1_response *r,
-                          const struct config *config, uint64_t wall_ms)
+static uint64_t cooldown_ms(const struct meaning *m, const struct config *config)
 {
-    enum answer_class class = dialect->classify(r);
+    uint64_t usual_ms = (uint64_t)config->rate_limit.cooldown_seconds * 1000;
+    if (is_narrower(m->scope))
+        return 0;
+    switch (m->subscription) {
+    case SUBSCRIPTION_COOL:
+    case SUBSCRIPTION_UNTIL_RESET:
+        return m->has_time ? m->time_ms : usual_ms;
+    case SUBSCRIPTION_SUSPECT:
+        return usual_ms;
+    case SUBSCRIPTION_NO_CREDIT:
+    case SUBSCRIPTION_OUT:
+        return m->has_time ? m->time_ms : ASK_AGAIN_MS;
+    case SUBSCRIPTION_NONE:
+    case SUBSCRIPTION_PENALTY:
+        break;
+    }
+    return 0;
+}
+
+static enum hope hope_of(const struct meaning *m)
+{
+    if (m->class == CLASS_OVERLOADED)
+        return HOPE_BUSY;
+    if (m->class == CLASS_WINDOW || m->class == CLASS_LIMITED || m->class == CLASS_RAMP)
+        return HOPE_LIMITED;
+    return m->request == REQUEST_OURS ? HOPE_REFUSED : HOPE_PASSED;
+}
+
+struct verdict verdict_of(const struct meaning *m, const struct config *config, bool has_hopped)
+{
+    uint64_t cool_ms = cooldown_ms(m, config);
+    bool is_hop = m->request == REQUEST_ONE_HOP && !has_hopped;
     return (struct verdict){
-        .is_next = rules[class].is_next,
-        .cooldown_ms = cooldown_ms(rules[class].cooling, r, config, wall_ms),
-        .reason = rules[class].reason,
+        .is_next = is_hop || (m->request != REQUEST_VERBATIM && m->request != REQUEST_ONE_HOP),
+        .hope = hope_of(m),
+        .retry_ms = m->has_time ? m->time_ms : cool_ms,
+        .cooldown_ms = cool_ms,
+        .reason = m->reason,
     };
 }
 
 struct verdict verdict_no_answer(enum err err)
 {
-    return (struct verdict){.is_next = true, .reason = err_word(err)};
+    return (struct verdict){.is_next = true, .hope = HOPE_PASSED, .reason = err_word(err)};
 }

@@ -1,12 +1,9 @@
-/* verdict.h - what a provider's answer means for the request and for the subscription: the answer's
- * class (dialect.h) looked up in one table of rules.
+/* verdict.h - what follows from an answer's meaning (dialect/meaning.h), the same for all dialects:
+ * whether another subscription is asked, and for how long this one is not.
  *
- *   2xx, 3xx, and 4xx of the caller's own making    goes to the caller as it is
- *   401, 402   the credential is refused or spent   next subscription; this one cools
- *   403        not this subscription                next subscription
- *   429        limited                              next subscription; this one cools: retry-after,
- *                                                   else rate_limit.cooldown_seconds
- *   5xx, 529, no answer                             next subscription */
+ * A conclusion reaches no further than its evidence: only what speaks of the whole subscription
+ * cools it. What is narrower (a model, a group of paths) or wider (the address, the provider) sends
+ * this request elsewhere and leaves the subscription to others. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,14 +12,23 @@
 #include "config/config.h"
 #include "dialect/dialect.h"
 
-enum { COOLDOWN_MS_MAX = 8 * 24 * 3600 * 1000 }; /* a weekly window and a bit */
+/* What is left to tell a caller when nobody serves him; the nearest hope counts (tried.h). */
+enum hope {
+    HOPE_REFUSED, /* credentials, credit: nothing that waiting mends */
+    HOPE_LIMITED, /* there is a time at which it may be served */
+    HOPE_PASSED,  /* the provider's own words, which may speak of this request; or none */
+    HOPE_BUSY     /* in a moment */
+};
 
 struct verdict {
     bool is_next;         /* try another subscription, if there is one */
+    enum hope hope;       /* of the pool, if there is none */
+    uint64_t retry_ms;    /* the same: when it may be better; 0: not known */
     uint64_t cooldown_ms; /* 0: none */
     const char *reason;   /* for the log and the cooldown */
 };
 
-struct verdict verdict_of(const struct dialect *dialect, const struct http1_response *response,
-                          const struct config *config, uint64_t wall_ms);
+/* has_hopped: another one has said before that it is limited, without naming a limit. */
+struct verdict verdict_of(const struct meaning *meaning, const struct config *config,
+                          bool has_hopped);
 struct verdict verdict_no_answer(enum err err);

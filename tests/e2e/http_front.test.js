@@ -26,6 +26,7 @@ async function refused(node, bytes, status) {
     const answer = await wire.answer();
     ownError(answer, status, TYPES[status] ?? INVALID);
     assert.equal(answer.header('connection'), 'close');
+    assert.equal(answer.header('x-should-retry'), status === 501 ? 'false' : undefined);
     await wire.closed();
 }
 

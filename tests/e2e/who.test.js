@@ -91,7 +91,9 @@ test('a request that came through a tunnel is refused, but on health paths', asy
     for (const [name, value] of Object.entries(TUNNEL_SIGNS)) {
         await t.test(name, async () => {
             const headers = { [name]: value };
-            ownError(await post(node.port, { headers }), 401, 'authentication_error');
+            const refused = await post(node.port, { headers });
+            ownError(refused, 401, 'authentication_error');
+            assert.equal(refused.header('x-should-retry'), 'false');
             for (const path of ['/v1/models', '/status', '/metrics']) {
                 ownError(await node.get(path, { headers }), 401, 'authentication_error');
             }

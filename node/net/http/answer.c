@@ -318,12 +318,21 @@ void answer_whole(struct connection *c, const struct answer *answer, struct slic
     answer_end(c);
 }
 
+/* Clients try again for minutes what no trying mends, unless they are told. Into to[2]. */
+static unsigned put_error_headers(struct http1_header *to, int status)
+{
+    to[0] = (struct http1_header){SLICE("content-type"), SLICE("application/json")};
+    to[1] = (struct http1_header){SLICE("x-should-retry"), SLICE("false")};
+    return status == 401 || status == 501 ? 2 : 1;
+}
+
 void answer_error(struct connection *c, http_write_error_fn write_error, int status,
                   struct slice message, struct slice request_id)
 {
-    static const struct http1_header json = {{"content-type", 12}, {"application/json", 16}};
-    struct answer answer = {.status = status, .headers = &json, .header_count = 1};
+    struct http1_header headers[2];
+    struct answer answer = {.status = status, .headers = headers};
     struct buf body;
+    answer.header_count = put_error_headers(headers, status);
     buf_init(&body, HTTP_ERROR_BYTES_MAX);
     write_error(&body, status, message, request_id);
     answer_whole(c, &answer, buf_slice(&body));
@@ -333,11 +342,10 @@ void answer_error(struct connection *c, http_write_error_fn write_error, int sta
 void answer_refusal(struct connection *c, const struct http_message *m,
                     const struct http_refusal *refusal)
 {
-    struct http1_header headers[3];
+    struct http1_header headers[4];
     struct answer answer = {.status = refusal->status, .headers = headers};
     struct buf body;
-    headers[answer.header_count++] =
-        (struct http1_header){SLICE("content-type"), SLICE("application/json")};
+    answer.header_count = put_error_headers(headers, refusal->status);
     if (m->id.len > 0)
         headers[answer.header_count++] = (struct http1_header){SLICE("x-weir-request-id"), m->id};
     if (refusal->header.name.len > 0)

@@ -3,12 +3,6 @@
 
 #include "check.h"
 
-static enum answer_class class_of(int status)
-{
-    struct http1_response response = {.status = status};
-    return dialect_anthropic.classify(&response);
-}
-
 static void test_table(void)
 {
     PROMISE("a path belongs to the dialect whose prefix it has, or to none")
@@ -19,23 +13,6 @@ static void test_table(void)
         CHECK(dialect_of_path(SLICE("/status")) == NULL && dialect_of_path(SLICE_NONE) == NULL);
         CHECK(dialect_default() == &dialect_anthropic);
     }
-}
-
-static void test_classes(void)
-{
-    static const int callers_own[] = {200, 201, 204, 301, 304, 400, 404, 405, 408,
-                                      409, 413, 415, 418, 422, 424, 431, 451};
-    static const int failures[] = {500, 501, 502, 503, 504, 520, 524, 599};
-    PROMISE("a status means the same whatever else an answer says")
-    {
-        CHECK(class_of(401) == CLASS_CREDENTIAL && class_of(402) == CLASS_CREDIT);
-        CHECK(class_of(403) == CLASS_PERMISSION && class_of(429) == CLASS_LIMITED);
-        CHECK(class_of(529) == CLASS_OVERLOADED);
-    }
-    for (size_t i = 0; i < sizeof(callers_own) / sizeof(callers_own[0]); i++)
-        CHECK(class_of(callers_own[i]) == CLASS_CALLERS);
-    for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++)
-        CHECK(class_of(failures[i]) == CLASS_FAILED);
 }
 
 static void test_credential(void)
@@ -62,7 +39,6 @@ static void test_credential(void)
 int main(void)
 {
     test_table();
-    test_classes();
     test_credential();
     return check_done();
 }

@@ -74,9 +74,8 @@ static const struct usage of_nothing;
 static int saw_stream(void)
 {
     return usage_is(&of_stream) && slice_eq(watch_model(watch), SLICE("claude-opus-4")) &&
-           watch_is_message(watch) && watch_saw_content(watch) && watch_saw_stop(watch) &&
-           watch_events(watch) == 7 && watch_error_type(watch).len == 0 &&
-           watch_at_event_start(watch);
+           watch_saw_content(watch) && watch_said(watch) == SAID_STOP && watch_events(watch) == 7 &&
+           watch_error(watch).type.len == 0 && watch_at_event_start(watch);
 }
 
 static void test_answers(void)
@@ -106,7 +105,7 @@ static void test_answers(void)
         start(WATCH_SSE, WATCH_IDENTITY);
         feed((struct slice){stream, (size_t)(strstr(stream, "event: ping") - stream)}, 10);
         CHECK(watch_usage(watch)->input == 25 && watch_usage(watch)->output == 1);
-        CHECK(watch_is_message(watch) && !watch_saw_content(watch) && !watch_saw_stop(watch));
+        CHECK(watch_said(watch) == SAID_NOTHING && !watch_saw_content(watch));
         CHECK(watch_events(watch) == 1);
     }
     PROMISE("where nothing is to be read nothing is")
@@ -149,6 +148,10 @@ static void test_usage(void)
             CHECK(usage_is(&cases[i].expected));
         }
     }
+}
+
+static void test_usage_of_events(void)
+{
     PROMISE("a later event overrides an earlier one field by field, and never adds")
     {
         read_sse("event: message_start\ndata: {\"message\":{\"usage\":{\"input_tokens\":10,"
@@ -159,6 +162,16 @@ static void test_usage(void)
         const struct usage expected = {.is_known = true, .input = 12, .output = 9, .cache_read = 4};
         CHECK(usage_is(&expected));
     }
+    PROMISE("a zero never wipes out a number that is known")
+    {
+        read_sse("event: message_start\ndata: {\"message\":{\"usage\":{\"input_tokens\":15,"
+                 "\"output_tokens\":1,\"cache_creation_input_tokens\":4}}}\n\n"
+                 "event: message_delta\ndata: {\"usage\":{\"output_tokens\":5,"
+                 "\"input_tokens\":0,\"cache_creation_input_tokens\":0}}\n\n");
+        const struct usage expected = {
+            .is_known = true, .input = 15, .output = 5, .cache_write_5m = 4};
+        CHECK(usage_is(&expected));
+    }
 }
 
 static void test_events(void)
@@ -167,8 +180,9 @@ static void test_events(void)
     {
         read_sse("event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\","
                  "\"message\":\"Overloaded\"}}\n\n");
-        CHECK_TEXT(watch_error_type(watch), "overloaded_error");
-        CHECK(!watch_is_message(watch) && !watch_saw_content(watch) && watch_events(watch) == 1);
+        CHECK_TEXT(watch_error(watch).type, "overloaded_error");
+        CHECK_TEXT(watch_error(watch).message, "Overloaded");
+        CHECK(watch_said(watch) == SAID_ERROR && watch_events(watch) == 1);
     }
     PROMISE("without names the type in the data says what an event is")
     {
@@ -176,20 +190,20 @@ static void test_events(void)
                  "data: {\"type\":\"content_block_delta\"}\n\n"
                  "data: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":3}}\n\n"
                  "data: {\"type\":\"message_stop\"}\n\ndata: [DONE]\n\n");
-        CHECK(watch_is_message(watch) && watch_saw_content(watch) && watch_saw_stop(watch));
+        CHECK(watch_saw_content(watch) && watch_said(watch) == SAID_STOP);
         CHECK(watch_events(watch) == 5 && watch_usage(watch)->output == 3);
         CHECK_TEXT(watch_model(watch), "m");
         read_sse("data: {\"error\":{\"type\":\"api_error\"},\"type\":\"error\"}\n\n");
-        CHECK_TEXT(watch_error_type(watch), "api_error");
+        CHECK_TEXT(watch_error(watch).type, "api_error");
     }
     PROMISE("a stream is a message if it begins with message_start, pings aside")
     {
         read_sse("event: ping\ndata: {}\n\nevent: message_start\ndata: {}\n\n");
-        CHECK(watch_is_message(watch));
+        CHECK(watch_said(watch) == SAID_NOTHING);
         read_sse("event: other\ndata: {}\n\nevent: message_start\ndata: {}\n\n");
-        CHECK(!watch_is_message(watch));
+        CHECK(watch_said(watch) == SAID_OTHER);
         read_sse("data: {\"choices\":[]}\n\n");
-        CHECK(!watch_is_message(watch));
+        CHECK(watch_said(watch) == SAID_OTHER);
     }
 }
 
@@ -332,6 +346,7 @@ int main(void)
 {
     test_answers();
     test_usage();
+    test_usage_of_events();
     test_events();
     test_places();
     test_compression();

