@@ -58,6 +58,7 @@ const struct dialect dialect_anthropic = {
     .account_headers = NAMES(account_headers),
     .put_credential = put_credential,
     .credential_item = credential_item,
+    .group = anthropic_group,
     .read_signs = anthropic_read_signs,
     .meaning = anthropic_meaning,
     .words = &anthropic_words,

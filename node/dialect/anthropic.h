@@ -16,6 +16,7 @@ void anthropic_read_facts(const struct http1_request *request, struct slice body
                           struct arena *arena, struct request_facts *facts);
 
 /* anthropic_signs.c */
+enum endpoint_group anthropic_group(const struct http1_request *request);
 void anthropic_read_signs(const struct http1_request *request,
                           const struct http1_response *response, uint64_t wall_ms,
                           struct answer_signs *signs);

@@ -23,7 +23,7 @@ static bool is_below(struct slice path, struct slice root)
     return slice_starts(path, root) && (path.len == root.len || path.at[root.len] == '/');
 }
 
-static enum endpoint_group group_of(const struct http1_request *request)
+enum endpoint_group anthropic_group(const struct http1_request *request)
 {
     static const struct slice own[] = {
         SLICE_ROW("/v1/messages/batches"),
@@ -209,7 +209,7 @@ void anthropic_read_signs(const struct http1_request *request,
 {
     struct reading r = {response, signs};
     *signs = (struct answer_signs){
-        .status = response->status, .group = group_of(request), .wall_ms = wall_ms};
+        .status = response->status, .group = anthropic_group(request), .wall_ms = wall_ms};
     if (response->status < 400)
         return; /* what is left of its quota is another matter */
     signs->has_retry =

@@ -40,6 +40,8 @@ struct dialect {
     /* An item that this credential needs in a list header of the request; an empty name: none. */
     struct http1_header (*credential_item)(struct slice secret);
 
+    enum endpoint_group (*group)(
+        const struct http1_request *request); /* its path shares limits with */
     /* What the head of an answer to this request shows; and what the answer means, once it is known
      * what it said: NULL is "no error". Both as meaning.h has it. */
     void (*read_signs)(const struct http1_request *request, const struct http1_response *response,

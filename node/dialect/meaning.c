@@ -20,3 +20,13 @@ const char *answer_scope_word(enum answer_scope scope)
     };
     return words[scope];
 }
+
+const char *endpoint_group_word(enum endpoint_group group)
+{
+    static const char *const words[] = {
+#define X(name, word) [GROUP_##name] = (word),
+        ENDPOINT_GROUP_TABLE(X)
+#undef X
+    };
+    return words[group];
+}

@@ -78,12 +78,18 @@ const char *answer_class_word(enum answer_class class);
 const char *answer_scope_word(enum answer_scope scope);
 
 /* Paths that share limits, and what they may speak for. */
+#define ENDPOINT_GROUP_TABLE(X)                                                                 \
+    X(MESSAGES, "messages") /* what subscriptions are for: speaks for the credential */         \
+    X(COUNTING, "counting") /* so does this, within limits of its own */                        \
+    X(OWN, "own") /* known paths with limits and rights of their own: batches, files, models */ \
+    X(OTHER, "other") /* whatever a caller may make up: speaks for nothing but itself */
+
 enum endpoint_group {
-    GROUP_MESSAGES, /* what subscriptions are for: speaks for the credential */
-    GROUP_COUNTING, /* so does this, within limits of its own */
-    GROUP_OWN,      /* known paths with limits and rights of their own: batches, files, models */
-    GROUP_OTHER     /* whatever a caller may make up: speaks for nothing but itself */
+#define X(name, word) GROUP_##name,
+    ENDPOINT_GROUP_TABLE(X)
+#undef X
 };
+const char *endpoint_group_word(enum endpoint_group group);
 
 enum { WINDOW_NAME_MAX = 23 };
 

@@ -22,13 +22,32 @@ void attempt_begin(struct exchange *x)
     deadline_init(&a->deadline, (loop_fn)NULL, x);
 }
 
+static enum health health_of(const struct attempt *a, enum outcome outcome)
+{
+    bool is_served = outcome == OUTCOME_OK && a->status >= 200 && a->status < 300;
+    return is_served ? HEALTH_GOOD : a->verdict.health;
+}
+
+/* The label of requests to which the subscription is closed. */
+static struct slice scope_of(const struct exchange *x)
+{
+    const struct attempt *a = &x->attempt;
+    if (a->verdict.closes == CLOSES_MODEL)
+        return x->request.model_label;
+    return a->verdict.closes == CLOSES_GROUP ? slice_of(endpoint_group_word(a->signs.group))
+                                             : SLICE_NONE;
+}
+
 static void settle(struct exchange *x, enum outcome outcome)
 {
     struct attempt *a = &x->attempt;
     struct settlement s = {
         .status = a->status,
         .outcome = outcome,
+        .health = health_of(a, outcome),
         .cooldown_ms = a->verdict.cooldown_ms,
+        .is_cooldown_default = a->verdict.is_usual,
+        .scope = scope_of(x),
         .cooldown_reason = slice_of(a->verdict.reason != NULL ? a->verdict.reason : ""),
         .duration_ms = (clock_ns() - a->started_ns) / 1000000,
     };

@@ -98,6 +98,8 @@ struct request {
     struct slice id;
     struct slice client;
     struct request_facts facts;
+    struct slice labels,
+        model_label;    /* for what is closed to such requests only: all; one of them */
     struct slice tried; /* names of subscriptions, separated by one space */
     unsigned attempts;
 };

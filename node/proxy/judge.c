@@ -3,13 +3,22 @@
 #include "base/clock.h"
 #include "proxy/exchange_priv.h"
 
+/* What the pool concludes it says in its events; this is what this answer would have it do. */
+static const char *what_follows(const struct verdict *verdict)
+{
+    if (verdict->health == HEALTH_SUSPECT)
+        return "credential doubted";
+    return verdict->closes == CLOSES_ALL ? "subscription cooling"
+                                         : "subscription closed to such requests";
+}
+
 static void log_cooling(const struct exchange *x)
 {
     const struct attempt *a = &x->attempt;
     bool is_alert = a->meaning.subscription == SUBSCRIPTION_OUT ||
                     a->meaning.subscription == SUBSCRIPTION_NO_CREDIT;
     metrics_add(x->proxy->metrics, COUNT_COOLDOWNS, 1);
-    if (!exchange_log(x, is_alert ? LOG_ERROR : LOG_WARN, "subscription cooling"))
+    if (!exchange_log(x, is_alert ? LOG_ERROR : LOG_WARN, what_follows(&a->verdict)))
         return;
     log_string("subscription", x->route.subscription->name);
     log_number("status", (uint64_t)a->status);

@@ -1,7 +1,10 @@
 /* ADMIT: one question to Redis, and with its answer the subscription is chosen and its slot taken.
  * A caller who leaves meanwhile ends the exchange at once; a slot granted to nobody goes back by
  * itself (state_admit_cancel). */
+#include <string.h>
+
 #include "base/clock.h"
+#include "base/name.h"
 #include "proxy/exchange_priv.h"
 
 static void log_grant(const struct exchange *x)
@@ -93,11 +96,30 @@ static void on_admitted(enum err err, const struct grant *grant, const struct re
         exchange_say(x, 503, 1000, "the node's Redis answered with an error; try again");
 }
 
+/* What this request is, for what is closed to such requests only. */
+static void label(struct request *r)
+{
+    char model[NAME_BYTES_MAX + 1];
+    if (r->labels.len > 0)
+        return;
+    const char *group = endpoint_group_word(r->dialect->group(&r->message.request));
+    if (name_clean(r->facts.models[0], model, sizeof(model)) == 0) {
+        r->labels = slice_of(group);
+        r->model_label = r->labels; /* without a model it is for all of the group */
+        return;
+    }
+    r->labels = arena_printf(&r->message.arena, "%s model:%s", group, model);
+    r->model_label = slice_from(r->labels, strlen(group) + 1);
+}
+
 static void admit_enter(struct exchange *x)
 {
-    const struct request *r = &x->request;
-    const struct admit_request request = {
-        .client = r->client, .model = r->facts.models[0], .excluded = r->tried};
+    struct request *r = &x->request;
+    label(r);
+    const struct admit_request request = {.client = r->client,
+                                          .model = r->facts.models[0],
+                                          .excluded = r->tried,
+                                          .labels = r->labels};
     attempt_begin(x);
     x->attempt.admission =
         state_admit(x->proxy->state, &x->attempt.lease, &request, on_admitted, x);

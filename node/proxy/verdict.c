@@ -4,15 +4,29 @@
 /* Nothing but another request tells that a bill was paid: one is spent on it that often. */
 enum { ASK_AGAIN_MS = 10 * 60 * 1000 };
 
-static bool is_narrower(enum answer_scope scope)
+static bool closes_something(enum answer_scope scope)
 {
-    return scope != SCOPE_WINDOW && scope != SCOPE_CREDENTIAL && scope != SCOPE_SUBSCRIPTION;
+    return scope != SCOPE_REQUEST && scope != SCOPE_ADDRESS && scope != SCOPE_PROVIDER;
+}
+
+static enum closes closes_of(enum answer_scope scope)
+{
+    if (scope == SCOPE_MODEL)
+        return CLOSES_MODEL;
+    return scope == SCOPE_ENDPOINT ? CLOSES_GROUP : CLOSES_ALL;
+}
+
+static enum health health_of(enum for_subscription consequence)
+{
+    if (consequence == SUBSCRIPTION_SUSPECT)
+        return HEALTH_SUSPECT;
+    return consequence == SUBSCRIPTION_PENALTY ? HEALTH_BAD : HEALTH_NONE;
 }
 
 static uint64_t cooldown_ms(const struct meaning *m, const struct config *config)
 {
     uint64_t usual_ms = (uint64_t)config->rate_limit.cooldown_seconds * 1000;
-    if (is_narrower(m->scope))
+    if (!closes_something(m->scope))
         return 0;
     switch (m->subscription) {
     case SUBSCRIPTION_COOL:
@@ -47,12 +61,18 @@ struct verdict verdict_of(const struct meaning *m, const struct config *config, 
         .is_next = is_hop || (m->request != REQUEST_VERBATIM && m->request != REQUEST_ONE_HOP),
         .hope = hope_of(m),
         .retry_ms = m->has_time ? m->time_ms : cool_ms,
+        .health = health_of(m->subscription),
         .cooldown_ms = cool_ms,
+        .is_usual = cool_ms > 0 && !m->has_time && m->subscription == SUBSCRIPTION_COOL,
+        .closes = closes_of(m->scope),
         .reason = m->reason,
     };
 }
 
 struct verdict verdict_no_answer(enum err err)
 {
-    return (struct verdict){.is_next = true, .hope = HOPE_PASSED, .reason = err_word(err)};
+    return (struct verdict){.is_next = true,
+                            .hope = HOPE_PASSED,
+                            .health = err == ERR_SHORTAGE ? HEALTH_NONE : HEALTH_BAD,
+                            .reason = err_word(err)};
 }

@@ -46,7 +46,8 @@ void worker_pool_declared(struct worker *worker); /* requests can be admitted: s
 void worker_use_config(struct worker *worker, struct config *config);
 void worker_meet_epoch(struct worker *worker, uint64_t epoch); /* of the pool */
 void worker_announce(struct worker *worker); /* answers say that their connection closes */
-/* No new connections; the counts below become true. Hurried: idle connections are not waited for. */
+/* No new connections; the counts below become true. Hurried: idle connections are not waited
+ * for. */
 void worker_drain(struct worker *worker, bool is_hurried);
 void worker_break(struct worker *worker); /* cut off what runs */
 void worker_stop(struct worker *worker);  /* ends the loop and waits for the thread; frees */

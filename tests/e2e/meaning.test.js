@@ -68,7 +68,8 @@ test('a closed window of one family of models does not close the others', async 
     headers[of('5h-status')] = 'rejected';
     headers[of('5h-reset')] = String(Math.floor(Date.now() / 1000) + 5000);
     await provider.fault('alpha', { status: 429, headers });
-    assert.equal((await post(node.port)).header('x-weir-subscription'), 'beta');
+    const other = await post(node.port, { model: 'claude-test-2' });
+    assert.equal(other.header('x-weir-subscription'), 'beta');
     const event = await node.event('subscription cooling');
     assert.ok(event.seconds > 4990 && event.seconds <= 5000, `${event.seconds}`);
     assert.match(event.reason, /5h/);

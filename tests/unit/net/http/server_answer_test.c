@@ -326,15 +326,28 @@ static void test_ceiling_of_connections(void)
     }
 }
 
+/* A caller who has had an answer, and keeps his connection. */
+static void caller_keeps(struct peer *peer)
+{
+    caller_open(peer);
+    peer_send(peer, GET("/now"));
+    RUN_UNTIL(loop, peer_has(peer, ";"));
+}
+
+static void nobody_gets_in(void)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0);
+    close(fd);
+}
+
 static void test_drain(void)
 {
     struct peer idle, silent, queued;
-    caller_open(&silent);
-    peer_send(&silent, GET("/now"));
-    RUN_UNTIL(loop, peer_has(&silent, ";"));
-    caller_open(&idle);
-    peer_send(&idle, GET("/now"));
-    RUN_UNTIL(loop, peer_has(&idle, ";"));
+    caller_keeps(&silent);
+    caller_keeps(&idle);
     struct held_call *held = caller_asks(&caller, GET("/x"));
     CHECK(http_server_open(server) == 1);
     caller_open(&queued);
@@ -369,15 +382,7 @@ static void test_drain(void)
         CHECK(peer_has(&caller, "at last") && peer_has(&caller, "connection: close"));
         CHECK(http_server_open(server) == 0);
     }
-    PROMISE("nobody else gets in")
-    {
-        struct sockaddr_in address = {.sin_family = AF_INET,
-                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                                      .sin_port = htons(port)};
-        int fd = socket(AF_INET, SOCK_STREAM, 0);
-        CHECK(connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0);
-        close(fd);
-    }
+    PROMISE("nobody else gets in") nobody_gets_in();
     peer_close(&idle);
     peer_close(&silent);
     peer_close(&queued);
