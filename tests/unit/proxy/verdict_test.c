@@ -42,8 +42,7 @@ static void test_request(void)
 
 static void test_cooling(void)
 {
-    static const enum answer_scope others[] = {SCOPE_REQUEST, SCOPE_MODEL, SCOPE_ENDPOINT,
-                                               SCOPE_ADDRESS, SCOPE_PROVIDER};
+    static const enum answer_scope others[] = {SCOPE_REQUEST, SCOPE_ADDRESS, SCOPE_PROVIDER};
     PROMISE("it cools for as long as it was told, as configured if it was told nothing")
     {
         CHECK(cooling(SCOPE_SUBSCRIPTION, SUBSCRIPTION_COOL, 17000) == 17000);
@@ -58,11 +57,30 @@ static void test_cooling(void)
         CHECK(cooling(SCOPE_SUBSCRIPTION, SUBSCRIPTION_OUT, -1) == 600000);
         CHECK(cooling(SCOPE_SUBSCRIPTION, SUBSCRIPTION_NO_CREDIT, 5000) == 5000);
     }
-    PROMISE("what speaks of less or of more than the subscription cools nothing")
+    PROMISE("what speaks of a request alone, or of more than the subscription, closes nothing")
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         CHECK(cooling(others[i], SUBSCRIPTION_COOL, 17000) == 0);
         CHECK(cooling(others[i], SUBSCRIPTION_UNTIL_RESET, 17000) == 0);
         CHECK(cooling(others[i], SUBSCRIPTION_SUSPECT, -1) == 0);
+    }
+    PROMISE("what speaks of a model or a group of paths closes it to these, and to no others")
+    {
+        CHECK(verdict(SCOPE_MODEL, REQUEST_OURS, SUBSCRIPTION_COOL, 9).closes == CLOSES_MODEL);
+        CHECK(verdict(SCOPE_ENDPOINT, REQUEST_OURS, SUBSCRIPTION_COOL, 9).closes == CLOSES_GROUP);
+        CHECK(verdict(SCOPE_WINDOW, REQUEST_OURS, SUBSCRIPTION_COOL, 9).closes == CLOSES_ALL);
+        CHECK(cooling(SCOPE_MODEL, SUBSCRIPTION_UNTIL_RESET, 17000) == 17000);
+        CHECK(verdict(SCOPE_ENDPOINT, REQUEST_OURS, SUBSCRIPTION_COOL, -1).is_usual);
+    }
+    PROMISE("a refused credential is doubted, a fault is told, a limit says nothing of health")
+    {
+        CHECK(verdict(SCOPE_CREDENTIAL, REQUEST_OURS, SUBSCRIPTION_SUSPECT, -1).health ==
+              HEALTH_SUSPECT);
+        CHECK(verdict(SCOPE_SUBSCRIPTION, REQUEST_OURS, SUBSCRIPTION_PENALTY, -1).health ==
+              HEALTH_BAD);
+        CHECK(verdict(SCOPE_SUBSCRIPTION, REQUEST_OURS, SUBSCRIPTION_COOL, 9).health ==
+              HEALTH_NONE);
+        CHECK(verdict_no_answer(ERR_CONNECT).health == HEALTH_BAD);
+        CHECK(verdict_no_answer(ERR_SHORTAGE).health == HEALTH_NONE);
     }
     PROMISE("a fault and an overload cool nothing")
     {

@@ -349,7 +349,7 @@ static void test_drain(void)
     caller_keeps(&silent);
     caller_keeps(&idle);
     struct held_call *held = caller_asks(&caller, GET("/x"));
-    CHECK(http_server_open(server) == 1);
+    CHECK(http_server_open(server) == 3);
     caller_open(&queued);
     http_server_announce(server);
     http_server_drain(server, false);
