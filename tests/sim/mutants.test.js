@@ -12,6 +12,13 @@ const { newFolder, ROOT, sim } = require('./helper');
 const MUTANTS = path.join(__dirname, 'mutants');
 const WORLDS_MAX = 400; // the longest any may live; most are found within twenty
 
+// "Begin at seed 96." in a patch: where one that hides well was found last. After a change of the
+// simulation that is a world like any other, and the search takes longer.
+function firstSeed(mutant) {
+    const text = fs.readFileSync(path.join(MUTANTS, `${mutant}.patch`), 'utf8');
+    return (text.match(/^Begin at seed (\d+)\.$/m) ?? [null, '1'])[1];
+}
+
 let folder;
 before(() => {
     folder = newFolder();
@@ -33,7 +40,8 @@ function treeOf(mutant) {
 for (const file of fs.readdirSync(MUTANTS).sort()) {
     const mutant = path.basename(file, '.patch');
     test(`a mutant is found: ${mutant.replaceAll('-', ' ')}`, async (t) => {
-        const { code, stdout } = await sim('--lua', treeOf(mutant), '--worlds', `${WORLDS_MAX}`);
+        const options = ['--worlds', `${WORLDS_MAX}`, '--seed', firstSeed(mutant)];
+        const { code, stdout } = await sim('--lua', treeOf(mutant), ...options);
         assert.equal(code, 1, stdout);
         const [verdict] = stdout.split('\n');
         assert.match(verdict, /^seed \d+ breaks '/, 'not by a fault of the simulation');
