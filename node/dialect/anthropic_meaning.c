@@ -143,9 +143,19 @@ static bool is_code(const char *pattern, struct slice code)
     return slice_eq(code, name);
 }
 
+/* A quotation mark, not an apostrophe within a word. */
+static bool opens_quote(struct slice text, size_t at)
+{
+    return strchr("'\"`", text.at[at]) != NULL && (at == 0 || strchr(" (:=[", text.at[at - 1]));
+}
+
+/* Behind a quotation mark may stand what the caller has sent: it speaks for nobody but him. */
 static bool holds(struct slice text, const char *words)
 {
-    return text.len > 0 && memmem(text.at, text.len, words, strlen(words)) != NULL;
+    size_t own = 0;
+    while (own < text.len && !opens_quote(text, own))
+        own++;
+    return own > 0 && memmem(text.at, own, words, strlen(words)) != NULL;
 }
 
 static bool fits(const struct row *row, int status, const struct error_words *said)
