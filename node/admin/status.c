@@ -33,8 +33,9 @@ static json_t *subscription_json(const struct pool_subscription *s)
     json_object_set_new(json, "health", text(s->health));
     json_object_set_new(
         json, "tokens",
-        json_pack("{s:I, s:I, s:I, s:I, s:I}", "input", (json_int_t)s->input, "output",
-                  (json_int_t)s->output, "cache_read", (json_int_t)s->cache_read, "cache_write_5m",
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "input", (json_int_t)s->input, "output",
+                  (json_int_t)s->output, "output_estimated", (json_int_t)s->output_estimated,
+                  "cache_read", (json_int_t)s->cache_read, "cache_write_5m",
                   (json_int_t)s->cache_write_5m, "cache_write_1h", (json_int_t)s->cache_write_1h));
     return json;
 }

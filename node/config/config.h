@@ -89,7 +89,12 @@ struct config {
 
     struct {
         uint32_t total; /* attempts upstream for one request */
+        uint32_t hold_ms;
     } retry;
+
+    struct {
+        uint32_t ping_ms; /* 0: never */
+    } queue;
 
     struct {
         uint32_t connect_ms;

@@ -52,14 +52,16 @@ static void settle(struct exchange *x, enum outcome outcome)
         .duration_ms = (clock_ns() - a->started_ns) / 1000000,
     };
     if (x->reply.watch != NULL) {
-        const struct usage *u = watch_usage(x->reply.watch);
-        x->reply.usage = *u;
+        struct usage u = watch_usage(x->reply.watch);
+        x->reply.usage = u;
         s.model = watch_model(x->reply.watch);
-        s.input = u->input;
-        s.output = u->output;
-        s.cache_read = u->cache_read;
-        s.cache_write_5m = u->cache_write_5m;
-        s.cache_write_1h = u->cache_write_1h;
+        s.input = u.input;
+        s.output = u.output;
+        s.output_estimated = u.is_estimated ? u.output : 0;
+        s.cache_read = u.cache_read;
+        s.cache_write_5m = u.cache_write_5m;
+        s.cache_write_1h = u.cache_write_1h;
+        metrics_add(x->proxy->metrics, COUNT_USAGE_ESTIMATED, u.is_estimated ? 1 : 0);
     }
     state_settle(x->proxy->state, &a->lease, &s);
 }

@@ -136,7 +136,7 @@ struct kept_head {
     bool is_json;
     bool is_coded;    /* has a content-encoding: nothing of ours can be put between */
     bool is_readable; /* by `coding` */
-    enum watch_coding coding;
+    enum coding coding;
 };
 
 /* What the caller gets. */
@@ -148,6 +148,8 @@ struct reply {
     const struct upstream_event *unheld; /* came behind it; for the next step's `enter` only */
     bool has_begun;                      /* the head has been given to the caller's side */
     bool is_paused;                      /* the provider waits for the caller */
+    bool is_trailing;   /* all is said; the end of coding and framing is not here */
+    uint64_t passed_ms; /* loop_now_ms() when a byte was last passed on */
     int status;
     uint64_t bytes;
     struct usage usage; /* as booked */

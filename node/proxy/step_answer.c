@@ -62,7 +62,7 @@ static struct own_words words_for(struct exchange *x, const struct last_error *l
     if (last->status == 0)
         return (struct own_words){
             .status = err_status(last->err),
-            .text = arena_printf(arena, "no provider could be reached: %s", err_text(last->err))};
+            .text = arena_printf(arena, "no provider gave an answer: %s", err_text(last->err))};
     return (struct own_words){
         .status = last->status,
         .text = arena_printf(arena, "the provider failed (%s), and said nothing to pass on",

@@ -40,6 +40,8 @@ static void log_usage(const struct usage *u)
         return;
     log_number("input", u->input);
     log_number("output", u->output);
+    if (u->is_estimated)
+        log_string("output_is", "estimated");
     log_number("cache_read", u->cache_read);
     log_number("cache_write", u->cache_write_5m + u->cache_write_1h);
 }

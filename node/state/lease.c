@@ -225,7 +225,7 @@ void state_admit_cancel(struct admission *a)
 void state_settle(struct state *state, struct lease *lease, const struct settlement *settlement)
 {
     const struct settlement *s = settlement;
-    char numbers[9][NUMBER_TEXT_MAX], model[NAME_MAX_BYTES + 1];
+    char numbers[10][NUMBER_TEXT_MAX], model[NAME_MAX_BYTES + 1];
     if (!lease->is_held)
         return;
     lease->is_held = false;
@@ -244,6 +244,7 @@ void state_settle(struct state *state, struct lease *lease, const struct settlem
         [SETTLE_COOLDOWN_REASON] = s->cooldown_reason,
         [SETTLE_INPUT] = number_decimal(s->input, numbers[2]),
         [SETTLE_OUTPUT] = number_decimal(s->output, numbers[3]),
+        [SETTLE_OUTPUT_ESTIMATED] = number_decimal(s->output_estimated, numbers[9]),
         [SETTLE_CACHE_READ] = number_decimal(s->cache_read, numbers[4]),
         [SETTLE_CACHE_WRITE_5M] = number_decimal(s->cache_write_5m, numbers[5]),
         [SETTLE_CACHE_WRITE_1H] = number_decimal(s->cache_write_1h, numbers[6]),

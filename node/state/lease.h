@@ -111,6 +111,7 @@ struct settlement {
     struct slice cooldown_reason;
     struct slice model; /* as the answer named it; empty: the request's */
     uint64_t input, output, cache_read, cache_write_5m, cache_write_1h;
+    uint64_t output_estimated; /* tokens of `output` that nobody told */
     uint64_t duration_ms;
 };
 

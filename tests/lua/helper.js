@@ -200,6 +200,7 @@ class Pool {
             cacheWrite5m = 0,
             cacheWrite1h = 0,
             durationMs = 0,
+            outputEstimated = 0,
         } = used;
         const { holder, seq } = partsOf(grant.id);
         const reply = await this.call(
@@ -220,6 +221,7 @@ class Pool {
             cacheWrite5m,
             cacheWrite1h,
             durationMs,
+            outputEstimated,
         );
         return reply[0];
     }
