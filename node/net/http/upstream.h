@@ -2,9 +2,11 @@
  * One per worker. A request is given whole (head as bytes, body) and answered by callbacks. The
  * provider's answer is read only as fast as the receiver wants it.
  *
- * A connection from the pool may have died unnoticed: then, and only if no byte of the request
- * reached the wire or the method is safe (GET, HEAD, OPTIONS), the request is sent again on a new
- * connection, once, without telling. Everything else is told. */
+ * A connection from the pool may be dying while a request meets it. One that ends without a byte of
+ * an answer is such a one, if none of the request had reached the wire, or within
+ * UPSTREAM_DYING_MS, or whenever the method is safe (GET, HEAD, OPTIONS): then the request is sent
+ * again on a new connection, once, without telling. Everything else is told. A connection is kept
+ * for a second less than its provider says it will be (keep-alive: timeout=N). */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,6 +23,7 @@ struct upstream;
 struct upstream_call;
 
 enum { UPSTREAM_IDLE_MAX = 512, UPSTREAM_IDLE_MS = 30000 }; /* per origin */
+enum { UPSTREAM_DYING_MS = 1000 };
 
 struct upstream *upstream_new(struct loop *loop, struct resolver *resolver,
                               struct metrics *metrics); /* yours */

@@ -28,6 +28,27 @@ static void test_idle(void)
         RUN_UNTIL(loop, idle() == 0);
         RUN_UNTIL(loop, peers[0].has_ended);
     }
+    PROMISE("its provider may say for how long it is kept: it is used a second less")
+    {
+        static const struct {
+            const char *head;
+            unsigned kept;
+        } cases[] = {
+            {"Keep-Alive: timeout=1\r\n", 0},
+            {"Keep-Alive: max=9, Timeout=0\r\n", 0},
+            {"Keep-Alive: max=9, Timeout=2\r\n", 1},
+            {"Keep-Alive: timeout=abc\r\n", 1},
+            {"Keep-Alive: max=9\r\n", 1},
+        };
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+            char answer[200];
+            start_over();
+            snprintf(answer, sizeof(answer), "HTTP/1.1 200 OK\r\n%sContent-Length: 0\r\n\r\n",
+                     cases[i].head);
+            ask_and_answer(&calls[0], 0, answer);
+            CHECK(idle() == cases[i].kept);
+        }
+    }
     PROMISE("its time does not run while it is in use")
     {
         start_over();
