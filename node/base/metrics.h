@@ -26,6 +26,9 @@
     X(USAGE_ESTIMATED, "weir_usage_estimated_total", "",                                           \
       "Answers whose output nobody told: it is booked as what passed amounts to.")                 \
     X(FAILOVERS, "weir_failovers_total", "", "Attempts that went on to another subscription.")     \
+    X(RETRIES, "weir_retries_total", "", "Tries once more at the same subscription.")              \
+    X(RETRIES_DENIED, "weir_retries_denied_total", "",                                             \
+      "Tries that were not made, because a node makes only so many.")                              \
     X(REFUSED, "weir_refused_total", "", "Requests refused because nothing was free.")             \
     X(COOLDOWNS, "weir_cooldowns_total", "", "Cooldowns set after an answer of a provider.")       \
     X(MALFORMED, "weir_malformed_requests_total", "", "Requests refused by the HTTP parser.")      \

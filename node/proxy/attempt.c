@@ -66,6 +66,14 @@ static void settle(struct exchange *x, enum outcome outcome)
     state_settle(x->proxy->state, &a->lease, &s);
 }
 
+static void forget_answer(struct exchange *x)
+{
+    watch_free(x->reply.watch);
+    x->reply.watch = NULL;
+    buf_clear(&x->reply.held);
+    x->reply.has_all = false;
+}
+
 void attempt_end(struct exchange *x, enum outcome outcome)
 {
     struct attempt *a = &x->attempt;
@@ -77,23 +85,48 @@ void attempt_end(struct exchange *x, enum outcome outcome)
     doubt_end(&x->doubt);
     if (a->lease.is_held)
         settle(x, outcome);
-    watch_free(x->reply.watch);
-    x->reply.watch = NULL;
-    buf_clear(&x->reply.held);
-    x->reply.has_all = false;
+    forget_answer(x);
 }
 
-static bool may_try_again(const struct exchange *x)
+/* What has closed the subscription to such requests cannot happen to many of them. */
+static bool may_afford(struct exchange *x)
 {
-    return x->request.attempts < x->config->retry.total &&
-           x->request.attempts < x->config->subscription_count;
+    if (x->attempt.verdict.cooldown_ms > 0 || retry_budget_spend(x->proxy->retries, clock_ms()))
+        return true;
+    metrics_add(x->proxy->metrics, COUNT_RETRIES_DENIED, 1);
+    return false;
+}
+
+/* Whoever wants to be left alone for longer than we would wait is. */
+static bool may_stay(const struct exchange *x)
+{
+    const struct attempt *a = &x->attempt;
+    return a->verdict.is_again && a->tries < x->config->retry.attempts && a->lease.is_held &&
+           a->verdict.retry_ms <= x->config->retry.delay_ms;
+}
+
+static void stay(struct exchange *x)
+{
+    struct attempt *a = &x->attempt;
+    upstream_cancel(a->upstream);
+    a->upstream = NULL;
+    deadline_clear(&a->deadline);
+    forget_answer(x);
+    exchange_go(x, STEP_AGAIN);
 }
 
 void attempt_failed(struct exchange *x)
 {
     const struct attempt *a = &x->attempt;
+    bool stays = may_stay(x);
+    bool may_go = x->request.attempts < x->config->retry.total &&
+                  (stays || x->request.places < x->config->subscription_count) && may_afford(x);
+    if (may_go && stays) {
+        stay(x);
+        return;
+    }
     attempt_end(x, OUTCOME_ERROR);
-    if (!may_try_again(x)) {
+    if (!may_go) {
         exchange_go(x, STEP_ANSWER);
         return;
     }

@@ -151,6 +151,7 @@ void exchange_open(struct proxy *p, struct connection *caller, struct http_messa
     struct request *r = &x->request;
     struct http_message *m = &r->message;
     connection_bind(caller, &events, x);
+    retry_budget_earn(p->retries, x->config->retry.percent);
     r->dialect = m->purpose;
     r->id = m->id;
     r->client = client_name(&m->request, m->peer, &m->arena);

@@ -22,24 +22,27 @@
 #include "proxy/doubt.h"
 #include "proxy/exchange.h"
 #include "proxy/proxy.h"
+#include "proxy/retry_budget.h"
 #include "proxy/tried.h"
 #include "proxy/verdict.h"
 #include "state/lease.h"
 #include "state/state.h"
 
 #define TO(NAME) (1U << STEP_##NAME)
-#define STEP_TABLE(X)                                                            \
-    /* ask Redis for a slot; again, if it lends a subscription we do not have */ \
-    X(ADMIT, admit, TO(ADMIT) | TO(SEND) | TO(ANSWER) | TO(FINISH))              \
-    /* the request goes up, until the head of an answer comes */                 \
-    X(SEND, send, TO(RELAY) | TO(COLLECT) | TO(ADMIT) | TO(ANSWER) | TO(FINISH)) \
-    /* an error is read to its end: what it says decides whose it is */          \
-    X(COLLECT, collect, TO(RELAY) | TO(ADMIT) | TO(ANSWER) | TO(FINISH))         \
-    /* the answer passes; elsewhere if it breaks off before a byte of it has */  \
-    X(RELAY, relay, TO(ADMIT) | TO(ANSWER) | TO(FINISH))                         \
-    /* our own words, or the last provider's error as it was */                  \
-    X(ANSWER, answer, TO(FINISH))                                                \
-    /* one log line, metrics, memory */                                          \
+#define STEP_TABLE(X)                                                                \
+    /* ask Redis for a slot; again, if it lends a subscription we do not have */     \
+    X(ADMIT, admit, TO(ADMIT) | TO(SEND) | TO(ANSWER) | TO(FINISH))                  \
+    /* the request goes up, until the head of an answer comes */                     \
+    X(SEND, send, TO(RELAY) | TO(COLLECT) | TO(ADMIT) | TO(ANSWER) | TO(FINISH))     \
+    /* an error is read to its end: what it says decides whose it is */              \
+    X(COLLECT, collect, TO(RELAY) | TO(AGAIN) | TO(ADMIT) | TO(ANSWER) | TO(FINISH)) \
+    /* the answer passes; elsewhere if it fails before it has said anything */       \
+    X(RELAY, relay, TO(AGAIN) | TO(ADMIT) | TO(ANSWER) | TO(FINISH))                 \
+    /* in a moment the same subscription is asked once more */                       \
+    X(AGAIN, again, TO(SEND) | TO(ANSWER) | TO(FINISH))                              \
+    /* our own words, or the last provider's error as it was */                      \
+    X(ANSWER, answer, TO(FINISH))                                                    \
+    /* one log line, metrics, memory */                                              \
     X(FINISH, finish, 0)
 
 enum step_name {
@@ -81,6 +84,7 @@ struct proxy {
     struct state *state;
     struct upstream *upstream;
     struct metrics *metrics;
+    struct retry_budget *retries; /* of all workers */
     const struct node_identity *node;
     unsigned worker;
     struct config *config; /* one reference; exchanges hold their own */
@@ -101,7 +105,8 @@ struct request {
     struct slice labels,
         model_label;    /* for what is closed to such requests only: all; one of them */
     struct slice tried; /* names of subscriptions, separated by one space */
-    unsigned attempts;
+    unsigned attempts;  /* requests that went up */
+    unsigned places;    /* subscriptions they went to */
 };
 
 /* The subscription the last attempt went to, and why to that one. All zero before there is any. */
@@ -119,9 +124,10 @@ struct attempt {
     struct answer_signs signs;      /* of the answer's head */
     struct meaning meaning;
     struct verdict verdict;
-    int status; /* the provider's, or what its words amount to; 0: no answer */
-    uint64_t started_ns;
-    struct deadline deadline; /* of collecting */
+    int status;          /* the provider's, or what its words amount to; 0: no answer */
+    unsigned tries;      /* requests that went up, of this attempt */
+    uint64_t started_ns; /* the last of them */
+    struct deadline deadline;
 };
 
 /* A provider's head, kept until it is decided that it is the caller's. */
@@ -213,7 +219,7 @@ MUST_USE bool judge_answer(struct exchange *x);
 void attempt_begin(struct exchange *x);
 /* Whatever of it still runs is given up; a held lease is settled. Twice is fine. */
 void attempt_end(struct exchange *x, enum outcome outcome);
-/* It led nowhere: the next one, or the answer. */
+/* It led nowhere: once more, the next one, or the answer. */
 void attempt_failed(struct exchange *x);
 void attempt_no_answer(struct exchange *x, enum err err, const char *detail); /* likewise */
 /* What the last provider said in full is no use to anybody any more: memory back. */

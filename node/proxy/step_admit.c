@@ -10,13 +10,13 @@
 static void log_grant(const struct exchange *x)
 {
     const struct route *route = &x->route;
-    if (!exchange_log(x, x->request.attempts > 1 ? LOG_INFO : LOG_DEBUG, "route"))
+    if (!exchange_log(x, x->request.places > 1 ? LOG_INFO : LOG_DEBUG, "route"))
         return;
     log_string("subscription", route->subscription->name);
     log_text("reason", route->how);
     log_number("slots_used", route->slots_used);
     log_number("slots", route->slots);
-    log_number("attempt", x->request.attempts);
+    log_number("attempt", x->request.attempts + 1);
     log_end();
 }
 
@@ -50,7 +50,7 @@ static void use_grant(struct exchange *x, const struct grant *grant)
         return_grant(x, grant->account);
         return;
     }
-    x->request.attempts++;
+    x->request.places++;
     x->route = (struct route){.subscription = s,
                               .how = arena_copy(&x->request.message.arena, grant->how),
                               .slots_used = grant->active,

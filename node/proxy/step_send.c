@@ -53,6 +53,8 @@ static void send_enter(struct exchange *x)
         .first_byte_ms = x->config->timeouts.first_byte_ms,
         .idle_ms = x->config->timeouts.idle_ms,
     };
+    x->request.attempts++;
+    x->attempt.tries++;
     x->attempt.started_ns = clock_ns();
     x->attempt.upstream = upstream_send(x->proxy->upstream, &request, &exchange_upstream_events, x);
 }

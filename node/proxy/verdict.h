@@ -27,6 +27,7 @@ enum closes { CLOSES_ALL, CLOSES_MODEL, CLOSES_GROUP };
 
 struct verdict {
     bool is_next;         /* try another subscription, if there is one */
+    bool is_again;        /* or first this one, in a moment */
     enum hope hope;       /* of the pool, if there is none */
     uint64_t retry_ms;    /* the same: when it may be better; 0: not known */
     enum health health;   /* what it says of the subscription */

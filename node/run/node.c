@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/budget.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -174,6 +175,8 @@ static bool run(struct node *n, int *listeners)
     s->metrics = mem_new((s->worker_count + 1) * sizeof(s->metrics[0]));
     s->connections_max = host_connections(s->worker_count);
     s->reserve_max = host_reserve(s->worker_count);
+    retry_budget_init(&n->retries, clock_ms());
+    s->retries = &n->retries;
     s->budget = budget_new(n->config->server.memory_bytes, n->config->server.max_body_bytes);
     deadline_init(&n->phase_deadline, leave_phase_over, n);
     log_gather();

@@ -15,6 +15,7 @@
 #include "base/identity.h"
 #include "config/config.h"
 #include "loop/loop.h"
+#include "proxy/retry_budget.h"
 #include "run/worker.h"
 #include "state/notice.h"
 
@@ -39,6 +40,7 @@ enum phase {
 
 struct node {
     struct node_shared shared;
+    struct retry_budget retries;
     struct node_identity identity;
     struct config *config;
     struct config *config_at_start; /* what only a restart changes is still as it says */

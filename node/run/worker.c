@@ -379,6 +379,7 @@ static struct proxy *make_proxy(struct worker *w)
         .state = w->state,
         .upstream = w->upstream,
         .metrics = w->metrics,
+        .retries = w->shared->retries,
         .node = w->shared->identity,
         .worker = w->number,
         .config = w->config,

@@ -14,6 +14,7 @@ struct metrics;
 struct node;
 struct node_identity;
 struct redis_url;
+struct retry_budget;
 struct worker;
 
 enum { WORKERS_MAX = 64 };
@@ -26,7 +27,8 @@ struct node_shared {
     const struct node_identity *identity;
     struct metrics *metrics; /* one slot each, and the last for the control thread */
     unsigned worker_count;
-    struct budget *budget;    /* of all workers together */
+    struct budget *budget; /* of all workers together */
+    struct retry_budget *retries;
     unsigned connections_max; /* of one worker */
     unsigned reserve_max;     /* beyond that, for probes */
     const struct redis_url *redis_url;

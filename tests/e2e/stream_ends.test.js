@@ -93,6 +93,7 @@ async function setting(world) {
         subscriptions: list,
         redis: { url: redis.url },
         server: { expose_subscription: true },
+        retry: { percent: 100 },
     };
     const node = await world.node({ config });
     return { speaker, provider, redis, node };

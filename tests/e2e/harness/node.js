@@ -34,6 +34,7 @@ function completeConfig(config, id) {
         server: { host: '127.0.0.1', port: 0, workers: 1, drain_seconds: 5 },
         node: { id },
         rate_limit: { burst_limit: 100000 },
+        retry: { attempts: 1 },
         logging: { level: 'debug', format: 'json' },
     };
     const merged = { ...config };
