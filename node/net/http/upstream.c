@@ -113,6 +113,7 @@ static struct upstream_connection *connection_new(struct origin_pool *p)
 void upstream_connection_free(struct upstream_connection *c)
 {
     struct upstream *u = c->pool->upstream;
+    bool is_given_up = c->call != NULL && c->state != UPSTREAM_CONNECTING;
     if (c->state == UPSTREAM_FREED)
         return;
     dial_cancel(c->dial);
@@ -126,7 +127,11 @@ void upstream_connection_free(struct upstream_connection *c)
     upstream_go(c, UPSTREAM_FREED);
     deadline_clear(&c->deadline);
     list_remove(&c->link);
-    wire_close(&c->wire);
+    if (is_given_up)
+        wire_reset(
+            &c->wire); /* an end would come behind what is on its way: the slot is free now */
+    else
+        wire_close(&c->wire);
     buf_fini(&c->in);
     loop_defer(u->loop, &c->free_task);
 }
