@@ -27,6 +27,7 @@
       "Answers whose output nobody told: it is booked as what passed amounts to.")                 \
     X(FAILOVERS, "weir_failovers_total", "", "Attempts that went on to another subscription.")     \
     X(RETRIES, "weir_retries_total", "", "Tries once more at the same subscription.")              \
+    X(MOVES, "weir_moves_total", "", "Requests taken to an idle subscription: the head was late.") \
     X(RETRIES_DENIED, "weir_retries_denied_total", "",                                             \
       "Tries that were not made, because a node makes only so many.")                              \
     X(REFUSED, "weir_refused_total", "", "Requests refused because nothing was free.")             \

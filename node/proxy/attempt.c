@@ -11,15 +11,48 @@ static void on_lease_lost(struct lease *lease, void *arg)
     exchange_stop(arg, "the node stood still too long and lost its slot; try again");
 }
 
-void attempt_begin(struct exchange *x)
+void attempt_begin_with(struct exchange *x, struct lease *lease)
 {
     struct attempt *a = &x->attempt;
-    assert(a->admission == NULL && a->upstream == NULL && !a->lease.is_held);
-    *a = (struct attempt){.started_ns = clock_ns()};
-    list_init(&a->lease.link);
-    a->lease.on_lost = on_lease_lost;
-    a->lease.arg = x;
+    assert(a->admission == NULL && a->upstream == NULL);
+    *a = (struct attempt){.started_ns = clock_ns(), .lease = lease};
     deadline_init(&a->deadline, (loop_fn)NULL, x);
+}
+
+void attempt_begin(struct exchange *x)
+{
+    assert(!x->leases[0].is_held && !x->leases[1].is_held);
+    attempt_begin_with(x, &x->leases[0]);
+}
+
+struct admission *attempt_admit(struct exchange *x, struct lease *lease, state_admit_fn on_admitted)
+{
+    const struct request *r = &x->request;
+    const struct admit_request request = {.client = r->client,
+                                          .model = r->facts.models[0],
+                                          .excluded = r->tried,
+                                          .labels = r->labels};
+    *lease = (struct lease){.on_lost = on_lease_lost, .arg = x};
+    list_init(&lease->link);
+    return state_admit(x->proxy->state, lease, &request, on_admitted, x);
+}
+
+bool attempt_route(struct exchange *x, const struct grant *grant)
+{
+    struct request *r = &x->request;
+    struct arena *arena = &r->message.arena;
+    const struct subscription *s = config_account(x->config, grant->account);
+    r->tried = r->tried.len == 0 ? arena_copy(arena, grant->account)
+                                 : arena_printf(arena, "%.*s %.*s", SLICE_ARG(r->tried),
+                                                SLICE_ARG(grant->account));
+    if (s == NULL)
+        return false;
+    r->places++;
+    x->route = (struct route){.subscription = s,
+                              .how = arena_copy(arena, grant->how),
+                              .slots_used = grant->active,
+                              .slots = grant->max};
+    return true;
 }
 
 static enum health health_of(const struct attempt *a, enum outcome outcome)
@@ -63,7 +96,7 @@ static void settle(struct exchange *x, enum outcome outcome)
         s.cache_write_1h = u.cache_write_1h;
         metrics_add(x->proxy->metrics, COUNT_USAGE_ESTIMATED, u.is_estimated ? 1 : 0);
     }
-    state_settle(x->proxy->state, &a->lease, &s);
+    state_settle(x->proxy->state, a->lease, &s);
 }
 
 static void forget_answer(struct exchange *x)
@@ -77,13 +110,14 @@ static void forget_answer(struct exchange *x)
 void attempt_end(struct exchange *x, enum outcome outcome)
 {
     struct attempt *a = &x->attempt;
+    move_end(x);
     state_admit_cancel(a->admission);
     a->admission = NULL;
     upstream_cancel(a->upstream);
     a->upstream = NULL;
     deadline_clear(&a->deadline);
     doubt_end(&x->doubt);
-    if (a->lease.is_held)
+    if (a->lease != NULL && a->lease->is_held)
         settle(x, outcome);
     forget_answer(x);
 }
@@ -101,7 +135,7 @@ static bool may_afford(struct exchange *x)
 static bool may_stay(const struct exchange *x)
 {
     const struct attempt *a = &x->attempt;
-    return a->verdict.is_again && a->tries < x->config->retry.attempts && a->lease.is_held &&
+    return a->verdict.is_again && a->tries < x->config->retry.attempts && a->lease->is_held &&
            a->verdict.retry_ms <= x->config->retry.delay_ms;
 }
 

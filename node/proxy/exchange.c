@@ -91,7 +91,7 @@ static void on_caller_gone(void *arg)
 static bool may_send(void *arg)
 {
     const struct exchange *x = arg;
-    return x->attempt.lease.is_held && state_lease_is_fresh(x->proxy->state);
+    return x->attempt.lease->is_held && state_lease_is_fresh(x->proxy->state);
 }
 
 static void on_upstream_head(const struct http1_response *response, void *arg)
@@ -138,6 +138,7 @@ static struct exchange *exchange_new(struct proxy *p, struct connection *caller,
     buf_init(&x->last_error.body, HELD_MAX);
     buf_init(&x->reply.held, HELD_MAX);
     doubt_init(&x->doubt);
+    deadline_init(&x->move.deadline, (loop_fn)NULL, x);
     list_push(&p->exchanges, &x->link);
     p->exchange_count++;
     metrics_move(p->metrics, GAUGE_EXCHANGES_ACTIVE, 1);

@@ -21,6 +21,8 @@
 #include "net/http/upstream.h"
 #include "proxy/doubt.h"
 #include "proxy/exchange.h"
+#include "proxy/move.h"
+#include "proxy/pace.h"
 #include "proxy/proxy.h"
 #include "proxy/retry_budget.h"
 #include "proxy/tried.h"
@@ -29,20 +31,20 @@
 #include "state/state.h"
 
 #define TO(NAME) (1U << STEP_##NAME)
-#define STEP_TABLE(X)                                                                \
-    /* ask Redis for a slot; again, if it lends a subscription we do not have */     \
-    X(ADMIT, admit, TO(ADMIT) | TO(SEND) | TO(ANSWER) | TO(FINISH))                  \
-    /* the request goes up, until the head of an answer comes */                     \
-    X(SEND, send, TO(RELAY) | TO(COLLECT) | TO(ADMIT) | TO(ANSWER) | TO(FINISH))     \
-    /* an error is read to its end: what it says decides whose it is */              \
-    X(COLLECT, collect, TO(RELAY) | TO(AGAIN) | TO(ADMIT) | TO(ANSWER) | TO(FINISH)) \
-    /* the answer passes; elsewhere if it fails before it has said anything */       \
-    X(RELAY, relay, TO(AGAIN) | TO(ADMIT) | TO(ANSWER) | TO(FINISH))                 \
-    /* in a moment the same subscription is asked once more */                       \
-    X(AGAIN, again, TO(SEND) | TO(ANSWER) | TO(FINISH))                              \
-    /* our own words, or the last provider's error as it was */                      \
-    X(ANSWER, answer, TO(FINISH))                                                    \
-    /* one log line, metrics, memory */                                              \
+#define STEP_TABLE(X)                                                                       \
+    /* ask Redis for a slot; again, if it lends a subscription we do not have */            \
+    X(ADMIT, admit, TO(ADMIT) | TO(SEND) | TO(ANSWER) | TO(FINISH))                         \
+    /* the request goes up, until the head of an answer comes */                            \
+    X(SEND, send, TO(SEND) | TO(RELAY) | TO(COLLECT) | TO(ADMIT) | TO(ANSWER) | TO(FINISH)) \
+    /* an error is read to its end: what it says decides whose it is */                     \
+    X(COLLECT, collect, TO(RELAY) | TO(AGAIN) | TO(ADMIT) | TO(ANSWER) | TO(FINISH))        \
+    /* the answer passes; elsewhere if it fails before it has said anything */              \
+    X(RELAY, relay, TO(AGAIN) | TO(ADMIT) | TO(ANSWER) | TO(FINISH))                        \
+    /* in a moment the same subscription is asked once more */                              \
+    X(AGAIN, again, TO(SEND) | TO(ANSWER) | TO(FINISH))                                     \
+    /* our own words, or the last provider's error as it was */                             \
+    X(ANSWER, answer, TO(FINISH))                                                           \
+    /* one log line, metrics, memory */                                                     \
     X(FINISH, finish, 0)
 
 enum step_name {
@@ -91,6 +93,7 @@ struct proxy {
     struct list exchanges; /* in progress */
     size_t exchange_count;
     uint64_t sequence; /* for request ids */
+    struct pace pace;  /* of streams */
 };
 
 /* What was asked; the same through all attempts. */
@@ -118,8 +121,8 @@ struct route {
 
 /* One try at one subscription. attempt_begin() makes a new one, attempt_end() ends it. */
 struct attempt {
-    struct admission *admission; /* NULL: Redis is not asked */
-    struct lease lease;
+    struct admission *admission;    /* NULL: Redis is not asked */
+    struct lease *lease;            /* one of the exchange's */
     struct upstream_call *upstream; /* NULL: none, or over */
     struct answer_signs signs;      /* of the answer's head */
     struct meaning meaning;
@@ -185,7 +188,9 @@ struct exchange {
     enum ending ending;        /* once it is known */
     struct request request;
     struct route route;
+    struct lease leases[2]; /* the attempt's, and what a move asks for */
     struct attempt attempt;
+    struct move move;
     struct reply reply;
     struct own_words words; /* status 0: as those that were tried have it */
     struct tried tried;
@@ -217,6 +222,12 @@ MUST_USE bool judge_answer(struct exchange *x);
 
 /* attempt.c */
 void attempt_begin(struct exchange *x);
+void attempt_begin_with(struct exchange *x, struct lease *lease); /* that is held already */
+/* Ask for a slot where nobody has tried yet. */
+struct admission *attempt_admit(struct exchange *x, struct lease *lease,
+                                state_admit_fn on_admitted);
+/* It was granted there, which is remembered as tried. False: the configuration has it not. */
+MUST_USE bool attempt_route(struct exchange *x, const struct grant *grant);
 /* Whatever of it still runs is given up; a held lease is settled. Twice is fine. */
 void attempt_end(struct exchange *x, enum outcome outcome);
 /* It led nowhere: once more, the next one, or the answer. */

@@ -104,7 +104,7 @@ static void finish_enter(struct exchange *x)
 {
     uint64_t now_ns = clock_ns();
     assert(x->attempt.admission == NULL && x->attempt.upstream == NULL && x->caller == NULL);
-    assert(!x->attempt.lease.is_held && !doubt_holds(&x->doubt));
+    assert(!x->leases[0].is_held && !x->leases[1].is_held && !doubt_holds(&x->doubt));
     log_finished(x, now_ns);
     count_finished(x, now_ns);
     buf_fini(&x->last_error.body);

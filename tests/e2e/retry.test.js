@@ -1,6 +1,6 @@
 // When a request is sent again, where, and how often at most.
 import assert from 'node:assert/strict';
-import { connect, messagesRequest, ownError, post, quiet, test } from './harness/index.js';
+import { connect, messagesRequest, open, ownError, post, quiet, test } from './harness/index.js';
 
 const SHOWN = { server: { expose_subscription: true } };
 const FAST = { retry: { attempts: 3, delay_ms: 1 } };
@@ -125,4 +125,51 @@ test('failures that close a subscription are not counted: all others are asked',
         await provider.fault(name, { times: -1, status: 429, headers: { 'retry-after': '60' } });
     for (let i = 0; i < 20; i++) assert.equal((await post(node.port)).status, 200);
     assert.equal((await node.metrics()).value('weir_retries_denied_total'), 0);
+});
+
+/** A node that knows how long heads take: a hundred streams have passed. */
+async function knowing(world) {
+    const { provider, redis, node } = await setting(world, 2);
+    for (let i = 0; i < 100; i++) await post(node.port, { stream: true });
+    await provider.reset();
+    return { provider, redis, node };
+}
+
+test('a stream whose head is late goes to a subscription that is idle', async (world) => {
+    const { provider, redis, node } = await knowing(world);
+    await provider.fault('*', { times: 1, stall: true });
+    const answer = await post(node.port, { stream: true });
+    assert.equal(answer.status, 200);
+    assert.match(answer.text, /event: message_stop/);
+    assert.equal(answer.header('x-weir-attempts'), '2');
+    const moved = await node.event('moved');
+    assert.notEqual(moved.from, answer.header('x-weir-subscription'));
+    assert.equal((await node.metrics()).value('weir_moves_total'), 1);
+    const [first, second] = await provider.log();
+    assert.ok(first.ended_ms <= second.started_ms, 'never are both asked at once');
+    await redis.bookedReaches(`sub:${moved.from}`, { cancelled: 1 });
+    await quiet({ node, provider });
+});
+
+test('a late head is waited for where no other subscription is idle', async (world) => {
+    const { provider, node } = await knowing(world);
+    await provider.fault('*', { times: 2, hold: true });
+    const held = [await open(node.port), await open(node.port)];
+    await provider.fault('*', { times: 1, delay_ms: 1800 });
+    const answer = await post(node.port, { stream: true });
+    assert.equal(answer.header('x-weir-attempts'), '1');
+    assert.equal((await node.metrics()).value('weir_moves_total'), 0);
+    for (const name of ['alpha', 'beta']) await provider.step(name, -1);
+    for (const one of held) await one.events.all();
+    await quiet({ node, provider });
+});
+
+test('who leaves while a move is asked for, or after it, leaves nothing behind', async (world) => {
+    const { provider, node } = await knowing(world);
+    await provider.fault('*', { times: 2, stall: true });
+    const wire = await connect(node.port);
+    await wire.send(messagesRequest({ stream: true }));
+    await node.event('moved');
+    wire.leave();
+    await quiet({ node, provider });
 });
