@@ -34,6 +34,8 @@
     X(COOLDOWNS, "weir_cooldowns_total", "", "Cooldowns set after an answer of a provider.")       \
     X(MALFORMED, "weir_malformed_requests_total", "", "Requests refused by the HTTP parser.")      \
     X(CONNECTIONS, "weir_client_connections_accepted_total", "", "Client connections accepted.")   \
+    X(PREFACES_REFUSED, "weir_proxy_headers_refused_total", "",                                    \
+      "Connections closed for their PROXY protocol header, or for having none.")                   \
     X(CLOSED_ANSWERED, "weir_client_connections_closed_for_room_total", "was=\"answered\"",        \
       "Client connections closed at the ceiling, so that others could come.")                      \
     X(CLOSED_SILENT, "weir_client_connections_closed_for_room_total", "was=\"silent\"", "")        \

@@ -68,6 +68,7 @@ struct config {
         char *tls_key;
         uint32_t drain_seconds;
         struct networks trusted_networks;
+        bool proxy_protocol;
         struct host_names names; /* besides those that are always ours (format/host.h) */
     } server;
 

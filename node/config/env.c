@@ -94,6 +94,10 @@ static json_t *json_of_text(const struct config_knob *knob, struct slice text)
     uint64_t number;
     if (knob->kind->is_number && slice_number(text, INT64_MAX, &number))
         return json_integer((json_int_t)number);
+    if (knob->kind->is_flag && slice_eq(text, SLICE("true")))
+        return json_true();
+    if (knob->kind->is_flag && slice_eq(text, SLICE("false")))
+        return json_false();
     return json_stringn(text.at, text.len); /* NULL if it is not UTF-8 */
 }
 

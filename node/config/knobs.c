@@ -154,6 +154,14 @@ const struct config_knob config_knobs[] = {
      .max = TIB,
      .otherwise = "256 MiB, or 4 max_body_bytes",
      .help = "What may be held for callers: uploads wait beyond. At least 2 max_body_bytes."},
+    {.path = "server.proxy_protocol",
+     .kind = &config_flag,
+     .offset = FIELD(server.proxy_protocol),
+     .initial = "false",
+     .variable = "WEIR_PROXY_PROTOCOL",
+     .help = "Connections begin with a PROXY protocol header (version 1 or 2), by which a TCP "
+             "balancer in trusted_networks says who calls; others are closed, but those of the "
+             "node's own machine."},
     {.path = "server.expose_subscription",
      .kind = &config_flag,
      .offset = FIELD(server.expose_subscription),

@@ -333,7 +333,8 @@ const struct config_kind config_secret = {CONFIG_OWNER(secret),
 const struct config_kind config_number = {CONFIG_VALUE(number), .is_number = true};
 const struct config_kind config_bytes = {CONFIG_VALUE(bytes), .is_number = true};
 const struct config_kind config_port = {CONFIG_VALUE(port), .is_number = true};
-const struct config_kind config_flag = {CONFIG_VALUE(flag), .expected = "true or false"};
+const struct config_kind config_flag = {CONFIG_VALUE(flag), .is_flag = true,
+                                        .expected = "true or false"};
 const struct config_kind config_word = {CONFIG_VALUE(word)};
 const struct config_kind config_choice = {CONFIG_VALUE(choice)};
 const struct config_kind config_auth = {.read = read_auth, .put = put_flag};

@@ -99,6 +99,7 @@ static struct http_server_options server_options(struct worker *w)
         .connections_max = w->shared->connections_max,
         .reserve_max = w->shared->reserve_max,
         .client_ms = c->timeouts.client_ms,
+        .proxies = c->server.proxy_protocol ? &c->server.trusted_networks : NULL,
         .metrics = w->metrics,
         .write_error = dialect_default()->write_error,
         .on_head = on_head,

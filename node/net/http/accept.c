@@ -153,7 +153,10 @@ bool server_accept_one(struct http_server *s)
         note_ceiling(s);
         server_make_room(s);
     }
-    connection_new(s, fd, (struct sockaddr *)&peer, len);
+    if (s->options.proxies != NULL)
+        preface_new(s, fd, (struct sockaddr *)&peer, len);
+    else
+        connection_new(s, fd, (struct sockaddr *)&peer, len);
     return true;
 }
 

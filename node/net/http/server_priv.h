@@ -1,6 +1,7 @@
 /* server_priv.h - what the parts of the HTTP server share: the listener (server.c), accepting and
- * making room (accept.c), a connection's state and end (connection.c), reading requests
- * (receive.c), their bodies (body.c), the memory of those (body_memory.c), answering (answer.c). */
+ * making room (accept.c), what a balancer says first (preface.c), a connection's state and end
+ * (connection.c), reading requests (receive.c), their bodies (body.c), the memory of those
+ * (body_memory.c), answering (answer.c). */
 #pragma once
 #include <netinet/in.h>
 
@@ -124,10 +125,12 @@ struct http_server {
     struct event acceptable;
     struct loop_timer *retry_accept; /* while accepting rests */
     struct list connections;
-    unsigned connection_count;
+    struct list prefaces;       /* that will be connections once it is known whose */
+    unsigned connection_count;  /* of both */
     struct list resting[RESTS]; /* who could make room, the longest there first */
     bool is_at_ceiling;         /* and that was logged */
     uint64_t short_logged_ms;   /* when it was told last that descriptors are short */
+    uint64_t preface_logged_ms; /* and that a header was not as it should be */
     struct budget_queue queue;
     int wake_fd; /* an eventfd: one of the queue is granted */
     struct event woken;
@@ -148,6 +151,12 @@ void connection_new(struct http_server *s, int fd, const struct sockaddr *peer, 
 void connection_go(struct connection *c, enum connection_state to); /* the one writer of state */
 void connection_sane(const struct connection *c);
 void connection_end(struct connection *c); /* DEAD; tells the exchange if there is one */
+
+/* preface.c */
+/* The same for one that a balancer has made; takes the fd. */
+void preface_new(struct http_server *s, int fd, const struct sockaddr *peer, socklen_t len);
+unsigned preface_count(const struct http_server *s);
+void preface_end_all(struct http_server *s);
 
 /* receive.c */
 void connection_receive(struct connection *c);      /* the socket is readable */
