@@ -20,6 +20,7 @@
 
 enum {
     ACCEPTS_PER_TURN = TINY(64, 1),
+    ACCEPTS_OF_SHARED = 1, /* what is left wakes another worker too */
     ACCEPT_REST_MS = 100,
     CALM_PARTS = 16,
     SHORT_LOG_MS = 10000,
@@ -159,9 +160,11 @@ bool server_accept_one(struct http_server *s)
 
 static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
+    const struct http_server *s = arg;
+    int most = s->options.is_listener_shared ? ACCEPTS_OF_SHARED : ACCEPTS_PER_TURN;
     (void)fd;
     (void)what;
-    for (int i = 0; i < ACCEPTS_PER_TURN && server_accept_one(arg); i++)
+    for (int i = 0; i < most && server_accept_one(arg); i++)
         continue;
 }
 
