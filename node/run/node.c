@@ -191,7 +191,7 @@ static bool run(struct node *n, int *listeners)
         .control = n->loop,
         .identity = &n->identity,
         .worker_count = n->config->server.workers,
-        .is_listener_shared = n->supervisor.listener >= 0 && n->config->server.workers > 1,
+        .is_listener_shared = n->supervisor.listener >= 0,
         .redis_url = n->private_redis != NULL ? private_redis_url(n->private_redis)
                                               : &n->config_at_start->redis.url,
         .on_worker_ready = on_worker_ready,

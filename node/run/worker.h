@@ -29,7 +29,7 @@ struct node_shared {
     struct budget *budget;    /* of all workers together */
     unsigned connections_max; /* of one worker */
     unsigned reserve_max;     /* beyond that, for probes */
-    bool is_listener_shared;  /* one queue of callers for all workers */
+    bool is_listener_shared;  /* one queue of callers for all workers, kept by the supervisor */
     const struct redis_url *redis_url;
     struct look *look; /* at the pool, for all who ask */
     _Atomic bool is_draining;

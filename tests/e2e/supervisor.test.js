@@ -8,6 +8,7 @@ import {
     eventually,
     Load,
     messagesRequest,
+    pause,
     post,
     test,
 } from './harness/index.js';
@@ -168,21 +169,33 @@ test('callers who come before the node are served by it', async (world) => {
     for (const wire of wires) assert.equal((await wire.answer()).status, 200);
 });
 
-test('several workers share what comes in by a passed socket', async (world) => {
+test('all workers take from a passed socket, and one that is stuck keeps nobody waiting', async (world) => {
     const supervisor = ['--pass', 'listening'];
     const config = { server: { workers: 2 } };
-    const { provider, node } = await world.setting({ supervisor, config, max: 100 });
-    const wires = await Promise.all(Array.from({ length: 40 }, () => connect(node.port)));
-    for (const wire of wires) await wire.send(messagesRequest({ script: { hold: true } }));
-    await provider.activeReaches(40);
-    await provider.step('alpha', -1);
+    const { node } = await world.setting({ supervisor, config, max: 100 });
+    const served = async () => {
+        const wires = await Promise.all(Array.from({ length: 20 }, () => connect(node.port)));
+        for (const wire of wires) await wire.send(messagesRequest());
+        const threads = [];
+        for (const wire of wires) threads.push((await node.finished(await wire.answer())).thread);
+        return threads;
+    };
     const workers = new Set();
-    for (const wire of wires) workers.add((await node.finished(await wire.answer())).thread);
-    assert.equal(workers.size, 2);
+    await eventually('both to have served', async () => {
+        for (const thread of await served()) workers.add(thread);
+        return workers.size === 2;
+    });
+    node.child.signal('SIGUSR2');
+    await fits(node, 'a stuck worker', (line) => line.stuck);
+    assert.deepEqual([...new Set(await served())], ['worker-0']);
+    node.child.signal('SIGUSR2');
+    await fits(node, 'it to go on', (line) => line.freed);
 });
 
 test('restarts behind a passed socket cost no caller anything', async (world) => {
-    const { node } = await world.setting({ supervisor: ['--pass', 'listening'], max: 50 });
+    const config = { server: { workers: 2 } };
+    const supervisor = ['--pass', 'listening'];
+    const { node } = await world.setting({ supervisor, config, max: 50 });
     const load = new Load([node], 6);
     for (let round = 0; round < 3; round++) {
         const from = node.mark();
@@ -197,6 +210,37 @@ test('restarts behind a passed socket cost no caller anything', async (world) =>
     await load.stop();
     assert.deepEqual(load.faults, []);
     assert.deepEqual(Object.keys(load.statuses), ['200']);
+});
+
+/** CPU time of a process so far, in ms. */
+async function cpuMs(pid) {
+    const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1].split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+test('who waits behind a passed socket is left to the next node, and keeps this one from nothing', async (world) => {
+    const config = { server: { workers: 2, drain_seconds: 30 } };
+    const supervisor = ['--pass', 'listening'];
+    const { provider, node } = await world.setting({ supervisor, config });
+    const held = await connect(node.port);
+    await held.send(messagesRequest({ script: { hold: true } }));
+    await provider.activeReaches(1);
+    const former = pidOf(node);
+    const from = node.mark();
+    node.child.signal('SIGUSR1');
+    await node.log.find('the drain', (line) => /^draining/.test(line.event), { from });
+    await told(node, 'STATUS', { value: /what runs may end/ });
+    const waiting = await connect(node.port);
+    await waiting.send(messagesRequest());
+    const before = await cpuMs(former);
+    await pause(1000);
+    const used = (await cpuMs(former)) - before;
+    assert.ok(used < 500, `${used} ms of CPU in a second of waiting`);
+    await provider.step('alpha', -1);
+    assert.equal((await held.answer()).status, 200);
+    assert.equal((await waiting.answer({ ms: 20000 })).status, 200);
+    assert.notEqual(pidOf(node), former);
+    assert.equal((await provider.log()).length, 2);
 });
 
 const WRONG = {

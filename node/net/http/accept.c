@@ -182,8 +182,22 @@ void server_accept_stop(struct http_server *s)
     event_del(&s->acceptable);
     loop_timer_free(s->retry_accept);
     s->retry_accept = NULL;
-    close(s->listener);
+    if (s->options.is_listener_shared)
+        s->left_listener = s->listener;
+    else
+        close(s->listener);
     s->listener = -1;
+}
+
+/* epoll forgets a closed descriptor only if it was the last of its socket, and libevent tells it of
+ * event_del() with the loop's next turn. If one of a socket that lives on elsewhere were closed
+ * sooner, every caller in the queue would wake this loop again and again. */
+void server_accept_end(struct http_server *s)
+{
+    server_accept_stop(s);
+    if (s->left_listener >= 0)
+        close(s->left_listener);
+    s->left_listener = -1;
 }
 
 void server_accept_again(struct http_server *s)
