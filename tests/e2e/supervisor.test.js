@@ -6,6 +6,7 @@ import {
     connect,
     EventReader,
     eventually,
+    freePort,
     Load,
     messagesRequest,
     pause,
@@ -64,6 +65,29 @@ test('without Redis READY is not said, but what is missing, and time is asked fo
     await redis.start();
     await told(node, 'READY');
     assert.equal((await node.get('/ready')).status, 200);
+});
+
+test('one that waits for its name says so, asks for time, and leaves when told', async (world) => {
+    const { provider, redis, node } = await world.setting();
+    const second = world.nodeToCome({
+        id: node.id,
+        supervisor: [],
+        config: {
+            node: { taken_name: 'wait' },
+            server: { port: await freePort() },
+            subscriptions: world.subscriptions(provider, 1),
+            redis: { url: redis.url },
+        },
+    });
+    const starting = assert.rejects(second.start());
+    await eventually('the supervisor', () => second.child !== undefined);
+    const said = await told(second, 'STATUS', { value: /waiting until its name is free/ });
+    assert.match(said.EXTEND_TIMEOUT_USEC, /^\d{8}$/);
+    second.child.signal('SIGTERM');
+    await told(second, 'STOPPING');
+    assert.equal((await second.child.wait()).code, 0);
+    await starting;
+    assert.equal(count(second, 'READY'), 0);
 });
 
 test('STOPPING comes with SIGTERM, and what is waited for while it leaves', async (world) => {
