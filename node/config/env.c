@@ -10,7 +10,7 @@
 #include "config/env.h"
 
 /* NULL if unset or empty: docker-compose hands on an unset variable as an empty one. Nothing in
- * this program changes its environment, so other threads do not disturb. */
+ * this program changes its environment once there are threads, so they do not disturb. */
 static const char *own_variable(const char *name)
 {
     const char *value = getenv(name); /* NOLINT(concurrency-mt-unsafe) */

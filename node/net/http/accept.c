@@ -20,6 +20,7 @@
 
 enum {
     ACCEPTS_PER_TURN = TINY(64, 1),
+    ACCEPTS_OF_SHARED = 1, /* what is left wakes another worker too */
     ACCEPT_REST_MS = 100,
     CALM_PARTS = 16,
     SHORT_LOG_MS = 10000,
@@ -162,9 +163,11 @@ bool server_accept_one(struct http_server *s)
 
 static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
+    const struct http_server *s = arg;
+    int most = s->options.is_listener_shared ? ACCEPTS_OF_SHARED : ACCEPTS_PER_TURN;
     (void)fd;
     (void)what;
-    for (int i = 0; i < ACCEPTS_PER_TURN && server_accept_one(arg); i++)
+    for (int i = 0; i < most && server_accept_one(arg); i++)
         continue;
 }
 
@@ -182,8 +185,22 @@ void server_accept_stop(struct http_server *s)
     event_del(&s->acceptable);
     loop_timer_free(s->retry_accept);
     s->retry_accept = NULL;
-    close(s->listener);
+    if (s->options.is_listener_shared)
+        s->left_listener = s->listener;
+    else
+        close(s->listener);
     s->listener = -1;
+}
+
+/* epoll forgets a closed descriptor only if it was the last of its socket, and libevent tells it of
+ * event_del() with the loop's next turn. If one of a socket that lives on elsewhere were closed
+ * sooner, every caller in the queue would wake this loop again and again. */
+void server_accept_end(struct http_server *s)
+{
+    server_accept_stop(s);
+    if (s->left_listener >= 0)
+        close(s->left_listener);
+    s->left_listener = -1;
 }
 
 void server_accept_again(struct http_server *s)

@@ -114,6 +114,7 @@ struct http_server *http_server_new(struct loop *loop, int listener,
     s->loop = loop;
     s->options = *options;
     s->listener = listener;
+    s->left_listener = -1;
     list_init(&s->connections);
     list_init(&s->prefaces);
     for (unsigned rest = 0; rest < RESTS; rest++)
@@ -189,7 +190,7 @@ void http_server_free(struct http_server *s)
 {
     if (s == NULL)
         return;
-    server_accept_stop(s);
+    server_accept_end(s);
     preface_end_all(s);
     LIST_EACH (link, &s->connections)
         connection_end(LIST_OWNER(link, struct connection, link));

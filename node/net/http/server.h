@@ -86,6 +86,7 @@ struct http_server_options {
     const struct networks *proxies;
     unsigned connections_max; /* beyond, room is made, or only what is vital is served */
     unsigned reserve_max;     /* connections beyond that, for what is vital */
+    bool is_listener_shared;  /* others accept from the same queue, or keep it open */
     uint32_t client_ms;       /* for a head, for every 64 KiB of a body, for taking an answer */
     struct metrics *metrics;
     http_write_error_fn write_error;

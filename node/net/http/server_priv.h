@@ -121,7 +121,8 @@ struct connection {
 struct http_server {
     struct loop *loop;
     struct http_server_options options;
-    int listener; /* -1: closed */
+    int listener;      /* -1: closed */
+    int left_listener; /* one that is shared, after the door was closed; else -1 */
     struct event acceptable;
     struct loop_timer *retry_accept; /* while accepting rests */
     struct list connections;
@@ -191,4 +192,5 @@ bool server_accept_one(struct http_server *s); /* false: none is there, or none 
 /* Close the connection that is missed least. False: all are at work, or fresh. */
 bool server_make_room(struct http_server *s);
 void server_accept_stop(struct http_server *s);
+void server_accept_end(struct http_server *s);   /* its loop turns no more */
 void server_accept_again(struct http_server *s); /* it rests, and a connection has ended */

@@ -51,9 +51,10 @@ export class Node {
     /**
      * `config` as in docs/config.md; what a test does not care about is filled in. With `text` the
      * file has exactly that; with `args` those are the command's, and there may be no file at all.
-     * `files`: how many it may have open.
+     * `files`: how many it may have open. `supervisor`: the options of the weir-supervisor that starts
+     * it (tests/supervisor); the child is that one then, and hands signals on.
      */
-    constructor(dir, { id = 'n1', config = {}, text, args, env = {}, files } = {}) {
+    constructor(dir, { id = 'n1', config = {}, text, args, env = {}, files, supervisor } = {}) {
         this.dir = dir;
         this.id = id;
         this.file = join(dir, 'weir.json');
@@ -62,6 +63,7 @@ export class Node {
         this.args = args ?? ['serve', '--config', this.file];
         this.env = env;
         this.files = files;
+        this.supervisor = supervisor;
         this.isEndExpected = true; // false after kill9(): how it ends is the test's affair
         this.lines = [];
         this.secrets = new Set();
@@ -75,9 +77,7 @@ export class Node {
         if (isTerse && !this.config.server.port) this.config.server.port = await freePort();
         await this.writeConfig();
         this.log = new Arrivals();
-        const [command, args] = this.files
-            ? ['sh', ['-c', `ulimit -n ${this.files}; exec "$@"`, 'sh', PATHS.weir, ...this.args]]
-            : [PATHS.weir, this.args];
+        const [command, args] = this.#command();
         this.child = new Child(`node ${this.id}`, command, args, {
             cwd: this.dir,
             env: environment(this.dir, this.env),
@@ -89,6 +89,13 @@ export class Node {
         this.isEndExpected = true;
         await (isTerse ? this.#answers(ms) : this.#listens(ms));
         return this;
+    }
+
+    #command() {
+        const plain = [PATHS.weir, ...this.args];
+        if (this.supervisor) return [PATHS.supervisor, [...this.supervisor, ...plain]];
+        if (this.files) return ['sh', ['-c', `ulimit -n ${this.files}; exec "$@"`, 'sh', ...plain]];
+        return [PATHS.weir, this.args];
     }
 
     /** It says where it listens, once it is ready. */

@@ -3,6 +3,7 @@ import nodeTest from 'node:test';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Balancer } from './balancer.js';
 import { forgetPlace, rememberPlace } from './child.js';
 import { Node } from './node.js';
 import { key, Provider } from './provider.js';
@@ -75,6 +76,11 @@ export class World {
     /** A port that takes no more connections. */
     async fullPort() {
         return this.#enter(new FullPort());
+    }
+
+    /** HAProxy before nodes at these ports. */
+    async balancer(ports) {
+        return this.#enter(new Balancer(this.place('balancer'), ports));
     }
 
     async node(options = {}) {
