@@ -172,7 +172,7 @@ test('a rolling restart breaks no stream and refuses no request', { ms: 240000 }
     const nodes = [];
     for (let i = 1; i <= NODES; i++) {
         const config = {
-            server: { port: await freePort(), drain_seconds: 60 },
+            server: { port: await freePort(), drain_seconds: 60, proxy_protocol: true },
             subscriptions,
             redis: { url: redis.url },
             logging: { level: 'info' },
