@@ -1,7 +1,7 @@
 // What is concluded from several answers, by all nodes together: failures in a row, a credential
 // that is refused, limits that concern some requests only.
 import assert from 'node:assert/strict';
-import { eventually, post, test } from './harness/index.js';
+import { call, eventually, ownError, post, test, weir } from './harness/index.js';
 
 const SHOWN = { server: { expose_subscription: true } };
 const setting = (world, more = {}) =>
@@ -86,4 +86,73 @@ test('a model that is closed on one subscription is asked of another, others are
     assert.equal((await provider.asked()).alpha, 1);
     const other = await post(node.port, { model: 'claude-haiku-4-5' });
     assert.equal(other.header('x-weir-subscription'), 'alpha');
+});
+
+const clear = (node, body, headers = {}) =>
+    call(node.port, 'POST', '/api/cooldown/clear', {
+        headers: { 'content-type': 'application/json', ...headers },
+        body: typeof body === 'string' ? body : JSON.stringify(body),
+    });
+
+test('a person clears what closes a subscription: one request tries it, and it is open', async (world) => {
+    const { provider, redis, node } = await world.setting({ subscriptions: 1, config: SHOWN });
+    await provider.fault('alpha', { status: 429, headers: { 'retry-after': '3600' } });
+    assert.equal((await post(node.port)).status, 429);
+    assert.equal((await post(node.port)).status, 429);
+    assert.equal((await provider.asked()).alpha, 1);
+    const run = await weir(['cooldown', 'clear', 'alpha', '--url', `http://127.0.0.1:${node.port}`]);
+    assert.equal(run.code, 0, run.err);
+    assert.match(run.out, /^alpha: lifted cooldown 3\d+s \(.+\); the next request tries it$/);
+    for (let i = 0; i < 3; i++) assert.equal((await post(node.port)).status, 200);
+    const events = await redis.cli('XRANGE', 'weir:{main}:events', '-', '+');
+    assert.match(events, /opened by hand\n[^]*operator at 127\.0\.0\.1, node /);
+});
+
+test('of those that come after a clear one only goes to a subscription that still fails', async (world) => {
+    const { provider, redis, node } = await world.setting({ subscriptions: 2, max: 10, config: SHOWN });
+    const second = await world.node({ config: node.config });
+    await failing(provider, 'alpha', { status: 429, headers: { 'retry-after': '3600' } });
+    assert.equal((await post(node.port)).status, 200);
+    const asked = (await provider.asked()).alpha;
+    const answer = await clear(node, { subscription: 'alpha' });
+    assert.equal(answer.json.status, 'cleared');
+    const many = Array.from({ length: 8 }, (_, i) => post((i % 2 ? node : second).port));
+    for (const each of await Promise.all(many)) assert.equal(each.status, 200);
+    assert.equal((await provider.asked()).alpha, asked + 1);
+    assert.equal((await subscription(node, 'alpha')).in_cooldown, true, 'closed again');
+    assert.match(await redis.cli('HGET', 'weir:{main}:cooldowns', 'alpha'), /status=429/);
+});
+
+test('clearing answers for a name there is not, for nothing closed, for what is no question', async (world) => {
+    const { node } = await setting(world);
+    const open = await clear(node, { subscription: 'alpha' });
+    assert.deepEqual([open.status, open.json.status, open.json.lifted], [200, 'nothing was closed', '']);
+    for (const name of ['gamma', 'b\u00e4d name', 'x'.repeat(200)]) {
+        const { error } = ownError(await clear(node, { subscription: name }), 404, 'not_found_error');
+        assert.match(error.message, /^name: expected /);
+    }
+    const unknown = await clear(node, { subscription: 'gamma' });
+    assert.match(unknown.json.error.message, /\(alpha, beta\)/);
+    for (const body of ['', '{', '[]', '{"subscription": 7}', '{"subscription": ""}', '"alpha"']) {
+        ownError(await clear(node, body), 400, 'invalid_request_error');
+    }
+    ownError(await clear(node, 'x'.repeat(5000)), 413, 'request_too_large');
+    ownError(await clear(node, { subscription: 'alpha' }, { 'cf-ray': '1' }), 401, 'authentication_error');
+    assert.equal((await call(node.port, 'GET', '/api/cooldown/clear')).status, 405);
+});
+
+test('a new key under the same name begins without a block', async (world) => {
+    const { provider, node } = await setting(world);
+    await failing(provider, 'alpha', { status: 429, headers: { 'retry-after': '3600' } });
+    assert.equal((await post(node.port)).header('x-weir-subscription'), 'beta');
+    assert.equal((await subscription(node, 'alpha')).in_cooldown, true);
+    await provider.reset();
+    const config = structuredClone(node.config);
+    config.subscriptions[0].api_key = 'sk-ant-another-key';
+    await node.reload(config);
+    await eventually('the new account', async () => !(await subscription(node, 'alpha')).in_cooldown);
+    await eventually('an answer of it', async () => {
+        const answer = await post(node.port);
+        return answer.header('x-weir-subscription') === 'alpha' && answer.status === 200;
+    });
 });
