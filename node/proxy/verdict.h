@@ -18,6 +18,7 @@
 enum hope {
     HOPE_REFUSED, /* credentials, credit: nothing that waiting mends */
     HOPE_LIMITED, /* there is a time at which it may be served */
+    HOPE_BROKEN,  /* rests after failures; only the pool says so */
     HOPE_PASSED,  /* the provider's own words, which may speak of this request; or none */
     HOPE_BUSY     /* in a moment */
 };

@@ -17,7 +17,7 @@
 #include "base/number.h"
 #include "state/state_priv.h"
 
-enum { GRANT_PARTS = 5, REFUSAL_PARTS = 4 };
+enum { GRANT_PARTS = 5 };
 
 static const char *const outcome_words[] = {"ok", "error", "cancelled", "unused"};
 static const char *const health_words[] = {"none", "good", "bad", "suspect"};
@@ -103,8 +103,7 @@ static void note_failure(struct state *state, const struct redis_value *reply)
 
 static void take_refusal(struct admission *a, const struct redis_value *reply)
 {
-    struct refusal refusal = {.reason = redis_value_slice(redis_value_at(reply, 1)),
-                              .retry_ms = redis_value_number(redis_value_at(reply, 2))};
+    struct refusal refusal = state_read_refusal(reply);
     if (slice_eq(refusal.reason, SLICE("epoch"))) {
         state_meet_epoch(a->state, redis_value_number(redis_value_at(reply, 3)));
         refusal.reason = SLICE("restoring");

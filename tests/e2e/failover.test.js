@@ -297,7 +297,7 @@ test('a disabled subscription gets nothing', async (world) => {
         id: 'n2',
         config: { subscriptions: [subscriptions[0]] },
     });
-    ownError(await post(none.port), 529, 'overloaded_error');
+    ownError(await post(none.port), 503, 'api_error');
 });
 
 /** An answer whose end never comes: {text, end} of the connection. */

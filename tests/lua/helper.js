@@ -182,7 +182,8 @@ class Pool {
             const [, sub, active, max, how] = reply;
             return { granted: true, id, client, model, sub, active: +active, max: +max, how };
         }
-        return { granted: false, id, reason: reply[1], retryMs: +reply[2] };
+        const [, reason, retryMs, , ...told] = reply;
+        return { granted: false, id, reason, retryMs: +retryMs, told: pairs(told) };
     }
 
     async settle(grant, used = {}) {
