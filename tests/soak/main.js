@@ -12,13 +12,15 @@ import { Fleet } from './fleet.js';
 import { balance, Journal, look } from './ledger.js';
 import { draw } from './picture.js';
 import { report } from './report.js';
-import { Sampler, usage } from './sample.js';
+import { fillKept, restOf } from './rest.js';
+import { Sampler } from './sample.js';
 import { NAMES, Trouble } from './trouble.js';
 
 const WARM_UP = 0.2; // of the time
 // From here on memory is judged, and at rest connections kept open to the provider are waited for.
 const LONG_S = 300;
 const KEPT_OPEN_MS = 35000;
+const SLOTS = 4; // of a subscription, so that they run out; every other configuration has one less
 const SETTLE_MS = 60000; // twice a lease time, and what a restart of Redis costs
 
 function fail(text) {
@@ -61,7 +63,7 @@ const config = (provider, redis) => (variant) => ({
         name,
         api_key: key(name),
         base_url: provider.url,
-        max_concurrent: 10 - (variant % 2),
+        max_concurrent: SLOTS - (variant % 2),
         priority: ((i + variant) % NAMES.length) + 1,
     })),
     rate_limit: { burst_limit: 100000, cooldown_seconds: 1 },
@@ -137,22 +139,9 @@ class Soak {
 
     /** Nobody asks, all is answered: what the measured node uses then. */
     async #rest() {
-        const node = this.fleet.measured;
         await this.trouble.over();
-        const still = await eventually(
-            'the first node to be at rest',
-            async () => {
-                const used = await usage(node);
-                const isStill = used.exchanges + used.outbox === 0 && used.callers === 1;
-                if (!isStill) throw new Error(JSON.stringify(used));
-                return used;
-            },
-            { ms: SETTLE_MS, every: 200 },
-        );
-        const isLong = this.options.seconds >= LONG_S;
-        if (!isLong) return this.rests.push(still);
-        await pause(KEPT_OPEN_MS);
-        return this.rests.push(await usage(node));
+        const kept = this.options.seconds >= LONG_S ? KEPT_OPEN_MS : 0;
+        this.rests.push(await restOf(this.fleet.measured, { ms: SETTLE_MS, kept_ms: kept }));
     }
 
     async run() {
@@ -161,6 +150,7 @@ class Soak {
         await this.#loadUntil(WARM_UP);
         this.phase = 'rest';
         await this.callers.hold();
+        await fillKept(this.fleet.measured);
         await this.#rest();
         this.phase = 'load';
         this.callers.resume();
@@ -183,7 +173,10 @@ class Soak {
     async #settle() {
         const settled = async () => {
             this.end = await look(this.redis);
-            const { active } = (await this.provider.stats()).total;
+            const { total, credentials } = await this.provider.stats();
+            const { active } = total;
+            const marks = Object.values(credentials).map(({ high_water: mark }) => mark);
+            Object.assign(this.end, { highest: Math.max(...marks), allowed: SLOTS });
             return this.end.leases + this.end.slots + this.end.unposted + active === 0;
         };
         const wait = { ms: SETTLE_MS, every: 250 };

@@ -17,6 +17,7 @@ function bounds({ rests, end, ledger, wrong, isMemoryJudged }) {
     const rss = last.rss_kib - first.rss_kib;
     const descriptors = last.descriptors - last.idle - (first.descriptors - first.idle);
     const list = [
+        ['no subscription had more than its slots', end.highest <= end.allowed, `${end.highest}`],
         ['no lease is left', end.leases === 0, `${end.leases} left`],
         ['no slot is left', end.slots === 0, `${end.slots} left`],
         ['no descriptor is left', descriptors === 0, `${descriptors} more than after the warm-up`],
@@ -64,7 +65,7 @@ export function report(soak) {
         `memory at rest     ${first.rss_kib} KiB after the warm-up, ${last.rss_kib} at the end: ${last.rss_kib - first.rss_kib} (of it kept for bodies: ${Math.round((last.warm_bytes - first.warm_bytes) / 1024)})`,
         `memory under load  ${during[0]} KiB after the warm-up, ${during[1]} at the end: ${during[1] - during[0]} (middle values of a tenth)`,
         `descriptors        ${first.descriptors} (${first.idle} of them idle to the provider), at the end ${last.descriptors} (${last.idle})`,
-        `leases, slots      ${end.leases}, ${end.slots}`,
+        `leases, slots      ${end.leases}, ${end.slots} left; at most ${end.highest} of ${end.allowed} slots of a subscription at once, by the provider's word`,
         `ledger             ${ledgerWords(ledger)}`,
         `logged as errors   ${counts(Object.fromEntries(fleet.problems))}`,
         ...checked.map(([name, isSo, found]) => `${isSo ? 'ok    ' : 'not ok'} - ${name}${isSo ? '' : `: ${found}`}`),

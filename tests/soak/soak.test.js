@@ -35,9 +35,10 @@ test('after load and trouble no lease is left, and both ledgers agree', async (t
     const { end, ledger, totals, trouble } = JSON.parse(await readFile(join(out, 'soak.json')));
     assert.equal(end.leases, 0);
     assert.equal(end.slots, 0);
+    assert.ok(end.highest <= end.allowed, `${end.highest} at once`);
     assert.equal(ledger.unexplained, 0);
     assert.equal(ledger.booked - ledger.journal, ledger.unseen + ledger.late - ledger.lost);
-    assert.ok(totals.whole > 100, JSON.stringify(totals));
+    assert.ok(totals.whole > 50, JSON.stringify(totals));
     for (const kind of ['reload', 'redis-pause', 'redis-restart', 'roll', 'kill'])
         assert.ok(trouble[kind] >= 1, `${kind}: ${JSON.stringify(trouble)}`);
     const [head, ...rows] = (await readFile(join(out, 'soak.csv'), 'utf8')).trimEnd().split('\n');
