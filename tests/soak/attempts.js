@@ -1,9 +1,9 @@
 // attempts.js - what a node's log says of its attempts, added up by what callers named their model:
 // who stays, who leaves. Three numbers a model, for the ledger:
 //   granted   attempts that had a slot
-//   asking    requests that ended while they asked for a slot: if one was granted that late, it goes
-//             back by itself, booked as cancelled
-//   unheard   attempts that ended without a head of an answer: the provider may never have seen them
+//   asking    requests that ended while they asked for a slot: if one was granted that late, it
+//             goes back by itself, booked as cancelled
+//   unheard   attempts that ended without a head of an answer: the provider may not have seen them
 
 export const NOTHING = { granted: 0, asking: 0, unheard: 0 };
 

@@ -7,7 +7,7 @@ import { junkName, KINDS } from './questions.js';
 
 const STUCK_MS = 45000; // longer than any timeout of a node
 
-/** What a caller calls its model: whether it stays, and whom it asks. All ledgers are kept by it. */
+/** What a caller calls its model: whether it stays, whom it asks. All ledgers are kept by it. */
 export const modelOf = (boot, stays) => `soak-${stays ? 'stay' : 'leave'}-${boot.number}`;
 
 function read(text, isStream) {

@@ -1,6 +1,6 @@
 // ledger.js - two sets of books: what the pool has booked (Redis), and what the provider's journal
 // says it was asked. At the end they are held against each other, model by model: each boot's
-// callers give their models a name of their own, and a caller who stays another than one who leaves.
+// callers give their models a name of their own, and who stays another than who leaves.
 //
 // What one side alone can know is counted, and bounded by what a third party says:
 //   unseen  granted, but the provider saw no head of it: its caller left, or the connection failed,
@@ -36,7 +36,7 @@ export class Journal {
         for (;;) {
             const records = await this.provider.log({ since: this.#last, limit: 1000 });
             for (const { seq, headers } of records) {
-                if (seq !== this.#last + 1) throw new Error(`the journal has lost what was before ${seq}`);
+                if (seq !== this.#last + 1) throw new Error(`no record before ${seq} any more`);
                 this.#last = seq;
                 const model = headers.find(([name]) => name.toLowerCase() === 'x-soak')?.[1];
                 this.models.set(model, (this.models.get(model) ?? 0) + 1);
@@ -108,8 +108,8 @@ export function compare({ isKilled, left, journal, booked, sweptLeases, log }) {
         return { unseen: early, late: 0, lost, unexplained };
     }
     const [unseen, late] = [log.granted - journal, booked - log.granted];
-    const unexplained = outside(unseen, 0, log.unheard) + outside(late, 0, log.asking) + sweptLeases;
-    return { unseen, late, lost: 0, unexplained };
+    const beyond = outside(unseen, 0, log.unheard) + outside(late, 0, log.asking);
+    return { unseen, late, lost: 0, unexplained: beyond + sweptLeases };
 }
 
 /** What each kind of name adds up to must be the same: requests of "all" that a kind has not. */

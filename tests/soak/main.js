@@ -71,14 +71,18 @@ const config = (provider, redis) => (variant) => ({
     logging: { level: 'info', format: 'json' },
 });
 
+const clock = (seconds) =>
+    `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')}`;
+
+/** One line that is written anew on a terminal, else one a minute. */
 class Progress {
     #said = -60;
 
-    tell(seconds, total, row, callers) {
-        const { done, failed } = row;
-        const at = `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')}`;
-        const rss = row[`${callers.fleet.measured.id}_rss_kib`];
-        const words = `${at} of ${Math.round(total / 6) / 10} min, ${row.phase}: ${done} done, ${failed} failed, ${row.leases} leases, drift ${row.drift}, ${rss} KiB`;
+    tell(seconds, total, row, memory) {
+        const { phase, done, failed, leases, drift } = row;
+        const words =
+            `${clock(seconds)} of ${clock(total)}, ${phase}: ${done} done, ${failed} failed, ` +
+            `${leases} leases, drift ${drift}, ${memory} KiB`;
         if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${words}`);
         else if (seconds - this.#said >= 60) {
             this.#said = seconds;
@@ -127,8 +131,10 @@ class Soak {
             last = now;
             this.trouble.tick(this.#loadMs);
             this.fleet.forgetOldLines();
-            const row = await this.sampler.take((now - start) / 1000, this.phase);
-            this.progress.tell((now - start) / 1000, this.options.seconds, row, this.callers);
+            const at = (now - start) / 1000;
+            const row = await this.sampler.take(at, this.phase);
+            const memory = row[`${this.fleet.measured.id}_rss_kib`];
+            this.progress.tell(at, this.options.seconds, row, memory);
         }
     }
 

@@ -81,11 +81,12 @@ class Picture {
         this.text(LEFT, top - 8, title, 'class="title"');
         for (const value of new Set([least, 0, most])) {
             const at = place(y(value));
-            this.add(`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${at}" y2="${at}"/>`);
+            const ends = `x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${at}" y2="${at}"`;
+            this.add(`<line class="grid" ${ends}/>`);
             this.text(LEFT - 8, at + 4, `${value}`, 'text-anchor="end"');
         }
         for (const [i, [name, points]] of thinned.entries()) {
-            const path = points.map(([second, value]) => `${place(this.x(second))},${place(y(value))}`);
+            const path = points.map(([second, value]) => [this.x(second), y(value)].map(place));
             this.add(`<polyline class="${COLORS[i]}" points="${path.join(' ')}"/>`);
             const x = WIDTH - RIGHT - 110 * (lines.length - 1 - i);
             this.text(x, top - 8, name, `class="${COLORS[i]}" text-anchor="end"`);
@@ -108,8 +109,10 @@ class Picture {
     axis() {
         const unit = this.seconds > 180 ? ['min', 60] : ['s', 1];
         const step = roundUp(this.seconds / unit[1] / 10);
-        for (let at = 0; at * unit[1] <= this.seconds; at += step)
-            this.text(this.x(at * unit[1]), this.#y + 18, `${place(at)} ${unit[0]}`, 'text-anchor="middle"');
+        for (let at = 0; at * unit[1] <= this.seconds; at += step) {
+            const x = this.x(at * unit[1]);
+            this.text(x, this.#y + 18, `${place(at)} ${unit[0]}`, 'text-anchor="middle"');
+        }
         this.#y += 28;
     }
 

@@ -35,7 +35,6 @@ const any = (chance) => chance.pick([short, short, stream, upload, slow])(chance
 
 // How many callers ask it at once, and how long each waits in between, on the average: some 35
 // requests a second in all. `stays`: reads its answer to the end.
-// clang-format off
 export const KINDS = {
     short: { make: short, lanes: 8, pause_ms: 300, stays: true },
     stream: { make: stream, lanes: 10, pause_ms: 500, stays: true },
@@ -44,7 +43,6 @@ export const KINDS = {
     junk: { make: short, lanes: 1, pause_ms: 300, stays: true, isNamedJunk: true },
     leaver: { make: any, lanes: 4, pause_ms: 300, stays: false },
 };
-// clang-format on
 
 const JUNK = [
     () => '',

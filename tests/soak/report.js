@@ -38,37 +38,58 @@ const counts = (map) =>
         .join(', ') || 'none';
 
 function ledgerWords(l) {
-    const words = `${l.journal} attempts seen by the provider, ${l.booked} booked`;
-    const known = `${l.unseen} booked and never seen (cut off while sent), ${l.late} booked as cancelled (granted to who had left), ${l.lost} seen and not booked (their node was killed)`;
-    return `${words}\n                   ${known}\n                   ${l.unexplained} unexplained; tokens unexplained: ${l.tokens}`;
+    return [
+        `${l.journal} attempts seen by the provider, ${l.booked} booked; ` +
+            `${l.unexplained} unexplained`,
+        `${l.unseen} booked and not seen: cut off while they were sent`,
+        `${l.late} booked as cancelled and not seen: granted to a caller who had left`,
+        `${l.lost} seen and not booked: their node was killed`,
+        `tokens out that were not sent, or not booked: ${l.tokens}`,
+    ];
+}
+
+function restWords([first, last], [early, late]) {
+    const kept = Math.round((last.warm_bytes - first.warm_bytes) / 1024);
+    const from = (a, b) => `${a} KiB after the warm-up, ${b} at the end: ${b - a}`;
+    return [
+        ['memory at rest', `${from(first.rss_kib, last.rss_kib)} (kept for bodies: ${kept})`],
+        ['memory under load', `${from(early, late)} (the middle value of a tenth of the time)`],
+        [
+            'descriptors',
+            `${first.descriptors} after the warm-up, ${last.descriptors} at the end ` +
+                `(of them idle to the provider: ${first.idle}, ${last.idle})`,
+        ],
+    ];
 }
 
 /** {lines, isGood, numbers}. */
 export function report(soak) {
     const { rows, rests, end, ledger, callers, trouble, fleet, options } = soak;
-    const id = fleet.measured.id;
-    const [first, last] = rests;
-    const during = [
-        underLoad(rows, `${id}_rss_kib`, 0.2, 0.3),
-        underLoad(rows, `${id}_rss_kib`, 0.9, 1),
-    ];
+    const rss = `${fleet.measured.id}_rss_kib`;
+    const during = [underLoad(rows, rss, 0.2, 0.3), underLoad(rows, rss, 0.9, 1)];
     const totals = callers.totals();
     const asked = Object.values(totals).reduce((sum, count) => sum + count, 0);
     const { boots } = fleet;
     const ends = (how) => boots.filter(({ end: word }) => word === how).length;
     const checked = bounds(soak);
+    const [first, ...more] = ledgerWords(ledger);
+    const words = [
+        ['time', `${options.seconds} s of load, seed ${options.seed}, ${options.nodes} nodes`],
+        ['requests', `${asked}: ${counts(totals)}`],
+        ['trouble', counts(trouble.counts)],
+        ['boots', `${boots.length}: ${ends('rolled')} rolled, ${ends('killed')} killed`],
+        ...restWords(rests, during),
+        ['leases, slots', `${end.leases}, ${end.slots} left`],
+        ['slots at most', `${end.highest} of ${end.allowed} at once, by the provider's word`],
+        ['ledger', first],
+        ...more.map((line) => ['', line]),
+        ['logged as errors', counts(Object.fromEntries(fleet.problems))],
+    ];
     const lines = [
-        `time               ${options.seconds} s of load, seed ${options.seed}, ${options.nodes} nodes`,
-        `requests           ${asked}: ${counts(totals)}`,
-        `trouble            ${counts(trouble.counts)}`,
-        `boots              ${boots.length}: ${ends('rolled')} rolled, ${ends('killed')} killed`,
-        `memory at rest     ${first.rss_kib} KiB after the warm-up, ${last.rss_kib} at the end: ${last.rss_kib - first.rss_kib} (of it kept for bodies: ${Math.round((last.warm_bytes - first.warm_bytes) / 1024)})`,
-        `memory under load  ${during[0]} KiB after the warm-up, ${during[1]} at the end: ${during[1] - during[0]} (middle values of a tenth)`,
-        `descriptors        ${first.descriptors} (${first.idle} of them idle to the provider), at the end ${last.descriptors} (${last.idle})`,
-        `leases, slots      ${end.leases}, ${end.slots} left; at most ${end.highest} of ${end.allowed} slots of a subscription at once, by the provider's word`,
-        `ledger             ${ledgerWords(ledger)}`,
-        `logged as errors   ${counts(Object.fromEntries(fleet.problems))}`,
-        ...checked.map(([name, isSo, found]) => `${isSo ? 'ok    ' : 'not ok'} - ${name}${isSo ? '' : `: ${found}`}`),
+        ...words.map(([name, text]) => `${name.padEnd(18)} ${text}`),
+        ...checked.map(([name, isSo, found]) =>
+            isSo ? `ok     - ${name}` : `not ok - ${name}: ${found}`,
+        ),
     ];
     const isGood = checked.every(([, isSo]) => isSo);
     const numbers = { options, totals, outcomes: callers.outcomes, trouble: trouble.counts };

@@ -1,6 +1,6 @@
-// rest.js - what the measured node uses when nobody asks. The memory that a node keeps for bodies to
-// come (lots of 1 MiB, a ceiling for all) is taken the first time that many come at once, which may
-// be early or late; so they come once before anything is measured, and are no growth later.
+// rest.js - what the measured node uses when nobody asks. The memory that a node keeps for bodies
+// to come (pieces of 1 MiB, with a ceiling) is taken the first time that many come at once, which
+// may be early or late; so they come once before anything is measured, and are no growth later.
 import { messages, messagesRequest } from '../e2e/harness/http.js';
 import { eventually, pause } from '../e2e/harness/wait.js';
 import { connect } from '../e2e/harness/wire.js';

@@ -28,7 +28,6 @@ const PROVIDER_FAULTS = [
 
 // A kind of trouble comes once in so many seconds. Restarts are no more than that many in all, for
 // each boot has names of its own in the books, which hold 200.
-// clang-format off
 const KINDS = [
     { kind: 'provider', every_s: 2.5 },
     { kind: 'reload', every_s: 30, on: 'nodes' },
@@ -37,7 +36,6 @@ const KINDS = [
     { kind: 'roll', every_s: 60, on: 'nodes', most: 40 },
     { kind: 'kill', every_s: 60, on: 'nodes', most: 40 },
 ];
-// clang-format on
 
 /** [{at_ms, kind, chance}], in order; the first and last moments are free of it. */
 function plan(seconds, chance) {
