@@ -20,6 +20,7 @@ const WARM_UP = 0.2; // of the time
 // From here on memory is judged, and at rest connections kept open to the provider are waited for.
 const LONG_S = 300;
 const KEPT_OPEN_MS = 35000;
+const WORKERS = 2; // of a node
 const SLOTS = 4; // of a subscription, so that they run out; every other configuration has one less
 const SETTLE_MS = 60000; // twice a lease time, and what a restart of Redis costs
 
@@ -57,7 +58,7 @@ function readOptions() {
 }
 
 const config = (provider, redis) => (variant) => ({
-    server: { host: '127.0.0.1', port: 0, workers: 2, drain_seconds: 3 },
+    server: { host: '127.0.0.1', port: 0, workers: WORKERS, drain_seconds: 3 },
     redis: { url: redis.url },
     subscriptions: NAMES.map((name, i) => ({
         name,
@@ -147,7 +148,8 @@ class Soak {
     async #rest() {
         await this.trouble.over();
         const kept = this.options.seconds >= LONG_S ? KEPT_OPEN_MS : 0;
-        this.rests.push(await restOf(this.fleet.measured, { ms: SETTLE_MS, kept_ms: kept }));
+        const how = { workers: WORKERS, ms: SETTLE_MS, kept_ms: kept };
+        this.rests.push(await restOf(this.fleet.measured, how));
     }
 
     async run() {

@@ -24,12 +24,17 @@ export async function fillKept(node) {
     for (const wire of wires) wire.leave();
 }
 
-/** Waits until all is answered and booked; with `kept_ms` for connections kept open, too. */
-export async function restOf(node, { ms, kept_ms: kept }) {
+/**
+ * Waits until all is answered and booked, and each of its `workers` and its control thread has its
+ * Redis; with `kept_ms`
+ * for connections kept open, too.
+ */
+export async function restOf(node, { workers, ms, kept_ms: kept }) {
     const atRest = async () => {
         const used = await usage(node);
         const isStill = used.exchanges + used.outbox === 0 && used.callers === 1; // ours
-        if (!isStill) throw new Error(JSON.stringify(used));
+        const isLinked = used.links === workers + 1 && used.notices === 1;
+        if (!isStill || !isLinked) throw new Error(JSON.stringify(used));
         return used;
     };
     const still = await eventually('the first node to be at rest', atRest, { ms, every: 200 });

@@ -32,6 +32,8 @@ const GAUGES = {
     bodies_bytes: 'weir_request_bodies_held_bytes',
     warm_bytes: 'weir_budget_bytes{kind="warm_buffers"}',
     outbox: 'weir_settlements_waiting',
+    links: 'weir_redis_connections_up',
+    notices: 'weir_notice_channel_up',
 };
 
 /** What the promise gives within a moment, else null. */
