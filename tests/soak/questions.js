@@ -33,7 +33,7 @@ const slow = (chance) => ({
 
 const any = (chance) => chance.pick([short, short, stream, upload, slow])(chance);
 
-// How many callers ask it at once, and how long each waits in between, on the average: some 35
+// How many callers ask it at once, and how long each waits in between, on the average: some 40
 // requests a second in all. `stays`: reads its answer to the end.
 export const KINDS = {
     short: { make: short, lanes: 8, pause_ms: 300, stays: true },
