@@ -24,21 +24,25 @@ export async function fillKept(node) {
     for (const wire of wires) wire.leave();
 }
 
-/**
- * Waits until all is answered and booked, and each of its `workers` and its control thread has its
- * Redis; with `kept_ms`
- * for connections kept open, too.
- */
+/** What it uses at rest, when each of its `workers` and its control thread has its Redis. */
+async function atRest(node, workers) {
+    const used = await usage(node);
+    const isStill = used.exchanges + used.outbox === 0 && used.callers === 1; // ours
+    const isLinked = used.links === workers + 1 && used.notices === 1;
+    if (!isStill || !isLinked) throw new Error(JSON.stringify(used));
+    // Descriptors are counted when our own connection has surely gone, and no other one has.
+    await pause(CALM_MS);
+    const descriptors = await node.openFiles();
+    const { idle } = await usage(node);
+    if (idle !== used.idle) throw new Error(`${used.idle} connections were idle, now ${idle}`);
+    return { ...used, descriptors };
+}
+
+/** Waits until all is answered and booked; with `kept_ms` for connections kept open, too. */
 export async function restOf(node, { workers, ms, kept_ms: kept }) {
-    const atRest = async () => {
-        const used = await usage(node);
-        const isStill = used.exchanges + used.outbox === 0 && used.callers === 1; // ours
-        const isLinked = used.links === workers + 1 && used.notices === 1;
-        if (!isStill || !isLinked) throw new Error(JSON.stringify(used));
-        return used;
-    };
-    const still = await eventually('the first node to be at rest', atRest, { ms, every: 200 });
+    const look = () => atRest(node, workers);
+    const still = await eventually('the first node to be at rest', look, { ms, every: 200 });
     if (kept === 0) return still;
     await pause(kept);
-    return usage(node);
+    return eventually('the first node to be at rest', look, { ms, every: 200 });
 }
