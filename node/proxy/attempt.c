@@ -21,8 +21,8 @@ void attempt_begin_with(struct exchange *x, struct lease *lease)
 
 void attempt_begin(struct exchange *x)
 {
-    assert(!x->leases[0].is_held && !x->leases[1].is_held);
-    attempt_begin_with(x, &x->leases[0]);
+    assert(!x->lease.is_held);
+    attempt_begin_with(x, &x->lease);
 }
 
 struct admission *attempt_admit(struct exchange *x, struct lease *lease, state_admit_fn on_admitted)

@@ -122,7 +122,7 @@ struct route {
 /* One try at one subscription. attempt_begin() makes a new one, attempt_end() ends it. */
 struct attempt {
     struct admission *admission;    /* NULL: Redis is not asked */
-    struct lease *lease;            /* one of the exchange's */
+    struct lease *lease;            /* the exchange's, or the move's */
     struct upstream_call *upstream; /* NULL: none, or over */
     struct answer_signs signs;      /* of the answer's head */
     struct meaning meaning;
@@ -188,7 +188,7 @@ struct exchange {
     enum ending ending;        /* once it is known */
     struct request request;
     struct route route;
-    struct lease leases[2]; /* the attempt's, and what a move asks for */
+    struct lease lease;
     struct attempt attempt;
     struct move move;
     struct reply reply;

@@ -1,7 +1,10 @@
 /* on_late -> admission -> on_granted -> SEND again, with the new slot. */
 #include "proxy/move.h"
 
+#include <stdlib.h>
+
 #include "base/clock.h"
+#include "base/mem.h"
 #include "proxy/exchange_priv.h"
 
 enum { LATE_MS_MIN = 1000 };
@@ -12,6 +15,13 @@ void move_end(struct exchange *x)
     deadline_clear(&m->deadline);
     state_admit_cancel(m->admission);
     m->admission = NULL;
+}
+
+void move_fini(struct exchange *x)
+{
+    move_end(x);
+    free(x->move.lease);
+    x->move.lease = NULL;
 }
 
 static void give_back(struct exchange *x)
@@ -57,7 +67,7 @@ static void on_late(void *arg)
     if (x->attempt.upstream == NULL || !upstream_is_sent(x->attempt.upstream))
         return; /* it is not the provider who is late */
     x->move.is_done = true;
-    x->move.lease = x->attempt.lease == &x->leases[0] ? &x->leases[1] : &x->leases[0];
+    x->move.lease = mem_new(sizeof(*x->move.lease));
     x->move.admission = attempt_admit(x, x->move.lease, on_granted);
 }
 

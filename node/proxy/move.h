@@ -11,11 +11,12 @@ struct exchange;
 
 struct move {
     struct admission *admission; /* NULL: nothing is asked */
-    struct lease *lease;         /* asked for: the one of x->leases that the attempt has not */
+    struct lease *lease;         /* asked for, then the attempt's; NULL: it never was. Owned */
     struct deadline deadline;
     bool is_done; /* once is enough */
 };
 
 /* The request has gone up: see whether the head is late. */
 void move_watch(struct exchange *x);
-void move_end(struct exchange *x); /* it came, or all is over; twice is fine */
+void move_end(struct exchange *x);  /* it came, or the attempt is over; twice is fine */
+void move_fini(struct exchange *x); /* no attempt may be left */

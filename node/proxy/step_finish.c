@@ -104,7 +104,8 @@ static void finish_enter(struct exchange *x)
 {
     uint64_t now_ns = clock_ns();
     assert(x->attempt.admission == NULL && x->attempt.upstream == NULL && x->caller == NULL);
-    assert(!x->leases[0].is_held && !x->leases[1].is_held && !doubt_holds(&x->doubt));
+    assert(!x->lease.is_held && !doubt_holds(&x->doubt));
+    move_fini(x);
     log_finished(x, now_ns);
     count_finished(x, now_ns);
     buf_fini(&x->last_error.body);
