@@ -45,7 +45,7 @@ static void set_ipv6(struct proxy_told *told, const void *address, uint16_t port
 static bool read_address(int family, struct slice text, unsigned char to[16])
 {
     char copy[INET6_ADDRSTRLEN];
-    if (text.len == 0 || text.len >= sizeof(copy))
+    if (text.len == 0 || text.len >= sizeof(copy) || memchr(text.at, '\0', text.len) != NULL)
         return false;
     memcpy(copy, text.at, text.len);
     copy[text.len] = '\0';

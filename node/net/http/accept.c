@@ -1,8 +1,9 @@
 /* Accepting, and what happens when there are too many. In this order:
  *   below the ceiling       everyone comes in
  *   at the ceiling          one makes room, by REST_TABLE: first who has its last answer and does
- *                           not go, then who has connected and said nothing, then who has been idle
- *                           longest behind its answer, then who does not finish a head
+ *                           not go, then who has connected and said nothing (preface.c: not even
+ *                           for whom), then who has been idle longest behind its answer, then who
+ *                           does not finish a head
  *   all are at work         up to reserve_max come in on the reserve: they have RESERVE_MS for a
  *                           head, and are served if it is vital or the ceiling is not reached any
  *                           more (may_stay in receive.c)
@@ -57,9 +58,8 @@ static uint64_t least_ms(const struct http_server *s, enum rest rest)
     return is_full ? rests[rest].least_ms / HURRIED_PARTS : rests[rest].least_ms;
 }
 
-static struct connection *longest_resting(struct http_server *s, enum rest rest)
+static struct connection *longest_resting(struct http_server *s, enum rest rest, uint64_t since_ms)
 {
-    uint64_t since_ms = loop_now_ms(s->loop) - least_ms(s, rest);
     LIST_EACH (link, &s->resting[rest]) {
         struct connection *c = LIST_OWNER(link, struct connection, rest_link);
         if (c->rest_since_ms > since_ms)
@@ -71,14 +71,23 @@ static struct connection *longest_resting(struct http_server *s, enum rest rest)
     return NULL;
 }
 
+static bool close_resting(struct http_server *s, enum rest rest)
+{
+    uint64_t since_ms = loop_now_ms(s->loop) - least_ms(s, rest);
+    if (rest == REST_SILENT && preface_make_room(s, since_ms))
+        return true;
+    struct connection *c = longest_resting(s, rest, since_ms);
+    if (c != NULL)
+        connection_end(c);
+    return c != NULL;
+}
+
 bool server_make_room(struct http_server *s)
 {
     for (unsigned rest = 0; rest < RESTS; rest++) {
-        struct connection *c = longest_resting(s, (enum rest)rest);
-        if (c == NULL)
+        if (!close_resting(s, (enum rest)rest))
             continue;
         metrics_add(s->options.metrics, rests[rest].counter, 1);
-        connection_end(c);
         return true;
     }
     return false;

@@ -4,7 +4,8 @@
  *
  * Who may say so is who may be trusted: peers of the trusted networks; all others are let go. Who
  * says nothing of the kind is let go too, for a guess would let callers choose who they are; but
- * this machine itself speaks without a balancer: health checks, `weir status`. */
+ * this machine itself, trusted or not, speaks without a balancer: health checks, `weir status`.
+ * What another machine calls loopback is that machine: nobody becomes an operator by its word. */
 #include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
@@ -27,6 +28,8 @@ struct preface {
     struct deadline deadline;
     struct sockaddr_storage peer;
     socklen_t peer_len;
+    uint64_t since_ms;
+    bool is_trusted; /* to say who calls */
 };
 
 static void drop(struct preface *p)
@@ -48,14 +51,19 @@ static void note_refused(struct http_server *s, const char *why)
     log_message(LOG_WARN, "a connection was closed: %s", why);
 }
 
-static void refuse(struct preface *p, const char *why)
+static void let_go(struct preface *p)
 {
     struct http_server *s = p->server;
     int fd = p->fd;
-    note_refused(s, why);
     drop(p);
     close(fd);
     server_accept_again(s);
+}
+
+static void refuse(struct preface *p, const char *why)
+{
+    note_refused(p->server, why);
+    let_go(p);
 }
 
 static void begin(struct preface *p, const struct sockaddr *peer, socklen_t len)
@@ -73,14 +81,35 @@ static const struct sockaddr *own_peer(const struct preface *p)
     return (const struct sockaddr *)&p->peer;
 }
 
-/* It lies in the socket, so it is there at once. */
+/* By loopback, or it has called the very address that it has: what comes over a network cannot, for
+ * the kernel drops what claims to be from here. */
+static bool is_this_machine(int fd, const struct sockaddr *peer)
+{
+    struct sockaddr_storage local;
+    socklen_t len = sizeof(local);
+    unsigned char from[IP_BYTES], to[IP_BYTES];
+    if (ip_peer_is_loopback(peer))
+        return true;
+    return getsockname(fd, (struct sockaddr *)&local, &len) == 0 && ip_of_peer(peer, from) &&
+           ip_of_peer((const struct sockaddr *)&local, to) && memcmp(from, to, IP_BYTES) == 0;
+}
+
+static const char untrusted[] = "server.proxy_protocol is on, and it came from an address that is "
+                                "not in server.trusted_networks";
+
+/* The header lies in the socket, so it is there at once. */
 static void take(struct preface *p, const struct proxy_told *told)
 {
     char header[PROXY_HEADER_MAX];
-    if (recv(p->fd, header, told->len, 0) != (ssize_t)told->len)
+    const struct sockaddr *peer = (const struct sockaddr *)&told->peer;
+    bool is_other =
+        told->has_peer && (!ip_peer_is_loopback(peer) || ip_peer_is_loopback(own_peer(p)));
+    if (!p->is_trusted)
+        refuse(p, untrusted);
+    else if (recv(p->fd, header, told->len, 0) != (ssize_t)told->len)
         refuse(p, "its first bytes changed while they were read");
-    else if (told->has_peer)
-        begin(p, (const struct sockaddr *)&told->peer, told->peer_len);
+    else if (is_other)
+        begin(p, peer, told->peer_len);
     else
         begin(p, own_peer(p), p->peer_len);
 }
@@ -93,11 +122,7 @@ static void look(struct preface *p)
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;
     if (got <= 0) {
-        int fd = p->fd;
-        struct http_server *s = p->server;
-        drop(p); /* it has left without a word: a port check */
-        close(fd);
-        server_accept_again(s);
+        let_go(p); /* it has left without a word: a port check */
         return;
     }
     switch (proxy_header_read((struct slice){bytes, (size_t)got}, &told)) {
@@ -107,7 +132,7 @@ static void look(struct preface *p)
         take(p, &told);
         break;
     case PROXY_HEADER_OTHER:
-        if (ip_peer_is_loopback(own_peer(p)))
+        if (is_this_machine(p->fd, own_peer(p)))
             begin(p, own_peer(p), p->peer_len);
         else
             refuse(p, "server.proxy_protocol is on, and it did not begin with a PROXY header; let "
@@ -131,27 +156,43 @@ static void on_late(void *arg)
     refuse(arg, "server.proxy_protocol is on, and no PROXY header came in time");
 }
 
+static uint64_t preface_ms(const struct http_server *s)
+{
+    return s->options.client_ms < PREFACE_MS ? s->options.client_ms : PREFACE_MS;
+}
+
 void preface_new(struct http_server *s, int fd, const struct sockaddr *peer, socklen_t len)
 {
-    if (!networks_have(s->options.proxies, peer)) {
-        note_refused(s, "server.proxy_protocol is on, and it came from an address that is not in "
-                        "server.trusted_networks");
+    bool is_trusted = networks_have(s->options.proxies, peer);
+    if (!is_trusted && !is_this_machine(fd, peer)) {
+        note_refused(s, untrusted);
         close(fd);
         return;
     }
     struct preface *p = mem_new(sizeof(*p));
     p->server = s;
     p->fd = fd;
+    p->is_trusted = is_trusted;
+    p->since_ms = loop_now_ms(s->loop);
     memcpy(&p->peer, peer, len);
     p->peer_len = len;
     list_push(&s->prefaces, &p->link);
     s->connection_count++;
     deadline_init(&p->deadline, on_late, p);
-    deadline_set(s->loop, &p->deadline, PREFACE_MS);
+    deadline_set(s->loop, &p->deadline, preface_ms(s));
     event_assign(&p->readable, loop_base(s->loop), fd, EV_READ | EV_PERSIST | EV_ET, on_readable,
                  p);
     event_add(&p->readable, NULL);
     look(p);
+}
+
+bool preface_make_room(struct http_server *s, uint64_t before_ms)
+{
+    struct preface *p = LIST_OWNER(s->prefaces.next, struct preface, link);
+    if (s->prefaces.next == &s->prefaces || p->since_ms > before_ms)
+        return false;
+    let_go(p);
+    return true;
 }
 
 unsigned preface_count(const struct http_server *s)
@@ -164,11 +205,6 @@ unsigned preface_count(const struct http_server *s)
 
 void preface_end_all(struct http_server *s)
 {
-    struct list *link;
-    while ((link = s->prefaces.next) != &s->prefaces) {
-        struct preface *p = LIST_OWNER(link, struct preface, link);
-        int fd = p->fd;
-        drop(p);
-        close(fd);
-    }
+    LIST_EACH (link, &s->prefaces)
+        let_go(LIST_OWNER(link, struct preface, link));
 }

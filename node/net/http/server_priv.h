@@ -157,6 +157,8 @@ void connection_end(struct connection *c); /* DEAD; tells the exchange if there 
 /* The same for one that a balancer has made; takes the fd. */
 void preface_new(struct http_server *s, int fd, const struct sockaddr *peer, socklen_t len);
 unsigned preface_count(const struct http_server *s);
+/* Close the longest there, if it came no later. False: there is none. */
+bool preface_make_room(struct http_server *s, uint64_t before_ms);
 void preface_end_all(struct http_server *s);
 
 /* receive.c */

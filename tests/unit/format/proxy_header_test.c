@@ -80,9 +80,11 @@ static void test_lines(void)
         };
         for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
             CHECK_TEXT(slice_of(read_it(slice_of(bad[i]))), "bad");
+        CHECK_TEXT(slice_of(read_it(SLICE("PROXY TCP4 192.0.2.1\0x 192.0.2.9 1 80\r\n"))), "bad");
         char endless[200];
         memset(endless, 'x', sizeof(endless));
-        memcpy(endless, "PROXY UNKNOWN ", 14);
+        const struct slice start = SLICE("PROXY UNKNOWN ");
+        memcpy(endless, start.at, start.len);
         CHECK_TEXT(slice_of(read_it((struct slice){endless, 106})), "more");
         CHECK_TEXT(slice_of(read_it((struct slice){endless, 107})), "bad");
     }
