@@ -28,7 +28,8 @@ local TRIAL_MS = 30000
 function judge.new(run)
     return setmetatable({
         run = run, world = run.world, counter = 0, open = {}, heard = {}, doubted = {},
-        registered = {}, knows = {}, cooling = {}, blocked = {}, trials = {}, paused = {}, losses = {},
+        registered = {}, knows = {}, cooling = {}, blocked = {}, trials = {}, paused = {},
+        losses = {},
         requests = 0, input = 0, beats = {}, stepped = 0, clock_stepped_at = -1,
         clock_jumped_at = -1, seen = {}
     }, judge)
@@ -236,7 +237,7 @@ local function check_epoch(self, account)
 end
 
 -- trials ------------------------------------------------------------------------------------------
--- "<account> *" or "<account> <label>" -> { map =, key =, former =, by = the lease that tries, at = }.
+-- "<account> *" or "<account> <label>" -> { map =, key =, former =, by = who tries, at = }.
 -- Lost data, a clock that is set and a hand's damage end them: then nobody knows.
 
 -- A person opens it.
