@@ -130,6 +130,7 @@ function health.note_grant(view, sub, r, now)
     if h and h.broken > 0 then
         slots.touch(view, sub)
         h.probe, h.by = now + trial.PROBE_MS, r.holder .. "-" .. r.seq
+        trial.unwant(view, sub)
     end
     if sub.trials then
         trial.note_grant(view, sub, r.labels, r.holder .. "-" .. r.seq, now)
@@ -335,6 +336,8 @@ function health.lift(view, sub, now)
     if sub.health then
         sub.health = lift_marks(sub, sub.health, lifted, now)
     end
+    trial.unwant(view, sub)
+    trial.want(view, sub)
     table.sort(lifted)
     return table.concat(lifted, ", ", 1, math.min(#lifted, LIFTED_TOLD))
 end
@@ -358,6 +361,12 @@ function health.read_blocks(view)
             else
                 sub.blocks[label] = pool.count(fields["until"])
             end
+        end
+    end
+    view.wanted = nil
+    for _, sub in ipairs(view.list) do
+        if sub.health or sub.trials then
+            trial.want(view, sub)
         end
     end
 end

@@ -103,11 +103,60 @@ function trial.tell(sub, told, now)
     end
 end
 
+-- who is to be tried first ------------------------------------------------------------------------
+-- view.wanted: a list, or nil. It follows from the lines: of a trial, that nobody tries it; of one
+-- that is broken, that its last failure is forgotten, which only an opening does.
+
+local function is_untried(sub)
+    local h = sub.health
+    if h and h.broken > 0 and h.bad == 0 and not h.by then
+        return true
+    end
+    for _, t in pairs(sub.trials or {}) do
+        if not t.by then
+            return true
+        end
+    end
+    return false
+end
+
+function trial.want(view, sub)
+    if is_untried(sub) then
+        view.wanted = view.wanted or {}
+        view.wanted[#view.wanted + 1] = sub
+    end
+end
+
+function trial.is_wanted_for(sub, labels)
+    if sub.health and sub.health.broken > 0 or sub.trials and sub.trials[trial.ALL] then
+        return true
+    end
+    for label in string.gmatch(sub.trials and labels or "", "%S+") do
+        if sub.trials[label] then
+            return true
+        end
+    end
+    return false
+end
+
+-- It is being tried now, or has nothing to be tried any more.
+function trial.unwant(view, sub)
+    local rest
+    for _, other in ipairs(view.wanted or {}) do
+        if other ~= sub and not other.is_gone then
+            rest = rest or {}
+            rest[#rest + 1] = other
+        end
+    end
+    view.wanted = rest
+end
+
 -- trying ------------------------------------------------------------------------------------------
 
 local function take(view, sub, label, lease_id, now)
     local t = sub.trials[label]
     if t then
+        trial.unwant(view, sub)
         t.by, t.probe = lease_id, now + trial.PROBE_MS
         write(view, sub, label, t)
     end

@@ -2,7 +2,8 @@
 --
 --   -> granted, account, active, max, how
 --      how it was chosen: headroom (most free slots), priority (as many free slots as another,
---      lower number), least-recent (that equal too), repeat (this seq has it already)
+--      lower number), least-recent (that equal too), trial (a person has opened it), repeat (this
+--      seq has it already)
 --   -> refused, reason, retry_ms, the pool's epoch, what stands in the way of whom (refusal.lua)
 --      restoring: Redis lost data, who lives registers and declares first; epoch: the caller knows
 --      another one, it must renew first; ended: this seq was held and is over; else the most
@@ -93,8 +94,24 @@ local function choose_within_burst(view, r, now, barred)
     return best, how, limited
 end
 
--- Those that have just failed come last.
+-- One that a person has opened and that this request can try; nil: none.
+local function choose_wanted(view, r, now)
+    for _, sub in ipairs(view.wanted) do
+        if sub.is_on and not sub.is_gone and sub.active < sub.max and sub.cooling <= now
+            and not (r.barred and r.barred[sub.account]) and trial.is_wanted_for(sub, r.labels)
+            and health.wait_ms(sub, r.labels, now) == 0
+            and slots.burst_wait_ms(view, sub, now) == 0 then
+            return sub
+        end
+    end
+end
+
+-- Those that a person wants to be tried come first, those that have just failed last.
 local function choose_best(view, r, now)
+    local wanted = view.wanted and choose_wanted(view, r, now)
+    if wanted then
+        return wanted, "trial", {}
+    end
     r.takes_poor, r.has_passed = false, false
     local best, how, limited = choose_within_burst(view, r, now, r.barred)
     if not best and r.has_passed then

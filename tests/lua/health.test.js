@@ -207,6 +207,26 @@ test('one that cooled and is opened is tried once; a failure closes it again unt
     assert.equal(await events('tried and open'), 1);
 });
 
+test('one that is opened is tried first, whatever else is free, by one request that can', async () => {
+    const opus = { labels: 'messages model:opus' };
+    const subs = { a: { max: 1, priority: 9 }, b: { max: 9 }, c: { max: 9 } };
+    await pool.declare(subs, { editedMs: 3000 });
+    const only = { ...opus, excluded: 'b c' };
+    await run(limitedFor(3600000, { scope: 'model:opus' }), only);
+    await pool.mend('open', 'a');
+    assert.notEqual((await pool.admit({ labels: 'messages model:haiku' })).sub, 'a');
+    const probe = await pool.admit(opus);
+    assert.deepEqual([probe.sub, probe.how], ['a', 'trial']);
+    assert.notEqual((await pool.admit(opus)).sub, 'a');
+    await pool.settle(probe, { health: 'good' });
+    assert.notEqual((await pool.admit(opus)).sub, 'a', 'then it has its turn like others');
+    for (let i = 0; i < 5; i += 1) await fail({ excluded: 'b c' });
+    await pool.sweep();
+    await pool.mend('open', 'a');
+    await pool.sweep();
+    assert.equal((await pool.admit()).sub, 'a');
+});
+
 test('one that tries and comes to nothing lets another one try', async () => {
     await run(limitedFor(3600000), onlyA);
     await pool.mend('open', 'a');

@@ -237,8 +237,7 @@ local function check_epoch(self, account)
 end
 
 -- trials ------------------------------------------------------------------------------------------
--- "<account> *" or "<account> <label>" -> { map =, key =, former =, by = the lease that tries,
--- at = }.
+-- "<account> *" or "<account> <label>" -> { map =, key =, former =, by = who tries, at = }.
 -- Lost data, a clock that is set and a hand's damage end them: then nobody knows.
 
 -- A person opens it.

@@ -27,20 +27,21 @@ const PROVIDER_FAULTS = [
 ];
 
 // A kind of trouble comes once in so many seconds. Restarts are no more than that many in all, for
-// each boot has names of its own in the books, which hold 200.
+// each boot has names of its own in the books, which hold 200; and one node alone has none.
 const KINDS = [
     { kind: 'provider', every_s: 2.5 },
     { kind: 'reload', every_s: 30, on: 'nodes' },
     { kind: 'redis-pause', every_s: 40, on: 'redis' },
     { kind: 'redis-restart', every_s: 90, on: 'redis' },
-    { kind: 'roll', every_s: 60, on: 'nodes', most: 40 },
-    { kind: 'kill', every_s: 60, on: 'nodes', most: 40 },
+    { kind: 'roll', every_s: 60, on: 'nodes', most: 40, nodes: 2 },
+    { kind: 'kill', every_s: 60, on: 'nodes', most: 40, nodes: 2 },
 ];
 
 /** [{at_ms, kind, chance}], in order; the first and last moments are free of it. */
-function plan(seconds, chance) {
+function plan(seconds, nodes, chance) {
     const planned = [];
-    for (const { kind, every_s: every, most = Infinity } of KINDS) {
+    const possible = KINDS.filter(({ nodes: least = 1 }) => nodes >= least);
+    for (const { kind, every_s: every, most = Infinity } of possible) {
         const count = Math.max(1, Math.min(most, Math.round((0.9 * seconds) / every)));
         const step = (0.9 * seconds * 1000) / count;
         for (let i = 0; i < count; i++) {
@@ -57,7 +58,7 @@ export class Trouble {
 
     constructor({ fleet, provider, redis }, seconds, chance) {
         Object.assign(this, { fleet, provider, redis });
-        this.planned = plan(seconds, chance);
+        this.planned = plan(seconds, fleet.nodes.length, chance);
         this.counts = {}; // kind -> how often
         this.since = []; // what began since this was last taken, in words
         this.wrong = [];

@@ -8,6 +8,8 @@ import { Arrivals } from './wait.js';
 export class Speaker {
     /** `speak(socket, request)`: set before a request comes; a new one for each test case. */
     speak = async () => {};
+    /** The same as soon as a request's head is there. */
+    speakEarly = null;
     asked = 0;
 
     async start() {
@@ -22,6 +24,7 @@ export class Speaker {
     #serve(socket) {
         let seen = Buffer.alloc(0);
         let number = 0;
+        let isAnswered = false;
         this.sockets.add(socket);
         socket.on('error', () => {});
         socket.on('close', () => {
@@ -29,7 +32,13 @@ export class Speaker {
             this.gone.push({ number });
         });
         socket.on('data', async (bytes) => {
+            if (isAnswered) return;
             seen = Buffer.concat([seen, bytes]);
+            if (this.speakEarly && seen.includes('\r\n\r\n')) {
+                isAnswered = true;
+                await this.speakEarly(socket);
+                return;
+            }
             const request = wholeRequest(seen);
             if (!request) return;
             seen = Buffer.alloc(0);
