@@ -221,10 +221,7 @@ static bool add_key(struct config_reader *r, struct slice key)
     snprintf(name, sizeof(name), "key-%zu", r->config->subscription_count);
     added->name = mem_string(slice_of(name));
     size_t mark = config_path_begin(r, "%s", name);
-    if (key.len > 0 &&
-        (memchr(key.at, '"', key.len) != NULL || memchr(key.at, '\'', key.len) != NULL))
-        return config_fail(r, "keys separated by commas", "the key has a quote in it");
-    if (!config_set_key(r, &added->api_key, key))
+    if (!config_mind_quotes(r, key) || !config_set_key(r, &added->api_key, key))
         return false;
     config_path_end(r, mark);
     return true;

@@ -108,6 +108,14 @@ bool config_set_key(struct config_reader *r, struct secret *key, struct slice va
     return true;
 }
 
+bool config_mind_quotes(struct config_reader *r, struct slice key)
+{
+    if (key.len == 0 ||
+        (memchr(key.at, '"', key.len) == NULL && memchr(key.at, '\'', key.len) == NULL))
+        return true;
+    return config_fail(r, "the key alone", "the key has a quote in it");
+}
+
 static bool read_secret(struct config_reader *r, const struct config_knob *knob, json_t *value,
                         void *to)
 {
