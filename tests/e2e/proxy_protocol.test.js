@@ -57,6 +57,8 @@ for (const [title, header] of Object.entries(HEADERS)) {
             if (i === 0) await wire.send(messagesRequest());
         }
         assert.equal((await provider.log()).length, 2);
+        await wire.send(request('GET', '/status'));
+        ownError(await wire.answer(), 401, 'authentication_error'); // by this machine, but not of it
     });
 
     test(`${title}: a caller from the internet is not local, whoever passes it on`, async (world) => {

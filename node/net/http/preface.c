@@ -38,6 +38,7 @@ static void drop(struct preface *p)
     event_del(&p->readable);
     list_remove(&p->link);
     p->server->connection_count--;
+    metrics_move(p->server->options.metrics, GAUGE_CLIENTS_CONNECTED, -1);
     free(p);
 }
 
@@ -114,7 +115,8 @@ static void take(struct preface *p, const struct proxy_told *told)
         begin(p, own_peer(p), p->peer_len);
 }
 
-static void look(struct preface *p)
+/* `has_ended`: no more will come. What lies in the socket hides it from who only looks. */
+static void look(struct preface *p, bool has_ended)
 {
     char bytes[PROXY_HEADER_MAX];
     struct proxy_told told;
@@ -126,8 +128,10 @@ static void look(struct preface *p)
         return;
     }
     switch (proxy_header_read((struct slice){bytes, (size_t)got}, &told)) {
-    case PROXY_HEADER_MORE:
-        break; /* the event is told of what comes anew */
+    case PROXY_HEADER_MORE: /* the event is told of what comes anew */
+        if (has_ended)
+            let_go(p);
+        break;
     case PROXY_HEADER_DONE:
         take(p, &told);
         break;
@@ -147,8 +151,7 @@ static void look(struct preface *p)
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
-    (void)what;
-    look(arg);
+    look(arg, (what & EV_CLOSED) != 0);
 }
 
 static void on_late(void *arg)
@@ -178,12 +181,13 @@ void preface_new(struct http_server *s, int fd, const struct sockaddr *peer, soc
     p->peer_len = len;
     list_push(&s->prefaces, &p->link);
     s->connection_count++;
+    metrics_move(s->options.metrics, GAUGE_CLIENTS_CONNECTED, 1);
     deadline_init(&p->deadline, on_late, p);
     deadline_set(s->loop, &p->deadline, preface_ms(s));
-    event_assign(&p->readable, loop_base(s->loop), fd, EV_READ | EV_PERSIST | EV_ET, on_readable,
-                 p);
+    event_assign(&p->readable, loop_base(s->loop), fd, EV_READ | EV_CLOSED | EV_PERSIST | EV_ET,
+                 on_readable, p);
     event_add(&p->readable, NULL);
-    look(p);
+    look(p, false);
 }
 
 bool preface_make_room(struct http_server *s, uint64_t before_ms)
