@@ -252,7 +252,7 @@ static inline void other_node(const char *verb, const char *third, const char *f
             ? SERVER_ASK(&server, "FCALL", name, "1", BASE, "n2.00000002.0", "1", epoch, third,
                          "other", "m", "15000", "", "")
             : SERVER_ASK(&server, "FCALL", name, "1", BASE, "n2.00000002.0", third, "m", "200",
-                         "unused", "none", "0", "given", "", "", "0", "0", "0", "0", "0", "0");
+                         "unused", "none", "0", "given", "", "", "0", "0", "0", "0", "0", "0", "0");
     CHECK(reply->type == REDIS_REPLY_ARRAY && strcmp(reply->element[0]->str, fourth) == 0);
     freeReplyObject(reply);
 }
