@@ -28,6 +28,8 @@
     X(FAILOVERS, "weir_failovers_total", "", "Attempts that went on to another subscription.")     \
     X(RETRIES, "weir_retries_total", "", "Tries once more at the same subscription.")              \
     X(MOVES, "weir_moves_total", "", "Requests taken to an idle subscription: the head was late.") \
+    X(SENT_AGAIN, "weir_upstream_sent_again_total", "",                                            \
+      "Requests sent once more, because a connection of the pool was at its end.")                 \
     X(RETRIES_DENIED, "weir_retries_denied_total", "",                                             \
       "Tries that were not made, because a node makes only so many.")                              \
     X(REFUSED, "weir_refused_total", "", "Requests refused because nothing was free.")             \

@@ -118,10 +118,18 @@ static void on_upstream_failed(enum err err, const char *detail, void *arg)
     exchange_tell(x, &event);
 }
 
+static void on_upstream_sent_again(void *arg)
+{
+    struct exchange *x = arg;
+    x->request.sent_again++;
+    metrics_add(x->proxy->metrics, COUNT_SENT_AGAIN, 1);
+}
+
 const struct upstream_events exchange_upstream_events = {
     .may_send = may_send,
     .on_head = on_upstream_head,
     .on_body = on_upstream_body,
+    .on_sent_again = on_upstream_sent_again,
     .on_failed = on_upstream_failed,
 };
 

@@ -106,10 +106,11 @@ struct request {
     struct slice client;
     struct request_facts facts;
     struct slice labels,
-        model_label;    /* for what is closed to such requests only: all; one of them */
-    struct slice tried; /* names of subscriptions, separated by one space */
-    unsigned attempts;  /* requests that went up */
-    unsigned places;    /* subscriptions they went to */
+        model_label;     /* for what is closed to such requests only: all; one of them */
+    struct slice tried;  /* names of subscriptions, separated by one space */
+    unsigned attempts;   /* requests that went up */
+    unsigned sent_again; /* of them, because a connection was at its end */
+    unsigned places;     /* subscriptions they went to */
 };
 
 /* The subscription the last attempt went to, and why to that one. All zero before there is any. */

@@ -67,6 +67,10 @@ static void log_finished(const struct exchange *x, uint64_t now_ns)
         log_text("model", r->facts.models[0]);
     log_number("status", (uint64_t)x->reply.status);
     log_route(&x->route, r->attempts);
+    if (r->attempts > r->places)
+        log_number("tries_in_place", r->attempts - r->places);
+    if (r->sent_again > 0)
+        log_number("sent_again", r->sent_again);
     log_number("bytes_in", r->body_bytes);
     log_number("bytes_out", x->reply.bytes);
     log_usage(&x->reply.usage);

@@ -1,11 +1,13 @@
 // attempts.js - what a node's log says of its attempts, added up by what callers named their model:
-// who stays, who leaves. Three numbers a model, for the ledger:
+// who stays, who leaves. Five numbers a model, for the ledger:
 //   granted   attempts that had a slot
+//   in_place  requests beyond the first within one slot: the provider was asked once more
+//   sent_again requests that met a dying connection; the provider has seen one of the two, or both
 //   asking    requests that ended while they asked for a slot: if one was granted that late, it
 //             goes back by itself, booked as cancelled
 //   unheard   attempts that ended without a head of an answer: the provider may not have seen them
 
-export const NOTHING = { granted: 0, asking: 0, unheard: 0 };
+export const NOTHING = { granted: 0, inPlace: 0, sentAgain: 0, asking: 0, unheard: 0 };
 
 export class Attempts {
     #open = new Map(); // request -> what it went through so far
@@ -26,12 +28,16 @@ export class Attempts {
         if (more.model !== undefined) this.#add(more, seen);
     }
 
-    #add({ model, attempts, status, end }, { hops, failed }) {
+    #add({ model, attempts, tries_in_place: inPlace = 0, sent_again: sentAgain = 0, ...more }, seen) {
+        const { status, end } = more;
+        const { hops, failed } = seen;
         const sum = this.models.get(model) ?? { ...NOTHING };
         const isCut = end === 'client_gone' || (this.isLeaving && status === 503);
-        sum.granted += attempts;
+        sum.granted += attempts - inPlace;
+        sum.inPlace += inPlace;
+        sum.sentAgain += sentAgain;
         sum.unheard += failed;
-        if (isCut && attempts === hops) sum.asking++;
+        if (isCut && attempts - inPlace === hops) sum.asking++;
         else if (isCut) sum.unheard++;
         this.models.set(model, sum);
     }

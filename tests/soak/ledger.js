@@ -9,11 +9,15 @@
 //           cancelled, and nobody was asked. At most as many as the log has who left while asking
 //   lost    the provider was asked, and the node was killed before it could book. Not booked. At
 //           most the leases of that boot that Redis has swept
+//   again   the provider was asked once more within one slot (it was overloaded), or over a new
+//           connection (the old one was at its end). Booked once. As many as the log has, exactly or,
+//           where a connection ended, at most
 // Whatever is left over is unexplained: there must be none.
 import { modelOf } from './callers.js';
 
 const BASE = 'weir:{main}';
 const TOKENS_OUT = 40; // of an answer of the provider, if nobody says otherwise
+const TRIES_MAX = 3; // requests within one slot: retry.attempts
 
 function numbersOf(line = '') {
     const numbers = {};
@@ -102,14 +106,17 @@ const outside = (value, least, most) => Math.max(0, least - value) + Math.max(0,
 
 /** One line of the comparison. All numbers are attempts. */
 export function compare({ isKilled, left, journal, booked, sweptLeases, log }) {
+    const again = log.inPlace + log.sentAgain;
     if (isKilled) {
         const [lost, early] = [Math.max(0, journal - booked), Math.max(0, booked - journal)];
-        const unexplained = outside(lost, 0, sweptLeases) + outside(early, 0, left);
-        return { unseen: early, late: 0, lost, unexplained };
+        const most = sweptLeases * TRIES_MAX + again;
+        const unexplained = outside(lost, 0, most) + outside(early, 0, left);
+        return { unseen: early, late: 0, lost, again: 0, unexplained };
     }
-    const [unseen, late] = [log.granted - journal, booked - log.granted];
-    const beyond = outside(unseen, 0, log.unheard) + outside(late, 0, log.asking);
-    return { unseen, late, lost: 0, unexplained: beyond + sweptLeases };
+    const [unseen, late] = [log.granted + again - journal, booked - log.granted];
+    const most = log.unheard + log.sentAgain;
+    const beyond = outside(unseen, 0, most) + outside(late, 0, log.asking);
+    return { unseen, late, lost: 0, again, unexplained: beyond + sweptLeases };
 }
 
 /** What each kind of name adds up to must be the same: requests of "all" that a kind has not. */
@@ -123,11 +130,12 @@ function missingIn(books) {
     return Object.values(sums).reduce((missing, sum) => missing + Math.abs(all - sum), 0);
 }
 
-/** Tokens of whole answers are booked, and none that nobody sent. */
+/** Tokens of whole answers are booked, and none that nobody sent; estimates apart. */
 function tokensWrong({ wholes, boot, booked, journal }) {
     if (boot.end === 'killed') return 0;
     const told = wholes.get(boot)?.output ?? 0;
-    return outside(booked.output ?? 0, told, journal * TOKENS_OUT);
+    const exact = (booked.output ?? 0) - (booked.output_estimated ?? 0);
+    return outside(exact, told, journal * TOKENS_OUT);
 }
 
 /** Both sides, when nothing runs any more. */
@@ -135,7 +143,7 @@ export async function balance({ fleet, journal, redis, wholes }) {
     await journal.read();
     const [books, sweptCounts] = [await totals(redis), await swept(redis)];
     const sum = { journal: journal.seen, booked: books.get('all')?.requests ?? 0 };
-    Object.assign(sum, { unseen: 0, late: 0, lost: 0, unexplained: missingIn(books), tokens: 0 });
+    Object.assign(sum, { unseen: 0, late: 0, lost: 0, again: 0, unexplained: missingIn(books), tokens: 0 });
     sum.lines = [];
     for (const boot of fleet.boots) {
         for (const stays of [true, false]) {
@@ -151,12 +159,12 @@ export async function balance({ fleet, journal, redis, wholes }) {
             };
             const result = compare(line);
             sum.lines.push({ model, ...line, ...result });
-            for (const word of ['unseen', 'late', 'lost', 'unexplained']) sum[word] += result[word];
+            for (const word of ['unseen', 'late', 'lost', 'again', 'unexplained']) sum[word] += result[word];
             if (stays)
                 sum.tokens += tokensWrong({ wholes, boot, booked, journal: line.journal });
         }
     }
     // What is in neither boot's names is nobody's.
-    sum.unexplained += Math.abs(sum.booked - sum.journal - sum.unseen - sum.late + sum.lost);
+    sum.unexplained += Math.abs(sum.booked - sum.journal - sum.unseen - sum.late + sum.lost + sum.again);
     return sum;
 }

@@ -44,6 +44,7 @@ function ledgerWords(l) {
         `${l.unseen} booked and not seen: cut off while they were sent`,
         `${l.late} booked as cancelled and not seen: granted to a caller who had left`,
         `${l.lost} seen and not booked: their node was killed`,
+        `${l.again} more than one for a slot: asked again in place, or over a new connection`,
         `tokens out that were not sent, or not booked: ${l.tokens}`,
     ];
 }

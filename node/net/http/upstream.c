@@ -282,6 +282,8 @@ void upstream_fail(struct upstream_connection *c, enum err err, const char *deta
     }
     if (err == ERR_CLOSED && may_send_again(c)) {
         call->was_sent_again = true;
+        if (call->events->on_sent_again != NULL)
+            call->events->on_sent_again(call->arg);
         struct origin_pool *p = c->pool;
         upstream_connection_free(c);
         connect_new(call, p);
