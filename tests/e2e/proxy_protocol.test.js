@@ -130,6 +130,20 @@ test('the machine itself needs no header, by whichever of its addresses', async 
     const answer = await wire.answer();
     assert.equal(answer.status, 200);
     assert.equal((await node.finished(answer)).client, ownAddress());
+    const asked = await weir(['health', '--url', `http://${ownAddress()}:${node.port}`]);
+    assert.equal(asked.code, 0, asked.err);
+});
+
+test('a socket for both kinds of addresses knows a balancer and itself by either', async (world) => {
+    const { node } = await setting(world, { host: '::' });
+    for (const to of ['127.0.0.1', '::1']) {
+        const told = await connect(node.port, { to });
+        await told.send(Buffer.concat([line('192.168.7.9'), messagesRequest()]));
+        assert.equal((await node.finished(await told.answer())).client, '192.168.7.9');
+        const own = await connect(node.port, { to });
+        await own.send(messagesRequest());
+        assert.equal((await node.finished(await own.answer())).client, to);
+    }
 });
 
 test('another peer without one is let go, in words on what to do', { skip: noOther }, async (world) => {
