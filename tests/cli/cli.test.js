@@ -215,6 +215,12 @@ test('a .env shared with other programs, and quotes that docker leaves, are no e
   }
 });
 
+test('check says where callers are named by a balancer', async (t) => {
+  const asked = (server) => weir(t, ['check'], { files: { 'config.json': { ...ONE, server } } });
+  assert.match((await asked({ proxy_protocol: true })).stdout, /\ncallers +as a balancer names them \(PROXY protocol\)/);
+  assert.doesNotMatch((await asked({})).stdout, /balancer/);
+});
+
 test('warnings go to standard error and change no exit code', async (t) => {
   const { code, stderr } = await weir(t, ['check'], { env: { ANTHROPIC_API_KEYS: 'same,same' } });
   assert.equal(code, 0);
