@@ -9,11 +9,13 @@ import {
     call,
     connect,
     eventually,
+    messages,
     messagesRequest,
     ownError,
     PATHS,
     post,
     request,
+    size,
     test,
     weir,
 } from './harness/index.js';
@@ -79,6 +81,16 @@ test('a header may come in any pieces', async (world) => {
     }
     await wire.send(bytes.subarray(40));
     assert.equal((await wire.answer()).status, 200);
+});
+
+test('a large body behind a header arrives whole', async (world) => {
+    const { provider, node } = await setting(world);
+    const text = 'x'.repeat(size(3 << 20));
+    const wire = await connect(node.port);
+    await wire.send(Buffer.concat([binary('192.168.7.9'), messagesRequest({ text })]));
+    assert.equal((await wire.answer({ ms: 30000 })).status, 200);
+    const [record] = await provider.log();
+    assert.equal(record.body_bytes, Buffer.byteLength(messages({ text })));
 });
 
 test('a header comes before TLS', async (world) => {

@@ -8,6 +8,8 @@
  * What another machine calls loopback is that machine: nobody becomes an operator by its word. */
 #include <errno.h>
 #include <event2/event.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -115,8 +117,18 @@ static void take(struct preface *p, const struct proxy_told *told)
         begin(p, own_peer(p), p->peer_len);
 }
 
-/* `has_ended`: no more will come. What lies in the socket hides it from who only looks. */
-static void look(struct preface *p, bool has_ended)
+/* No more will come. What lies in the socket hides it from who only looks there; and to have
+ * EV_CLOSED tell it would leave the descriptor edge-triggered when it is a connection's (libevent
+ * merges what is dropped and added in one turn). */
+static bool has_ended(const struct preface *p)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof(info);
+    return getsockopt(p->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+           info.tcpi_state == TCP_CLOSE_WAIT;
+}
+
+static void look(struct preface *p)
 {
     char bytes[PROXY_HEADER_MAX];
     struct proxy_told told;
@@ -128,8 +140,8 @@ static void look(struct preface *p, bool has_ended)
         return;
     }
     switch (proxy_header_read((struct slice){bytes, (size_t)got}, &told)) {
-    case PROXY_HEADER_MORE: /* the event is told of what comes anew */
-        if (has_ended)
+    case PROXY_HEADER_MORE: /* the event is told of what comes anew, the end too */
+        if (has_ended(p))
             let_go(p);
         break;
     case PROXY_HEADER_DONE:
@@ -151,7 +163,8 @@ static void look(struct preface *p, bool has_ended)
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
-    look(arg, (what & EV_CLOSED) != 0);
+    (void)what;
+    look(arg);
 }
 
 static void on_late(void *arg)
@@ -184,10 +197,10 @@ void preface_new(struct http_server *s, int fd, const struct sockaddr *peer, soc
     metrics_move(s->options.metrics, GAUGE_CLIENTS_CONNECTED, 1);
     deadline_init(&p->deadline, on_late, p);
     deadline_set(s->loop, &p->deadline, preface_ms(s));
-    event_assign(&p->readable, loop_base(s->loop), fd, EV_READ | EV_CLOSED | EV_PERSIST | EV_ET,
-                 on_readable, p);
+    event_assign(&p->readable, loop_base(s->loop), fd, EV_READ | EV_PERSIST | EV_ET, on_readable,
+                 p);
     event_add(&p->readable, NULL);
-    look(p, false);
+    look(p);
 }
 
 bool preface_make_room(struct http_server *s, uint64_t before_ms)
