@@ -182,8 +182,8 @@ static bool launch(struct private_redis *server)
 
 enum answer { ANSWER_NONE, ANSWER_SILENT, ANSWER_LOADING, ANSWER_READY };
 
-/* Does someone listen on the socket, and is it a Redis, and done with loading its data? A tenth of a
- * second at most. */
+/* Does someone listen on the socket, and is it a Redis, and done with loading its data? A tenth
+ * of a second at most. */
 static enum answer ask(const struct private_redis *server)
 {
     static const char ping[] = "PING\r\n";

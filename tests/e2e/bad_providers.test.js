@@ -148,7 +148,7 @@ test('a provider that breaks HTTP costs a request one try at most', { ms: 120000
     await nothingIsLeft({ ...all, idle });
 });
 
-test('a hundred rounds of it leave no memory behind', { ms: 180000 }, async (world, t) => {
+test('round after round of it leaves no memory behind', { ms: 180000 }, async (world, t) => {
     const all = await setting(world);
     const { speaker, redis, node } = all;
     const quick = Object.entries(CASES).filter(([title]) => !title.includes('silent'));
