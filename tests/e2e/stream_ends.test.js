@@ -356,3 +356,60 @@ test('alone, a provider that says nothing is an error of ours', async (world) =>
     assert.equal(answer.status, 502);
     assert.match(answer.json.error.message, /without a word/);
 });
+
+// What says something is passed before hold_ms is over, and then that moment comes.
+const LONG_ANSWERS = {
+    ...Object.fromEntries(
+        Object.entries(CODINGS).map(([name, coding]) => [
+            `a stream in ${name}`,
+            async (socket, later) => {
+                const coder = coding.coder();
+                const type = `${OK}content-type: text/event-stream\r\n`;
+                const code = coding.header ? `content-encoding: ${coding.header}\r\n` : '';
+                await put(socket, `${type}${code}\r\n`);
+                for (const text of PART) await put(socket, await coder.event(text));
+                await later();
+                for (const text of STOP) await put(socket, await coder.event(text));
+                socket.end(await coder.end());
+                return [...PART, ...STOP].join('');
+            },
+        ]),
+    ),
+    'a message longer than is held back': async (socket, later) => {
+        const text = JSON.stringify({ type: 'message', pad: 'x'.repeat(300000) });
+        await put(socket, `${OK}content-type: application/json\r\n\r\n`);
+        await put(socket, text.slice(0, 200000));
+        await later();
+        socket.end(text.slice(200000));
+        return text;
+    },
+};
+const OK = 'HTTP/1.1 200 OK\r\n';
+const HOLD_MS = 100;
+
+test('an answer that takes longer than hold_ms has one head', async (world, t) => {
+    const speaker = await world.speaker();
+    const config = { retry: { hold_ms: HOLD_MS }, queue: { ping_ms: 0 } };
+    const { node } = await world.setting({ url: speaker.url, config });
+    for (const [title, answer] of Object.entries(LONG_ANSWERS)) {
+        await t.test(title, async () => {
+            let onHead;
+            const begun = new Promise((resolve) => (onHead = resolve));
+            const later = async () => {
+                await begun;
+                await new Promise((resolve) => setTimeout(resolve, HOLD_MS * 3));
+            };
+            let said;
+            speaker.speak = (socket) => (said = answer(socket, later));
+            const wire = await connect(node.port);
+            await wire.send(messagesRequest({ stream: title.startsWith('a stream') }));
+            const head = await wire.head();
+            onHead();
+            await head.readBody();
+            const name = title.replace('a stream in ', '');
+            assert.equal(`${(CODINGS[name] ?? CODINGS.identity).read(head.body)}`, await said);
+            wire.leave();
+        });
+    }
+    await node.activeReaches(0);
+});
