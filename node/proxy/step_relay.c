@@ -197,6 +197,7 @@ static void commit(struct exchange *x)
 {
     struct buf held = x->reply.held;
     struct slice piece = buf_slice(&held);
+    assert(!x->reply.has_begun);
     deadline_clear(&x->attempt.deadline); /* of holding; not every answer gets another */
     buf_init(&x->reply.held, HELD_MAX);
     attempt_forget_error(x); /* a stream may last for hours */
