@@ -21,3 +21,4 @@ export { freePort, Redis } from './redis.js';
 export { Arrivals, eventually, pause, within } from './wait.js';
 export { Closed, connect } from './wire.js';
 export { test } from './world.js';
+export { filesOf, FRUGAL, inRounds, nothingRemains } from './remains.js';

@@ -7,7 +7,7 @@ import { forgetPlace, rememberPlace } from './child.js';
 import { Node } from './node.js';
 import { key, Provider } from './provider.js';
 import { Redis } from './redis.js';
-import { FullPort, Mute } from './strangers.js';
+import { FullPort, Mute, Puppet } from './strangers.js';
 import { within } from './wait.js';
 import { forgetWires } from './wire.js';
 
@@ -69,6 +69,11 @@ export class World {
     /** A port that takes no more connections. */
     async fullPort() {
         return this.#enter(new FullPort());
+    }
+
+    /** A provider of which the test writes every byte. */
+    async puppet(options) {
+        return this.#enter(new Puppet(options));
     }
 
     async node(options = {}) {
