@@ -2,7 +2,7 @@
 // spoken to in the wrong language. Like bad_peers: the caller is served by the next subscription or
 // sees that his answer broke off, and the node keeps nothing.
 import { readFile } from 'node:fs/promises';
-import { authority, pause, test } from './harness/index.js';
+import { authority, pause, test, turn } from './harness/index.js';
 import {
     chunked,
     early,
@@ -178,7 +178,7 @@ const TLS = {
                 Buffer.from('160303400002ffffff0303', 'hex'),
                 Buffer.alloc(16377),
             ]);
-            while (wire.end === null) await wire.send(piece);
+            for (; wire.end === null; await turn()) await wire.send(piece);
         }),
     ],
     'a close below TLS within an answer without a length': [

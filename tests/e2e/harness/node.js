@@ -62,6 +62,7 @@ export class Node {
         this.env = env;
         this.files = files;
         this.isEndExpected = true; // false after kill9(): how it ends is the test's affair
+        this.secure = undefined; // how to speak to it, where it speaks TLS: options of connect()
         this.lines = [];
         this.secrets = new Set();
     }
@@ -163,7 +164,7 @@ export class Node {
     }
 
     async get(path, options) {
-        return call(this.port, 'GET', path, options);
+        return call(this.port, 'GET', path, { secure: this.secure, ...options });
     }
 
     /** /status as of now or later: a look is shared for a second, so it may take that long. */

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { messagesRequest, post } from './http.js';
 import { filesOf, FRUGAL, inRounds, nothingRemains } from './remains.js';
+import { turn } from './wait.js';
 import { connect } from './wire.js';
 
 export const CRLF = '\r\n';
@@ -54,7 +55,7 @@ export const saysWithoutEnd =
     (start, again = PIECE) =>
     async (wire) => {
         await saysOnce(start)(wire);
-        while (wire.end === null) await wire.send(again);
+        for (; wire.end === null; await turn()) await wire.send(again);
     };
 
 /** Answers once it has the head of a request, then goes on as told. */

@@ -102,8 +102,7 @@ export class Puppet {
 
     /** A play ends however its connection does: that it was left is no error of the test's. */
     #perform(play, socket, plain) {
-        const wire = Object.assign(new Wire(socket), { plain });
-        Promise.resolve(play(wire)).catch(() => {});
+        Promise.resolve(play(new Wire(socket, plain))).catch(() => {});
     }
 
     /** Closes all connections there are. */
