@@ -50,9 +50,10 @@ export class Node {
     /**
      * `config` as in docs/config.md; what a test does not care about is filled in. With `text` the
      * file has exactly that; with `args` those are the command's, and there may be no file at all.
-     * `files`: how many it may have open.
+     * `files`: how many it may have open. `shell`: a script that becomes it, for what is different
+     * about the machine; its log may go elsewhere then.
      */
-    constructor(dir, { id = 'n1', config = {}, text, args, env = {}, files } = {}) {
+    constructor(dir, { id = 'n1', config = {}, text, args, env = {}, files, shell } = {}) {
         this.dir = dir;
         this.id = id;
         this.file = join(dir, 'weir.json');
@@ -60,7 +61,8 @@ export class Node {
         this.text = text;
         this.args = args ?? ['serve', '--config', this.file];
         this.env = env;
-        this.files = files;
+        this.shell = files ? `ulimit -n ${files}; exec "$@"` : shell;
+        this.isHeard = !shell; // its log comes here
         this.isEndExpected = true; // false after kill9(): how it ends is the test's affair
         this.secure = undefined; // how to speak to it, where it speaks TLS: options of connect()
         this.lines = [];
@@ -69,14 +71,13 @@ export class Node {
 
     async start({ ms = 20000 } = {}) {
         await mkdir(this.dir, { recursive: true });
-        const isTerse = ['warn', 'error'].includes(
-            this.env.LOG_LEVEL ?? this.config.logging?.level,
-        );
+        const level = this.env.LOG_LEVEL ?? this.config.logging?.level;
+        const isTerse = !this.isHeard || ['warn', 'error'].includes(level);
         if (isTerse && !this.config.server.port) this.config.server.port = await freePort();
         await this.writeConfig();
         this.log = new Arrivals();
-        const [command, args] = this.files
-            ? ['sh', ['-c', `ulimit -n ${this.files}; exec "$@"`, 'sh', PATHS.weir, ...this.args]]
+        const [command, args] = this.shell
+            ? ['sh', ['-c', this.shell, 'sh', PATHS.weir, ...this.args]]
             : [PATHS.weir, this.args];
         this.child = new Child(`node ${this.id}`, command, args, {
             cwd: this.dir,
@@ -100,7 +101,7 @@ export class Node {
         this.port = Number(ready.port ?? /127\.0\.0\.1:(\d+)/.exec(ready.line)[1]);
     }
 
-    /** A node told to say only what is wrong: it answers, once it is ready. */
+    /** A node of which nothing is heard while all is well: it answers, once it is ready. */
     async #answers(ms) {
         this.port = Number(this.env.PORT ?? this.config.server.port);
         await eventually(
