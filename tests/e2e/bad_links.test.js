@@ -12,7 +12,6 @@ import {
     runAll,
     says,
     saysOnce,
-    saysWithoutEnd,
     setting,
     sized,
     takeRequest,
@@ -126,10 +125,6 @@ const SILENCE = {
         'next',
         (wire) =>
             takeRequest(wire).then(() => drip(wire, `HTTP/1.1 200 OK\r\nx: ${'x'.repeat(500)}`)),
-    ],
-    'never, but a 100 again and again': [
-        'next',
-        saysWithoutEnd('', 'HTTP/1.1 100 Continue\r\n\r\n'.repeat(500)),
     ],
     'never, but a 103 now and then': [
         'next',

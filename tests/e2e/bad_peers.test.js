@@ -152,6 +152,8 @@ test(
     },
 );
 
+const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
+
 const INTERIM = {
     'a 100 before the answer': ['good', says(`HTTP/1.1 100 Continue\r\n\r\n${sized(GOOD)}`)],
     'a 103 with links before it': [
@@ -166,10 +168,9 @@ const INTERIM = {
         'next',
         saysAndLeaves(`HTTP/1.1 199 Odd\r\ncontent-length: 5\r\n\r\nhello${sized(GOOD)}`),
     ],
-    'a thousand of them': [
-        'good',
-        says(`${'HTTP/1.1 100 Continue\r\n\r\n'.repeat(1000)}${sized(GOOD)}`),
-    ],
+    'a thousand of them': ['good', says(`${CONTINUE.repeat(1000)}${sized(GOOD)}`)],
+    'one more': ['next', says(`${CONTINUE.repeat(1001)}${sized(GOOD)}`)],
+    'one after the other without end': ['next', saysWithoutEnd('', CONTINUE.repeat(500))],
     'a 100 and a close': ['next', saysAndLeaves('HTTP/1.1 100 Continue\r\n\r\n')],
     'a 101 behind a 100': [
         'next',

@@ -21,6 +21,7 @@ struct upstream;
 struct upstream_call;
 
 enum { UPSTREAM_IDLE_MAX = 512, UPSTREAM_IDLE_MS = 30000 }; /* per origin */
+enum { UPSTREAM_INTERIM_MAX = 1000 };                       /* 1xx before one answer */
 
 struct upstream *upstream_new(struct loop *loop, struct resolver *resolver,
                               struct metrics *metrics); /* yours */

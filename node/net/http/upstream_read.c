@@ -108,6 +108,14 @@ static bool read_body(struct upstream_connection *c, struct slice bytes)
     return false;
 }
 
+static bool skip_interim(struct upstream_connection *c)
+{
+    if (++c->interim_count <= UPSTREAM_INTERIM_MAX)
+        return true;
+    upstream_fail(c, ERR_PROTOCOL, "the provider sent interim answers without end");
+    return false;
+}
+
 /* A head is complete. False: the call has ended. */
 static bool take_head(struct upstream_connection *c, struct slice head)
 {
@@ -124,7 +132,7 @@ static bool take_head(struct upstream_connection *c, struct slice head)
     }
     c->finder = (struct http1_finder){0};
     if (response.status < 200)
-        return true; /* 100, 103: the answer proper is still to come */
+        return skip_interim(c); /* 100, 103: the answer proper is still to come */
     upstream_go(c, UPSTREAM_BODY);
     c->framing = response.framing;
     c->left = response.length;
