@@ -194,12 +194,53 @@ const FLOODS = {
     'that greet nobody': crowd(300, (wire) => wire.send('\r\n'.repeat(20))),
 };
 
+// How a handshake begins, up to where its length says that more is to come.
+const HELLO = Buffer.from('160301020001000001fc0303', 'hex');
+const toItsEnd = (wire) => wire.readAll();
+
+/** Who comes without TLS knocks by `setting.plain`. */
+const HANDSHAKES = {
+    'HTTP where TLS is spoken': (_, setting) =>
+        leaves(request('GET', '/health'), toItsEnd)(setting.plain),
+    zeros: (_, setting) => leaves(Buffer.alloc(1000), toItsEnd)(setting.plain),
+    'a greeting of another length than it says': (_, setting) =>
+        leaves(Buffer.concat([HELLO, Buffer.alloc(600)]), toItsEnd)(setting.plain),
+    'half a greeting, then it leaves': (_, setting) => leaves(HELLO)(setting.plain),
+    'half a greeting, then silence': (_, setting) => leaves(HELLO, toItsEnd)(setting.plain),
+    'a close instead of a greeting': (_, setting) => halfClosed('')(setting.plain),
+    'many halves at once': (_, setting) => crowd(200, (wire) => wire.send(HELLO))(setting.plain),
+    'no trust in the node': async (_, { node }) => {
+        await assert.rejects(connect(node.port, { secure: { ca: [] } }), /certificate/);
+    },
+    'no version in common': async (_, { node }) => {
+        const secure = { maxVersion: 'TLSv1.1', minVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' };
+        await assert.rejects(connect(node.port, { secure }));
+    },
+    'silence behind the handshake': isClosed(''),
+    'bytes below TLS within a request': async (knock) => {
+        const wire = await knock();
+        await wire.send(POST);
+        wire.plain.write('these are no records');
+        await wire.readAll();
+        wire.leave();
+    },
+    'a close below TLS within an answer': async (knock, { provider }) => {
+        const wire = await knock();
+        await wire.send(script({ stall: true }));
+        await provider.activeReaches(1);
+        wire.plain.end();
+        await provider.activeReaches(0);
+        wire.leave();
+    },
+};
+
 /** Runs a table, each with all that must hold after it. `front`: what the node itself speaks. */
 async function runAll(world, t, table, { config, front = {} } = {}) {
     const env = FRUGAL;
     const server = { max_body_bytes: 8 << 20, names: ['weir.test'], ...front.server };
     const setting = await world.setting({ max: 1000, config: { ...config, server }, env });
     const { node } = setting;
+    setting.plain = () => connect(node.port);
     const { secure } = front;
     node.secure = secure;
     const knock = () => connect(node.port, { secure });
@@ -250,4 +291,9 @@ test(
 
 test('a flood of callers runs off', { ms: 120000 }, async (world, t) => {
     await runAll(world, t, FLOODS);
+});
+
+test('a handshake that fails or breaks off leaves nothing', { ms: 120000 }, async (world, t) => {
+    const config = { timeouts: { client_ms: 500 } };
+    await runAll(world, t, HANDSHAKES, { config, front: await tlsFront(world) });
 });
