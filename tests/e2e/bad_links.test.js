@@ -136,7 +136,7 @@ const SILENCE = {
         },
     ],
 };
-const HASTY = { timeouts: { connect_ms: 400, first_byte_ms: 400, idle_ms: 400 } };
+const HASTY = { timeouts: { connect_ms: 600, first_byte_ms: 600, idle_ms: 600 } };
 
 test('silence has an end in every phase', { ms: 200000 }, async (world, t) => {
     await runAll(t, await setting(world, { config: HASTY }), SILENCE);

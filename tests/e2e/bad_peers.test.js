@@ -1,7 +1,7 @@
 // Providers that speak badly: whatever one says, its caller is served by the next subscription or
 // sees that his answer broke off, and the node keeps nothing of it.
 // tests/unit/net/http/upstream_fail_test.c asks the same of the parts.
-import { pause, test } from './harness/index.js';
+import { pause, size, test } from './harness/index.js';
 import {
     chunked,
     CRLF,
@@ -132,7 +132,7 @@ const BODIES = {
 };
 
 /** A stream that goes on with the same for some megabytes, and then breaks off. */
-function aStream(start, again, bytes = 4 << 20) {
+function aStream(start, again, bytes = size(4 << 20)) {
     const type = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n';
     return async (wire) => {
         await saysOnce(`${type}content-length: ${bytes * 2}\r\n\r\n${start}`)(wire);
