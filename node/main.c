@@ -34,6 +34,13 @@ static const struct cli_command commands[] = {
      "admin.token or WEIR_ADMIN_TOKEN if there is one.\n"},
     {"health", CLI_CONFIG | CLI_URL, cli_health, "exit with 0 if a node answers",
      "Finds the node as `weir status` does. Made for the health checks of containers.\n"},
+    {"cooldown", CLI_CONFIG | CLI_URL | CLI_TOPIC | CLI_NAME | CLI_ALL, cli_cooldown,
+     "list what closes subscriptions, or lift it: list, clear NAME, clear --all",
+     "weir cooldown list         which subscriptions are closed, why, for how long\n"
+     "weir cooldown clear NAME   try it now: one request goes there first, cluster-wide. If it\n"
+     "                           fails, what closed the subscription is back as it was\n"
+     "weir cooldown clear --all  the same for each that is closed\n\n"
+     "Finds the node as `weir status` does. Exits with 0 too if nothing was closed.\n"},
     {"version", 0, version, "print the version", ""},
     {"help", CLI_TOPIC | CLI_MARKDOWN, help, "this text; `weir help config` explains every setting",
      "weir help COMMAND is the same as weir COMMAND --help.\n"},

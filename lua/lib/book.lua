@@ -7,7 +7,8 @@
 --   weir:{main}:minute:29920380   sub:<name> -> line; 48 h
 --
 --   a line: "requests=12 errors=1 cancelled=0 input=5210 output=903 cache_read=0 cache_write_5m=0
---            cache_write_1h=0 duration_ms=20411"
+--            cache_write_1h=0 duration_ms=20411"; behind it " output_estimated=120" if nobody told
+--            so much of the output: it is what passed of answers that were broken off
 --
 -- A settlement writes one line of the open book. The next sweep, within a second, takes that book
 -- away as a whole and posts it to the others, at most POST_MAX lines a call: so a request pays for
@@ -23,7 +24,7 @@ local book = {}
 
 book.FIELDS = {
     "requests", "errors", "cancelled", "input", "output", "cache_read", "cache_write_5m",
-    "cache_write_1h", "duration_ms"
+    "cache_write_1h", "duration_ms", "output_estimated"
 }
 
 local NAMES_MAX = {
@@ -35,11 +36,11 @@ local FORMAT = "requests=%d errors=%d cancelled=%d input=%d output=%d cache_read
 local PATTERN = "^requests=(%d+) errors=(%d+) cancelled=(%d+) input=(%d+) output=(%d+) "
     .. "cache_read=(%d+) cache_write_5m=(%d+) cache_write_1h=(%d+) duration_ms=(%d+)$"
 
--- The nine numbers of a line; zeros if there is none. A line of another form (a hand's edit) is
--- read field by field.
+-- The ten numbers of a line; zeros if there is none. A line of another form (with an estimate, or a
+-- hand's edit) is read field by field.
 function book.parse(line)
     if not line then
-        return { 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+        return { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
     end
     local n = { string.match(line, PATTERN) }
     if not n[1] then
@@ -50,16 +51,18 @@ function book.parse(line)
     for i = 1, 9 do
         n[i] = n[i] + 0
     end
+    n[10] = (n[10] or 0) + 0
     return n
 end
 
 local function render(n)
-    return string.format(FORMAT, n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9])
+    local line = string.format(FORMAT, n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9])
+    return n[10] == 0 and line or line .. string.format(" output_estimated=%d", n[10])
 end
 
 local function sum(a, b)
     return { a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4], a[5] + b[5], a[6] + b[6],
-        a[7] + b[7], a[8] + b[8], a[9] + b[9] }
+        a[7] + b[7], a[8] + b[8], a[9] + b[9], a[10] + b[10] }
 end
 
 -- A line that this view has not seen yet: its field, and what that holds already.
@@ -77,7 +80,7 @@ local function begin_line(view, field, account)
     return field, redis.call("HGET", k.open, field)
 end
 
--- Add what one settled attempt used to the open book: nine numbers in the order of book.FIELDS,
+-- Add what one settled attempt used to the open book: ten numbers in the order of book.FIELDS,
 -- which become the book's. What a view knows of the open book is as true as the view (slots.lua).
 function book.enter(view, account, client, model, used)
     local field = account .. " " .. client .. " " .. model
@@ -264,7 +267,7 @@ function book.rename(k, all)
     end
 end
 
--- Lines of a book as they would be if all were posted now: field -> nine numbers. `unposted`: from
+-- Lines of a book as they would be if all were posted now: field -> ten numbers. `unposted`: from
 -- book.unposted(). `fields`: which, at most a few thousand; nil = all.
 function book.look(key, unposted, fields)
     local lines = {}

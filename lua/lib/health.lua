@@ -12,16 +12,17 @@
 --   weir:{main}:blocks   "<account> <label>" -> "until=... status=429 lease=... reason=...": closed
 --                        for requests of that label only: a group of endpoints, a model, a family
 --
--- A success takes all of a line's marks away: newer evidence counts more.
+-- A success takes all of a line's marks away: newer evidence counts more. What a person opens is
+-- tried first (trial.lua).
 local health = {}
 
 local FAULTS_MAX = 5
 local BROKEN_MS, BROKEN_MS_MAX = 30000, 300000
 local POOR_MS, POOR_MS_MAX = 5000, 60000
-local PROBE_MS = 30000
 local BELIEF_MS = 300000     -- a suspicion older than this says nothing
 local STRIKE_MS_MAX = 300000 -- what repeats is not cooled for longer, unless it is told so
 local BLOCKS_MAX = 2000      -- of a pool
+local LIFTED_TOLD = 8
 
 local NUMBERS = { "faults", "bad", "broken", "trips", "probe", "suspect", "strikes" }
 local LEASES = { "by", "doubter" }
@@ -101,7 +102,19 @@ function health.wait_ms(sub, labels, now)
     if wait > 0 then
         return wait, "broken"
     end
-    return sub.blocks and blocked_ms(sub.blocks, labels, now) or 0, "cooling"
+    wait = sub.blocks and blocked_ms(sub.blocks, labels, now) or 0
+    return sub.trials and math.max(wait, trial.wait_ms(sub, labels, now)) or wait, "cooling"
+end
+
+-- The label that closes it longest to a request of these, or nil.
+function health.closing_label(sub, labels, now)
+    local longest, closing = now, nil
+    for label in string.gmatch(sub.blocks and labels or "", "%S+") do
+        if (sub.blocks[label] or 0) > longest then
+            longest, closing = sub.blocks[label], label
+        end
+    end
+    return closing
 end
 
 -- Taken only if no other is free?
@@ -111,23 +124,30 @@ function health.is_poor(sub, now)
         and now < h.bad + doubled(POOR_MS, h.faults, POOR_MS_MAX)
 end
 
--- A request is granted: if the subscription is broken, it is the one that tries.
-function health.note_grant(view, sub, holder, seq, now)
+-- A request is granted: if the subscription is broken or opened by hand, it is the one that tries.
+function health.note_grant(view, sub, r, now)
     local h = sub.health
     if h and h.broken > 0 then
         slots.touch(view, sub)
-        h.probe, h.by = now + PROBE_MS, holder .. "-" .. seq
+        h.probe, h.by = now + trial.PROBE_MS, r.holder .. "-" .. r.seq
+        trial.unwant(view, sub)
+    end
+    if sub.trials then
+        trial.note_grant(view, sub, r.labels, r.holder .. "-" .. r.seq, now)
     end
 end
 
 -- What is held against a subscription, for people; "" if nothing is.
 function health.tell(sub, now)
     local h, told = sub.health, {}
-    if h and h.broken > 0 then
+    if h and h.broken > 0 and h.broken <= now then
+        told[1] = now < h.probe and "broken, one request tries it" or "broken, next to be tried"
+    elseif h and h.broken > 0 then
         told[1] = string.format("broken %ds", math.ceil(math.max(0, h.broken - now) / 1000))
     elseif h and h.faults > 0 then
         told[1] = string.format("%d failed in a row", h.faults)
     end
+    trial.tell(sub, told, now)
     local labels = {}
     for label, until_ms in pairs(sub.blocks or {}) do
         if until_ms > now then
@@ -145,7 +165,9 @@ end
 -- learning ----------------------------------------------------------------------------------------
 
 local function succeed(view, sub)
-    if sub.health.broken > 0 then
+    if not sub.health then
+        return
+    elseif sub.health.broken > 0 then
         pool.event(view.k, "breaker closed", "subscription", sub.name)
     end
     slots.touch(view, sub)
@@ -190,6 +212,7 @@ local function block(view, sub, label, until_ms, cause)
         return
     end
     slots.begin(view)
+    trial.forget(view, sub, label)
     blocks[label] = until_ms
     sub.blocks = blocks
     local reason = pool.text(cause.reason)
@@ -205,14 +228,35 @@ local function cool(view, sub, r, cause, now)
     if r.scope ~= "" then
         block(view, sub, r.scope, until_ms, cause)
     elseif until_ms > sub.cooling then
+        trial.forget(view, sub, trial.ALL)
         slots.cool(view, sub, until_ms, cause)
     end
+end
+
+-- What was tried and has failed is closed again, as it was; for the rest the failure is one like
+-- any other.
+local function close_again(view, sub, failed, lease_id, now)
+    for label, t in pairs(failed) do
+        local cause = { reason = t.reason, status = t.status, lease = lease_id }
+        if t.former > now and label ~= trial.ALL then
+            block(view, sub, label, t.former, cause)
+        elseif t.former > math.max(now, sub.cooling) then
+            slots.cool(view, sub, t.former, cause)
+        end
+    end
+end
+
+local function conclude_trial(view, sub, r, lease_id, now)
+    local is_bad = r.health == "bad" or r.health == "suspect" or r.cooldown_ms > 0
+    local word = is_bad and "bad" or r.health == "good" and "good" or nil
+    close_again(view, sub, trial.conclude(view, sub, lease_id, word), lease_id, now)
 end
 
 -- What a settlement tells. A cooldown only ever extends the one that runs.
 function health.learn(view, sub, r)
     local h = sub.health
-    if r.health == "none" and r.cooldown_ms == 0 and not h or r.health == "good" and not h then
+    if not h and not sub.trials
+        and (r.health == "none" and r.cooldown_ms == 0 or r.health == "good") then
         return
     end
     local now = pool.now_ms()
@@ -222,6 +266,9 @@ function health.learn(view, sub, r)
     if h and h.by == cause.lease then
         slots.touch(view, sub)
         h.probe, h.by = 0, nil -- whatever came of it
+    end
+    if sub.trials then
+        conclude_trial(view, sub, r, cause.lease, now)
     end
     if r.health == "good" then
         succeed(view, sub)
@@ -235,14 +282,64 @@ function health.learn(view, sub, r)
     end
 end
 
--- A person says: try it now.
-function health.forgive(view, sub)
-    slots.touch(view, sub)
-    sub.health = nil
-    for label in pairs(sub.blocks or {}) do
-        redis.call("HDEL", view.k.blocks, sub.account .. " " .. label)
+-- by hand -----------------------------------------------------------------------------------------
+
+local function seconds(ms)
+    return string.format("%ds", math.ceil(math.max(0, ms) / 1000))
+end
+
+-- Its cooldown and its blocks become trials. What was lifted goes into `lifted`, in words.
+local function lift_closed(view, sub, lifted, now)
+    local k = view.k
+    if sub.cooling > now then
+        local line = redis.call("HGET", k.cooldowns, sub.name)
+        lifted[1] = "cooldown " .. seconds(sub.cooling - now) .. " (" .. trial.reason(line) .. ")"
+        trial.begin(view, sub, trial.ALL, sub.cooling, line, now)
     end
-    sub.blocks = nil
+    sub.cooling = 0
+    redis.call("HDEL", k.cooldowns, sub.name)
+    for label, until_ms in pairs(sub.blocks or {}) do
+        if until_ms > now then
+            local line = redis.call("HGET", k.blocks, sub.account .. " " .. label)
+            lifted[#lifted + 1] = "not for " .. label .. " " .. seconds(until_ms - now)
+            trial.begin(view, sub, label, until_ms, line, now)
+        end
+    end
+    sub.blocks = sub.trials and {} or nil
+end
+
+-- One that is broken is tried at once, and what a failure then leads to is twice as long; where
+-- something else is tried, the strikes so far count on in the same way.
+local function lift_marks(sub, h, lifted, now)
+    if h.suspect > 0 and now - h.suspect < BELIEF_MS then
+        lifted[#lifted + 1] = "credential doubted"
+    end
+    h.suspect, h.doubter, h.bad = 0, nil, 0
+    if h.broken > now then
+        lifted[#lifted + 1] = "broken " .. seconds(h.broken - now)
+        h.broken = now
+    end
+    if h.broken > 0 then
+        return h
+    elseif h.faults > 0 then
+        lifted[#lifted + 1] = string.format("%d failed in a row", h.faults)
+    end
+    h.faults = 0
+    return sub.trials and h.strikes > 0 and h or nil
+end
+
+-- A person says: try it now. What was lifted, in words; "" if nothing was closed.
+function health.lift(view, sub, now)
+    local lifted = {}
+    slots.touch(view, sub)
+    lift_closed(view, sub, lifted, now)
+    if sub.health then
+        sub.health = lift_marks(sub, sub.health, lifted, now)
+    end
+    trial.unwant(view, sub)
+    trial.want(view, sub)
+    table.sort(lifted)
+    return table.concat(lifted, ", ", 1, math.min(#lifted, LIFTED_TOLD))
 end
 
 -- blocks ------------------------------------------------------------------------------------------
@@ -250,14 +347,26 @@ end
 -- All of a pool, into a view that is being loaded.
 function health.read_blocks(view)
     for _, sub in ipairs(view.list) do
-        sub.blocks = nil
+        sub.blocks, sub.trials = nil, nil
     end
     for field, line in pairs(pool.hash(view.k.blocks)) do
         local account, label = string.match(field, "^(%S+) (%S+)$")
         local sub = account and view.by_account[account]
         if sub then
+            local fields = trial.fields(line)
+            local t = trial.read(fields, line)
             sub.blocks = sub.blocks or {}
-            sub.blocks[label] = pool.count(pool.fields(line)["until"])
+            if t then
+                trial.put(sub, label, t)
+            else
+                sub.blocks[label] = pool.count(fields["until"])
+            end
+        end
+    end
+    view.wanted = nil
+    for _, sub in ipairs(view.list) do
+        if sub.health or sub.trials then
+            trial.want(view, sub)
         end
     end
 end
@@ -272,8 +381,8 @@ function health.trim(view, now)
         end
     end
     for field, line in pairs(pool.hash(view.k.blocks)) do
-        local account = string.match(field, "^(%S+) ")
-        local until_ms = pool.count(pool.fields(line)["until"])
+        local account, fields = string.match(field, "^(%S+) "), trial.fields(line)
+        local until_ms = math.max(pool.count(fields["until"]), pool.count(fields.former))
         if until_ms <= now or not view.by_account[account or ""] then
             slots.begin(view)
             redis.call("HDEL", view.k.blocks, field)

@@ -2,18 +2,16 @@
 --
 --   -> granted, account, active, max, how
 --      how it was chosen: headroom (most free slots), priority (as many free slots as another,
---      lower number), least-recent (that equal too), repeat (this seq has it already)
---   -> refused, reason, retry_ms, the pool's epoch
+--      lower number), least-recent (that equal too), trial (a person has opened it), repeat (this
+--      seq has it already)
+--   -> refused, reason, retry_ms, the pool's epoch, what stands in the way of whom (refusal.lua)
 --      restoring: Redis lost data, who lives registers and declares first; epoch: the caller knows
 --      another one, it must renew first; ended: this seq was held and is over; else the most
 --      hopeful reason, in this order: burst, full, cooling, broken, excluded, disabled, none
 --
 -- A refusal changes no counter and no lease. (When all is full it may return expired leases first,
 -- which were nobody's, or be the first to notice that nobody sweeps: see lease.spared_until.)
-local RETRY_MS = 1000 -- when nothing is known to free at a certain time
 local REAP_MAX = 16
-
-local HOPE = { burst = 7, full = 6, cooling = 5, broken = 4, excluded = 3, disabled = 2, none = 1 }
 
 -- Least recently used; a time from before the clock was set back counts as long ago.
 local function is_longer_idle(sub, other, now)
@@ -96,8 +94,24 @@ local function choose_within_burst(view, r, now, barred)
     return best, how, limited
 end
 
--- Those that have just failed come last.
+-- One that a person has opened and that this request can try; nil: none.
+local function choose_wanted(view, r, now)
+    for _, sub in ipairs(view.wanted) do
+        if sub.is_on and not sub.is_gone and sub.active < sub.max and sub.cooling <= now
+            and not (r.barred and r.barred[sub.account]) and trial.is_wanted_for(sub, r.labels)
+            and health.wait_ms(sub, r.labels, now) == 0
+            and slots.burst_wait_ms(view, sub, now) == 0 then
+            return sub
+        end
+    end
+end
+
+-- Those that a person wants to be tried come first, those that have just failed last.
 local function choose_best(view, r, now)
+    local wanted = view.wanted and choose_wanted(view, r, now)
+    if wanted then
+        return wanted, "trial", {}
+    end
     r.takes_poor, r.has_passed = false, false
     local best, how, limited = choose_within_burst(view, r, now, r.barred)
     if not best and r.has_passed then
@@ -105,52 +119,6 @@ local function choose_best(view, r, now)
         best, how, limited = choose_within_burst(view, r, now, r.barred)
     end
     return best, how, limited
-end
-
--- Why one subscription does not take this request, and in how many ms it may take another. Nothing
--- for one that the asking node does not know.
-local function explain(sub, r, now, limited)
-    if r.unknown and r.unknown[sub.account] then
-        return "none", nil
-    elseif not sub.is_on then
-        return "disabled", nil
-    end
-    local reason, wait_ms = "full", RETRY_MS
-    local ill_ms, illness = 0, nil
-    if sub.health or sub.blocks then
-        ill_ms, illness = health.wait_ms(sub, r.labels, now)
-    end
-    if ill_ms > 0 then
-        reason, wait_ms = illness, math.max(ill_ms, sub.cooling - now)
-    elseif sub.cooling > now then
-        reason, wait_ms = "cooling", sub.cooling - now
-    elseif sub.active < sub.max and limited[sub.account] then
-        reason, wait_ms = "burst", limited[sub.account]
-    end
-    if r.excluded and r.excluded[sub.account] then
-        reason = "excluded"
-    end
-    return reason, wait_ms
-end
-
-local function explain_all(view, r, now, limited)
-    local reason, retry_ms, is_full = "none", nil, false
-    for _, sub in ipairs(view.list) do
-        local why, wait_ms = explain(sub, r, now, limited)
-        if HOPE[why] > HOPE[reason] then
-            reason = why
-        end
-        if wait_ms and (not retry_ms or wait_ms < retry_ms) then
-            retry_ms = wait_ms
-        end
-        is_full = is_full or why == "full"
-    end
-    return reason, retry_ms or RETRY_MS, is_full
-end
-
-local function refuse(view, reason, retry_ms)
-    return { "refused", reason, string.format("%.0f", retry_ms),
-        string.format("%.0f", view.epoch) }
 end
 
 -- A seq that is held already keeps what it has: the answer to its first asking was lost.
@@ -166,7 +134,7 @@ end
 
 local function grant(view, holder, r, sub, how, now)
     slots.burst_note(view, sub, now)
-    health.note_grant(view, sub, r.holder, r.seq, now)
+    health.note_grant(view, sub, r, now)
     slots.take(view, sub, now)
     lease.keep_alive(view, holder, now, r.lease_ms)
     slots.commit(view)
@@ -195,36 +163,37 @@ local function admit(keys, argv)
     if view.schema > calls.SCHEMA then
         slots.refuse_older(view)
     elseif r.epoch ~= view.epoch then
-        return refuse(view, "epoch", 0)
+        return refusal.reply(view, "epoch", 0)
     end
     local holder = lease.holder(view, r.holder, r.link, now + r.lease_ms)
     local closed_ms = view.closed == 0 and 0 or epoch.closed_ms(view, now)
     if closed_ms > 0 then
-        return refuse(view, "restoring", closed_ms)
+        return refusal.reply(view, "restoring", closed_ms)
     elseif holder.has_ended
         and redis.call("HEXISTS", lease.swept_key(k, r.holder), r.seq) == 1 then
-        return refuse(view, "ended", RETRY_MS)
+        return refusal.reply(view, "ended", refusal.RETRY_MS)
     end
     r.unknown = roster.unknown_to(view, holder.boot)
     if r.unknown and r.unknown.is_old then
-        return refuse(view, "restoring", RETRY_MS) -- its next beat tells it to declare again
+        -- Its next beat tells it to declare again.
+        return refusal.reply(view, "restoring", refusal.RETRY_MS)
     end
     r.barred = union(r.unknown, r.excluded)
     local granted, limited = try(view, holder, r, now)
     if granted then
         return granted
     end
-    local reason, retry_ms, is_full = explain_all(view, r, now, limited)
-    if is_full and lease.reap(view, now, r.lease_ms, REAP_MAX) > 0 then
+    local tally = refusal.count(view, r, now, limited)
+    if tally.counts.busy and lease.reap(view, now, r.lease_ms, REAP_MAX) > 0 then
         slots.commit(view)
         holder = lease.holder(view, r.holder, r.link, now + r.lease_ms)
         granted, limited = try(view, holder, r, now)
         if granted then
             return granted
         end
-        reason, retry_ms = explain_all(view, r, now, limited)
+        tally = refusal.count(view, r, now, limited)
     end
-    return refuse(view, reason, retry_ms)
+    return refusal.tell(view, r, tally, now)
 end
 
 return admit

@@ -2,15 +2,28 @@
 -- written down in `events`.
 --
 --   redis-cli FCALL weir_cool   1 'weir:{main}' alpha 600000 'maintenance at the provider'
---   redis-cli FCALL weir_open   1 'weir:{main}' alpha
+--   redis-cli FCALL weir_open   1 'weir:{main}' alpha [who]
 --   redis-cli FCALL weir_enable 1 'weir:{main}' alpha off
 --   redis-cli FCALL weir_free   1 'weir:{main}' weir-1.5f3a91c0.0-6
 local mend = {}
 
+local NAMES_TOLD = 20
+
+local function names_of(view)
+    local names = {}
+    for i, sub in ipairs(view.list) do
+        names[i] = sub.name
+    end
+    table.sort(names)
+    local more = #names > NAMES_TOLD and ", ..." or ""
+    return #names == 0 and "none"
+        or table.concat(names, ", ", 1, math.min(#names, NAMES_TOLD)) .. more
+end
+
 local function find(view, name)
     local sub = view.by_name[name]
     if not sub then
-        check.refuse("name", "a subscription of this pool", name)
+        check.refuse("name", "a subscription of this pool (" .. names_of(view) .. ")", name)
     end
     return sub
 end
@@ -20,24 +33,25 @@ function mend.cool(keys, argv)
     local k, r = pool.keys(keys), calls.cool(argv)
     local view = slots.open(k)
     local sub, until_ms = find(view, r.name), pool.now_ms() + r.cooldown_ms
+    trial.forget(view, sub, trial.ALL)
     slots.cool(view, sub, until_ms, { reason = r.reason, status = 0, lease = "-" })
     slots.commit(view)
     return { "ok", string.format("%.0f", until_ms) }
 end
 
--- -> ok, how many ms of cooldown were left. Whatever else closed it ends too: try it now.
+-- -> ok, how many ms of cooldown were left, what was lifted in words ("": nothing was closed)
+--
+-- Whatever closed it is over, for one request: that tries, and if it fails all is as it was.
 function mend.open(keys, argv)
     local k, r = pool.keys(keys), calls.open(argv)
-    local view = slots.open(k)
+    local view, now = slots.open(k), pool.now_ms()
     local sub = find(view, r.name)
-    local left_ms = math.max(0, sub.cooling - pool.now_ms())
-    slots.touch(view, sub)
-    sub.cooling = 0
-    health.forgive(view, sub)
-    redis.call("HDEL", k.cooldowns, sub.name)
-    pool.event(k, "opened by hand", "subscription", sub.name, "left_ms", left_ms)
+    local left_ms = math.max(0, sub.cooling - now)
+    local lifted = health.lift(view, sub, now)
+    pool.event(k, "opened by hand", "subscription", sub.name, "left_ms", left_ms, "lifted",
+        lifted == "" and "nothing" or lifted, "by", r.by[1] and r.by[1].who or "redis-cli")
     slots.commit(view)
-    return { "ok", string.format("%.0f", left_ms) }
+    return { "ok", string.format("%.0f", left_ms), lifted }
 end
 
 -- -> ok, on or off

@@ -8,7 +8,7 @@
 local function used_by(r)
     return {
         1, r.outcome == "error" and 1 or 0, r.outcome == "cancelled" and 1 or 0, r.input, r.output,
-        r.cache_read, r.cache_write_5m, r.cache_write_1h, r.duration_ms
+        r.cache_read, r.cache_write_5m, r.cache_write_1h, r.duration_ms, r.output_estimated
     }
 end
 

@@ -39,6 +39,7 @@
 --        total_<n>, day_<n>        since the beginning, and of today, for every <n> in
 --                                  requests errors cancelled input output cache_read
 --                                  cache_write_5m cache_write_1h duration_ms
+--                                  output_estimated
 --                                  (requests = settled attempts; tokens by kind; time upstream)
 --   3) "node"          one each boot, sorted by id
 --        id, boot, version, digest, active

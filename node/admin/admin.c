@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "dialect/dialect.h"
 
-enum { BODY_BYTES_MAX = 4096 }; /* to an endpoint that is open to everyone */
+enum { BODY_BYTES_MAX = 4096 };
 
 static void health(struct admin *a, struct connection *call)
 {
@@ -90,13 +90,16 @@ static const struct endpoint {
     const char *path;
     bool is_open; /* to everyone */
     void (*handle)(struct admin *admin, struct connection *call);
+    /* Instead, where what came with the request counts; the message is borrowed. */
+    void (*take)(struct admin *admin, struct connection *call, const struct http_message *message);
 } endpoints[] = {
-    {NULL, "GET", "/", true, service},
-    {"health", "GET", "/health", true, health},
-    {"ready", "GET", "/ready", true, ready},
-    {"status", "GET", "/status", false, admin_status},
-    {"metrics", "GET", "/metrics", false, admin_metrics},
-    {"reload", "POST", "/admin/reload", false, ask_reload},
+    {NULL, "GET", "/", true, service, NULL},
+    {"health", "GET", "/health", true, health, NULL},
+    {"ready", "GET", "/ready", true, ready, NULL},
+    {"status", "GET", "/status", false, admin_status, NULL},
+    {"metrics", "GET", "/metrics", false, admin_metrics, NULL},
+    {"reload", "POST", "/admin/reload", false, ask_reload, NULL},
+    {"cooldown_clear", "POST", "/api/cooldown/clear", false, NULL, admin_clear_cooldown},
 };
 
 static void service(struct admin *a, struct connection *call)
@@ -123,7 +126,7 @@ static void options(struct admin *a, struct connection *call)
     answer_end(call);
 }
 
-static const struct endpoint of_options = {NULL, "OPTIONS", "*", true, options};
+static const struct endpoint of_options = {NULL, "OPTIONS", "*", true, options, NULL};
 
 static bool is_method(const struct endpoint *e, struct slice method)
 {
@@ -142,7 +145,7 @@ static const struct endpoint *endpoint_of(const struct http1_request *r)
     return NULL;
 }
 
-/* Where anybody may ask, nobody may make us hold what we shall not read. */
+/* Where anybody may ask, nobody may make us hold what we shall not read; what is read is short. */
 static bool brings_too_much(const struct http1_request *r)
 {
     return r->framing == HTTP1_CHUNKED || (r->framing == HTTP1_SIZED && r->length > BODY_BYTES_MAX);
@@ -166,7 +169,7 @@ struct http_refusal admin_head(struct admin *a, struct http_message *m, const st
                                      .header = {SLICE("allow"), strcmp(e->method, "GET") == 0
                                                                     ? SLICE("GET, HEAD")
                                                                     : slice_of(e->method)}};
-    if (e->is_open && brings_too_much(&m->request))
+    if ((e->is_open || e->take != NULL) && brings_too_much(&m->request))
         return (struct http_refusal){.status = 413,
                                      .why = "this path takes no body to speak of: at most 4 KiB, "
                                             "and of known length"};
@@ -177,7 +180,10 @@ struct http_refusal admin_head(struct admin *a, struct http_message *m, const st
 void admin_handle(struct admin *a, struct connection *call, const struct http_message *m)
 {
     const struct endpoint *e = m->purpose;
-    e->handle(a, call);
+    if (e->take != NULL)
+        e->take(a, call, m);
+    else
+        e->handle(a, call);
 }
 
 void admin_answer_error(struct connection *call, int status, struct slice message)

@@ -21,6 +21,8 @@ void admin_answer_json(struct connection *call, int status, json_t *json); /* ta
 void admin_answer_text(struct connection *call, const char *content_type, struct slice text);
 void admin_answer_error(struct connection *call, int status, struct slice message);
 
+json_t *admin_text(struct slice text); /* yours; text may be anyone's */
+
 /* An answer that needs the pool. snapshot NULL: `why` says what was in the way. */
 typedef void (*admin_page_fn)(struct admin *admin, struct connection *call,
                               const struct pool_snapshot *snapshot, struct slice why);
@@ -29,3 +31,7 @@ void admin_look(struct admin *admin, struct connection *call, admin_page_fn page
 /* status.c, metrics_page.c */
 void admin_status(struct admin *admin, struct connection *call);
 void admin_metrics(struct admin *admin, struct connection *call);
+
+/* cooldown.c */
+void admin_clear_cooldown(struct admin *admin, struct connection *call,
+                          const struct http_message *message);

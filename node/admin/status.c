@@ -8,7 +8,7 @@
 #include "base/utf8.h"
 
 /* What Redis holds may have been written by anyone. */
-static json_t *text(struct slice s)
+json_t *admin_text(struct slice s)
 {
     char *copy = mem_string(s);
     utf8_repair(copy, s.len);
@@ -21,30 +21,32 @@ static json_t *subscription_json(const struct pool_subscription *s)
 {
     uint32_t available = s->active < s->max ? s->max - s->active : 0;
     json_t *json =
-        json_pack("{s:o, s:i, s:i, s:i, s:b, s:I, s:I, s:I, s:b, s:i}", "name", text(s->name),
+        json_pack("{s:o, s:i, s:i, s:i, s:b, s:I, s:I, s:I, s:b, s:i}", "name", admin_text(s->name),
                   "active_connections", (int)s->active, "max_concurrent", (int)s->max, "available",
                   (int)available, "in_cooldown", (int)(s->cooldown_ms > 0), "cooldown_remaining",
                   (json_int_t)((s->cooldown_ms + 999) / 1000), "total_requests",
                   (json_int_t)s->requests, "total_errors", (json_int_t)s->errors, "enabled",
                   (int)s->is_enabled, "priority", (int)s->priority);
-    json_object_set_new(json, "state", text(s->state));
+    json_object_set_new(json, "state", admin_text(s->state));
     if (s->cooldown_ms > 0)
-        json_object_set_new(json, "cooldown_reason", text(s->cooldown_reason));
-    json_object_set_new(json, "health", text(s->health));
+        json_object_set_new(json, "cooldown_reason", admin_text(s->cooldown_reason));
+    json_object_set_new(json, "health", admin_text(s->health));
     json_object_set_new(
         json, "tokens",
-        json_pack("{s:I, s:I, s:I, s:I, s:I}", "input", (json_int_t)s->input, "output",
-                  (json_int_t)s->output, "cache_read", (json_int_t)s->cache_read, "cache_write_5m",
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "input", (json_int_t)s->input, "output",
+                  (json_int_t)s->output, "output_estimated", (json_int_t)s->output_estimated,
+                  "cache_read", (json_int_t)s->cache_read, "cache_write_5m",
                   (json_int_t)s->cache_write_5m, "cache_write_1h", (json_int_t)s->cache_write_1h));
     return json;
 }
 
 static json_t *node_json(const struct pool_node *n)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:b, s:o}", "id", text(n->id), "boot",
-                     text(n->boot), "version", text(n->version), "config", text(n->config_digest),
-                     "seen_ms_ago", (json_int_t)n->seen_ms_ago, "active", (json_int_t)n->active,
-                     "behind", (int)n->is_behind, "lacks", text(n->lacks));
+    return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:b, s:o}", "id", admin_text(n->id), "boot",
+                     admin_text(n->boot), "version", admin_text(n->version), "config",
+                     admin_text(n->config_digest), "seen_ms_ago", (json_int_t)n->seen_ms_ago,
+                     "active", (json_int_t)n->active, "behind", (int)n->is_behind, "lacks",
+                     admin_text(n->lacks));
 }
 
 /* Totals count what can be used: enabled subscriptions. */

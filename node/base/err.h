@@ -10,6 +10,7 @@
     X(ERR_CONNECT, 502, "connect", "the connection could not be made")              \
     X(ERR_TLS, 502, "tls", "the TLS handshake or certificate check failed")         \
     X(ERR_CLOSED, 502, "closed", "the connection was closed")                       \
+    X(ERR_EMPTY, 502, "empty", "an answer without a word")                          \
     X(ERR_PROTOCOL, 502, "protocol", "the peer broke the protocol")                 \
     X(ERR_REFUSED, 529, "refused", "nothing is free")                               \
     X(ERR_STATE_DOWN, 503, "state_down", "Redis cannot be reached")                 \

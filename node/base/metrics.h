@@ -9,53 +9,64 @@
 #include "base/buf.h"
 
 /* X(id, metric, labels or "", help). Rows of one metric stand together. */
-#define COUNTER_TABLE(X)                                                                         \
-    X(REQUESTS_2XX, "weir_requests_total", "status=\"2xx\"", "Requests answered, by status.")    \
-    X(REQUESTS_3XX, "weir_requests_total", "status=\"3xx\"", "")                                 \
-    X(REQUESTS_4XX, "weir_requests_total", "status=\"4xx\"", "")                                 \
-    X(REQUESTS_429, "weir_requests_total", "status=\"429\"", "")                                 \
-    X(REQUESTS_5XX, "weir_requests_total", "status=\"5xx\"", "")                                 \
-    X(REQUESTS_529, "weir_requests_total", "status=\"529\"", "")                                 \
-    X(REQUESTS_GONE, "weir_requests_total", "status=\"gone\"", "")                               \
-    X(ATTEMPTS_OK, "weir_upstream_attempts_total", "result=\"ok\"",                              \
-      "Upstream attempts, by what came of them.")                                                \
-    X(ATTEMPTS_LIMITED, "weir_upstream_attempts_total", "result=\"limited\"", "")                \
-    X(ATTEMPTS_FAILED, "weir_upstream_attempts_total", "result=\"failed\"", "")                  \
-    X(ATTEMPTS_BROKEN, "weir_upstream_attempts_total", "result=\"broken\"", "")                  \
-    X(FAILOVERS, "weir_failovers_total", "", "Attempts that went on to another subscription.")   \
-    X(REFUSED, "weir_refused_total", "", "Requests refused because nothing was free.")           \
-    X(COOLDOWNS, "weir_cooldowns_total", "", "Cooldowns set after an answer of a provider.")     \
-    X(MALFORMED, "weir_malformed_requests_total", "", "Requests refused by the HTTP parser.")    \
-    X(CONNECTIONS, "weir_client_connections_accepted_total", "", "Client connections accepted.") \
-    X(CLOSED_ANSWERED, "weir_client_connections_closed_for_room_total", "was=\"answered\"",      \
-      "Client connections closed at the ceiling, so that others could come.")                    \
-    X(CLOSED_SILENT, "weir_client_connections_closed_for_room_total", "was=\"silent\"", "")      \
-    X(CLOSED_IDLE, "weir_client_connections_closed_for_room_total", "was=\"idle\"", "")          \
-    X(CLOSED_ASKING, "weir_client_connections_closed_for_room_total", "was=\"asking\"", "")      \
-    X(DESCRIPTORS_SHORT, "weir_descriptors_short_total", "",                                     \
-      "Times a connection could not be accepted for want of a descriptor.")                      \
-    X(REFUSED_CONNECTIONS, "weir_budget_refused_total", "kind=\"connections\"",                  \
-      "Requests refused because the node holds as much as it may.")                              \
-    X(REFUSED_HEADS, "weir_budget_refused_total", "kind=\"heads\"", "")                          \
-    X(REFUSED_BODIES, "weir_budget_refused_total", "kind=\"bodies\"", "")                        \
-    X(BODY_WAITS, "weir_budget_paused_total", "kind=\"bodies\"",                                 \
-      "Times something was read no further until there was room.")                               \
-    X(UPSTREAM_OPENED, "weir_upstream_connections_opened_total", "",                             \
-      "Connections opened to providers.")                                                        \
-    X(UPSTREAM_REUSED, "weir_upstream_connections_reused_total", "",                             \
-      "Requests sent on a connection that was already open.")                                    \
-    X(BYTES_UP, "weir_request_body_bytes_total", "", "Request body bytes received.")             \
-    X(BYTES_DOWN, "weir_response_body_bytes_total", "", "Response body bytes relayed.")          \
-    X(REDIS_CALLS, "weir_redis_calls_total", "", "Calls to Redis.")                              \
-    X(REDIS_FAILURES, "weir_redis_failures_total", "", "Calls to Redis that failed.")            \
-    X(NOTICES_TAKEN, "weir_notices_total", "result=\"taken\"",                                   \
-      "Messages of the pool's notice channel, by what they were.")                               \
-    X(NOTICES_UNKNOWN, "weir_notices_total", "result=\"unknown\"", "")                           \
-    X(NOTICES_BAD, "weir_notices_total", "result=\"bad\"", "")                                   \
-    X(LEASES_LOST, "weir_leases_lost_total", "", "Slots lost while the node stood still.")       \
-    X(BOOKINGS_DROPPED, "weir_bookings_dropped_total", "",                                       \
-      "Settlements given up because the outbox was full.")                                       \
-    X(LOG_LINES_LOST, "weir_log_lines_lost_total", "",                                           \
+#define COUNTER_TABLE(X)                                                                           \
+    X(REQUESTS_2XX, "weir_requests_total", "status=\"2xx\"", "Requests answered, by status.")      \
+    X(REQUESTS_3XX, "weir_requests_total", "status=\"3xx\"", "")                                   \
+    X(REQUESTS_4XX, "weir_requests_total", "status=\"4xx\"", "")                                   \
+    X(REQUESTS_429, "weir_requests_total", "status=\"429\"", "")                                   \
+    X(REQUESTS_5XX, "weir_requests_total", "status=\"5xx\"", "")                                   \
+    X(REQUESTS_529, "weir_requests_total", "status=\"529\"", "")                                   \
+    X(REQUESTS_GONE, "weir_requests_total", "status=\"gone\"", "")                                 \
+    X(ATTEMPTS_OK, "weir_upstream_attempts_total", "result=\"ok\"",                                \
+      "Upstream attempts, by what came of them.")                                                  \
+    X(ATTEMPTS_LIMITED, "weir_upstream_attempts_total", "result=\"limited\"", "")                  \
+    X(ATTEMPTS_FAILED, "weir_upstream_attempts_total", "result=\"failed\"", "")                    \
+    X(ATTEMPTS_BROKEN, "weir_upstream_attempts_total", "result=\"broken\"", "")                    \
+    X(PINGS, "weir_stream_pings_total", "", "Pings of ours in streams whose provider was silent.") \
+    X(USAGE_ESTIMATED, "weir_usage_estimated_total", "",                                           \
+      "Answers whose output nobody told: it is booked as what passed amounts to.")                 \
+    X(FAILOVERS, "weir_failovers_total", "", "Attempts that went on to another subscription.")     \
+    X(RETRIES, "weir_retries_total", "", "Tries once more at the same subscription.")              \
+    X(MOVES, "weir_moves_total", "", "Requests taken to an idle subscription: the head was late.") \
+    X(SENT_AGAIN, "weir_upstream_sent_again_total", "",                                            \
+      "Requests sent once more, because a connection of the pool was at its end.")                 \
+    X(RETRIES_DENIED, "weir_retries_denied_total", "",                                             \
+      "Tries that were not made, because a node makes only so many.")                              \
+    X(REFUSED, "weir_refused_total", "", "Requests refused because nothing was free.")             \
+    X(COOLDOWNS, "weir_cooldowns_total", "", "Cooldowns set after an answer of a provider.")       \
+    X(MALFORMED, "weir_malformed_requests_total", "", "Requests refused by the HTTP parser.")      \
+    X(CONNECTIONS, "weir_client_connections_accepted_total", "", "Client connections accepted.")   \
+    X(PREFACES_REFUSED, "weir_proxy_headers_refused_total", "",                                    \
+      "Connections closed for their PROXY protocol header, or for having none.")                   \
+    X(CLOSED_ANSWERED, "weir_client_connections_closed_for_room_total", "was=\"answered\"",        \
+      "Client connections closed at the ceiling, so that others could come.")                      \
+    X(CLOSED_SILENT, "weir_client_connections_closed_for_room_total", "was=\"silent\"", "")        \
+    X(CLOSED_IDLE, "weir_client_connections_closed_for_room_total", "was=\"idle\"", "")            \
+    X(CLOSED_ASKING, "weir_client_connections_closed_for_room_total", "was=\"asking\"", "")        \
+    X(DESCRIPTORS_SHORT, "weir_descriptors_short_total", "",                                       \
+      "Times a connection could not be accepted for want of a descriptor.")                        \
+    X(REFUSED_CONNECTIONS, "weir_budget_refused_total", "kind=\"connections\"",                    \
+      "Requests refused because the node holds as much as it may.")                                \
+    X(REFUSED_HEADS, "weir_budget_refused_total", "kind=\"heads\"", "")                            \
+    X(REFUSED_BODIES, "weir_budget_refused_total", "kind=\"bodies\"", "")                          \
+    X(BODY_WAITS, "weir_budget_paused_total", "kind=\"bodies\"",                                   \
+      "Times something was read no further until there was room.")                                 \
+    X(UPSTREAM_OPENED, "weir_upstream_connections_opened_total", "",                               \
+      "Connections opened to providers.")                                                          \
+    X(UPSTREAM_REUSED, "weir_upstream_connections_reused_total", "",                               \
+      "Requests sent on a connection that was already open.")                                      \
+    X(BYTES_UP, "weir_request_body_bytes_total", "", "Request body bytes received.")               \
+    X(BYTES_DOWN, "weir_response_body_bytes_total", "", "Response body bytes relayed.")            \
+    X(REDIS_CALLS, "weir_redis_calls_total", "", "Calls to Redis.")                                \
+    X(REDIS_FAILURES, "weir_redis_failures_total", "", "Calls to Redis that failed.")              \
+    X(NOTICES_TAKEN, "weir_notices_total", "result=\"taken\"",                                     \
+      "Messages of the pool's notice channel, by what they were.")                                 \
+    X(NOTICES_UNKNOWN, "weir_notices_total", "result=\"unknown\"", "")                             \
+    X(NOTICES_BAD, "weir_notices_total", "result=\"bad\"", "")                                     \
+    X(LEASES_LOST, "weir_leases_lost_total", "", "Slots lost while the node stood still.")         \
+    X(BOOKINGS_DROPPED, "weir_bookings_dropped_total", "",                                         \
+      "Settlements given up because the outbox was full.")                                         \
+    X(LOG_LINES_LOST, "weir_log_lines_lost_total", "",                                             \
       "Log lines that nobody read in time, or that were too long.")
 
 #define GAUGE_TABLE(X)                                                                           \

@@ -1,4 +1,4 @@
-/* Who to ask is decided first (--url, WEIR_URL, the config, the default port), then one GET by
+/* Who to ask is decided first (--url, WEIR_URL, the config, the default port), then one request by
  * libcurl, bounded in time and bytes. A node's own certificate is trusted if the config names it:
  * this is how one asks a node on this machine. */
 #include <curl/curl.h>
@@ -108,16 +108,19 @@ static size_t on_body(char *at, size_t size, size_t count, void *arg)
     return buf_append(&answer->body, (struct slice){at, size * count}) ? size * count : 0;
 }
 
-/* yours; NULL without a token */
-static struct curl_slist *token_header(const struct cli_target *target)
+/* yours; NULL if there are none */
+static struct curl_slist *headers_of(const struct cli_target *target, const char *body)
 {
     struct slice token = secret_reveal(&target->token);
+    struct curl_slist *list = NULL;
+    if (body != NULL)
+        list = curl_slist_append(list, "content-type: application/json");
     if (token.len == 0)
-        return NULL;
+        return list;
     size_t size = token.len + sizeof("x-admin-token: ");
     char *text = mem_new(size);
     snprintf(text, size, "x-admin-token: %.*s", SLICE_ARG(token));
-    struct curl_slist *list = curl_slist_append(NULL, text);
+    list = curl_slist_append(list, text);
     explicit_bzero(text, size);
     free(text);
     return list;
@@ -134,8 +137,8 @@ static void set_trust(CURL *curl, const struct cli_target *target)
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
 }
 
-bool cli_get(const struct cli_target *target, const char *path, struct cli_answer *answer,
-             const char **why)
+bool cli_ask(const struct cli_target *target, const char *path, const char *body,
+             struct cli_answer *answer, const char **why)
 {
     char url[2048 + 16];
     *answer = (struct cli_answer){0};
@@ -145,7 +148,7 @@ bool cli_get(const struct cli_target *target, const char *path, struct cli_answe
     *why = "libcurl could not start";
     if (curl == NULL)
         return false;
-    struct curl_slist *headers = token_header(target);
+    struct curl_slist *headers = headers_of(target, body);
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* a proxy for the world is none for a node */
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
@@ -153,6 +156,8 @@ bool cli_get(const struct cli_target *target, const char *path, struct cli_answe
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)TOTAL_MS);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "weir/" WEIR_VERSION);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    if (body != NULL)
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
     set_trust(curl, target);

@@ -69,6 +69,8 @@ static void print_listening(const struct config *c)
                  (unsigned)c->server.port, c->server.workers, c->server.workers == 1 ? "" : "s");
     put_line("listens", text);
     put_line("serves", c->is_auth_open ? "everyone who can reach it" : "local callers only");
+    if (c->server.proxy_protocol)
+        put_line("callers", "as a balancer names them (PROXY protocol), else this machine's own");
     put_line("admin",
              secret_is_set(&c->admin_token) ? "whoever has the token" : "this machine only");
 }

@@ -15,7 +15,9 @@ enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 struct cli_options {
     const char *config; /* NULL: not given */
     const char *url;
-    const char *topic; /* of `help` */
+    const char *topic; /* of `help`; what `cooldown` does */
+    const char *name;  /* of what it does that to */
+    bool is_all;       /* to all */
     bool is_json;
     bool is_markdown;
     bool wants_help;
@@ -24,11 +26,20 @@ struct cli_options {
 int cli_check(const struct cli_options *options);
 int cli_status(const struct cli_options *options);
 int cli_health(const struct cli_options *options);
+int cli_cooldown(const struct cli_options *options);
 int cli_help_config(bool is_markdown);
 
 /* ---- options.c: what stands on the command line ---- */
 
-enum { CLI_CONFIG = 1, CLI_URL = 2, CLI_JSON = 4, CLI_TOPIC = 8, CLI_MARKDOWN = 16 };
+enum {
+    CLI_CONFIG = 1,
+    CLI_URL = 2,
+    CLI_JSON = 4,
+    CLI_TOPIC = 8,
+    CLI_MARKDOWN = 16,
+    CLI_NAME = 32, /* behind a topic */
+    CLI_ALL = 64
+};
 
 struct cli_command {
     const char *name;
@@ -76,7 +87,7 @@ void cli_table_print(struct cli_table *table); /* and empties it */
 enum { CLI_BAR_WIDTH_MAX = 20, CLI_BAR_MAX = CLI_BAR_WIDTH_MAX * 3 + 3 };
 void cli_bar(char *out, size_t part, size_t whole, size_t width);
 
-/* ---- ask.c: one GET at a node ---- */
+/* ---- ask.c: one request to a node ---- */
 
 struct cli_target {
     char *url;           /* "http://127.0.0.1:8080" */
@@ -93,7 +104,8 @@ struct cli_answer {
 /* Who to ask: --url, WEIR_URL, what the config says, else the default port. False: complained. */
 MUST_USE bool cli_target_init(struct cli_target *target, const struct cli_options *options);
 void cli_target_fini(struct cli_target *target);
-/* False: *why says it; the text lives as long as the program. The answer is yours either way. */
-MUST_USE bool cli_get(const struct cli_target *target, const char *path, struct cli_answer *answer,
-                      const char **why);
+/* A GET, or a POST of that JSON if `body` is not NULL. False: *why says it; the text lives as long
+ * as the program. The answer is yours either way. */
+MUST_USE bool cli_ask(const struct cli_target *target, const char *path, const char *body,
+                      struct cli_answer *answer, const char **why);
 void cli_answer_fini(struct cli_answer *answer);

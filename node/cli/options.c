@@ -17,6 +17,7 @@ static const struct option {
     {"--config", "FILE", CLI_CONFIG, "the config; else WEIR_CONFIG, ./config.json, ..."},
     {"--url", "URL", CLI_URL, "the node, like http://127.0.0.1:8080"},
     {"--json", NULL, CLI_JSON, "the node's answer as it is"},
+    {"--all", NULL, CLI_ALL, "every subscription that something closes"},
     {"--markdown", NULL, CLI_MARKDOWN, "`weir help config` as the tables of docs/config.md"},
     {"--help", NULL, EVERY_COMMAND, "this text"},
 };
@@ -69,6 +70,9 @@ static void store(struct cli_options *options, const struct option *option, cons
     case CLI_JSON:
         options->is_json = true;
         break;
+    case CLI_ALL:
+        options->is_all = true;
+        break;
     case CLI_MARKDOWN:
         options->is_markdown = true;
         break;
@@ -114,11 +118,13 @@ bool cli_options_read(struct cli_options *options, const struct cli_command *com
                 return false;
             continue;
         }
-        if ((command->takes & CLI_TOPIC) == 0 || options->topic != NULL) {
+        const char **place = options->topic == NULL ? &options->topic : &options->name;
+        unsigned needed = options->topic == NULL ? CLI_TOPIC : CLI_NAME;
+        if ((command->takes & needed) == 0 || *place != NULL) {
             (void)cli_complain(EXIT_USAGE, "%s: did not expect \"%s\"", command->name, *at);
             return false;
         }
-        options->topic = *at;
+        *place = *at;
     }
     return true;
 }

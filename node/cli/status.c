@@ -6,27 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/answer.h"
 
 enum { BAR_WIDTH = 10 };
-
-/* A node of another version may leave a field out: then it is 0, or "". */
-static uint64_t number_of(const json_t *object, const char *key)
-{
-    json_int_t value = json_integer_value(json_object_get(object, key));
-    return value > 0 ? (uint64_t)value : 0;
-}
-
-/* Names come over the network: nothing of them may drive the terminal. */
-static const char *text_of(const json_t *object, const char *key, char *out, size_t size)
-{
-    const char *value = json_string_value(json_object_get(object, key));
-    snprintf(out, size, "%s", value != NULL ? value : "");
-    for (char *c = out; *c != '\0'; c++)
-        if (*c < ' ' || *c > '~')
-            *c = '?';
-    return out;
-}
 
 /* 950, 12.3k, 4.5M */
 static const char *short_number(uint64_t value, char out[16])
@@ -44,17 +26,6 @@ static const char *short_number(uint64_t value, char out[16])
     return out;
 }
 
-static const char *duration(uint64_t seconds, char out[32])
-{
-    if (seconds < 120)
-        snprintf(out, 32, "%u s", (unsigned)seconds);
-    else if (seconds < 7200)
-        snprintf(out, 32, "%u min", (unsigned)((seconds + 59) / 60));
-    else
-        snprintf(out, 32, "%u h", (unsigned)((seconds + 3599) / 3600));
-    return out;
-}
-
 static enum cli_colour load_colour(uint64_t active, uint64_t max)
 {
     if (active >= max)
@@ -65,15 +36,16 @@ static enum cli_colour load_colour(uint64_t active, uint64_t max)
 static void add_state(struct cli_table *table, const json_t *s)
 {
     char reason[64], left[32], health[96];
-    uint64_t active = number_of(s, "active_connections"), max = number_of(s, "max_concurrent");
+    uint64_t active = cli_number_of(s, "active_connections"),
+             max = cli_number_of(s, "max_concurrent");
     if (json_is_false(json_object_get(s, "enabled")))
         cli_table_add(table, CLI_DIM, "disabled");
     else if (json_is_true(json_object_get(s, "in_cooldown")))
         cli_table_add(table, CLI_YELLOW, "cooling for %s%s%s",
-                      duration(number_of(s, "cooldown_remaining"), left),
+                      cli_duration(cli_number_of(s, "cooldown_remaining"), left),
                       json_object_get(s, "cooldown_reason") != NULL ? ": " : "",
-                      text_of(s, "cooldown_reason", reason, sizeof(reason)));
-    else if (text_of(s, "health", health, sizeof(health))[0] != '\0')
+                      cli_text_of(s, "cooldown_reason", reason, sizeof(reason)));
+    else if (cli_text_of(s, "health", health, sizeof(health))[0] != '\0')
         cli_table_add(table, CLI_YELLOW, "%s", health);
     else
         cli_table_add(table, active >= max ? CLI_RED : CLI_GREEN, active >= max ? "full" : "ready");
@@ -82,19 +54,21 @@ static void add_state(struct cli_table *table, const json_t *s)
 static void add_subscription(struct cli_table *table, const json_t *s)
 {
     char name[65], bar[CLI_BAR_MAX], number[16];
-    uint64_t active = number_of(s, "active_connections"), max = number_of(s, "max_concurrent");
+    uint64_t active = cli_number_of(s, "active_connections"),
+             max = cli_number_of(s, "max_concurrent");
     const json_t *tokens = json_object_get(s, "tokens");
-    uint64_t input = number_of(tokens, "input") + number_of(tokens, "cache_read") +
-                     number_of(tokens, "cache_write_5m") + number_of(tokens, "cache_write_1h");
+    uint64_t input = cli_number_of(tokens, "input") + cli_number_of(tokens, "cache_read") +
+                     cli_number_of(tokens, "cache_write_5m") +
+                     cli_number_of(tokens, "cache_write_1h");
     cli_bar(bar, active, max, BAR_WIDTH);
-    cli_table_add(table, CLI_BOLD, "%s", text_of(s, "name", name, sizeof(name)));
+    cli_table_add(table, CLI_BOLD, "%s", cli_text_of(s, "name", name, sizeof(name)));
     cli_table_add(table, load_colour(active, max), "%s", bar);
     cli_table_add(table, CLI_PLAIN, "%u/%u", (unsigned)active, (unsigned)max);
-    cli_table_add(table, CLI_PLAIN, "%s", short_number(number_of(s, "total_requests"), number));
-    cli_table_add(table, number_of(s, "total_errors") > 0 ? CLI_YELLOW : CLI_PLAIN, "%s",
-                  short_number(number_of(s, "total_errors"), number));
+    cli_table_add(table, CLI_PLAIN, "%s", short_number(cli_number_of(s, "total_requests"), number));
+    cli_table_add(table, cli_number_of(s, "total_errors") > 0 ? CLI_YELLOW : CLI_PLAIN, "%s",
+                  short_number(cli_number_of(s, "total_errors"), number));
     cli_table_add(table, CLI_PLAIN, "%s", short_number(input, number));
-    cli_table_add(table, CLI_PLAIN, "%s", short_number(number_of(tokens, "output"), number));
+    cli_table_add(table, CLI_PLAIN, "%s", short_number(cli_number_of(tokens, "output"), number));
     add_state(table, s);
 }
 
@@ -119,17 +93,17 @@ static void print_nodes(const json_t *list)
     cli_table_init(&table, "NODE|>RUNNING|VERSION|CONFIG|SEEN");
     json_array_foreach(list, i, n)
     {
-        uint64_t seen = number_of(n, "seen_ms_ago") / 1000;
-        cli_table_add(&table, CLI_BOLD, "%s", text_of(n, "id", text, sizeof(text)));
-        cli_table_add(&table, CLI_PLAIN, "%u", (unsigned)number_of(n, "active"));
-        cli_table_add(&table, CLI_PLAIN, "%s", text_of(n, "version", text, sizeof(text)));
+        uint64_t seen = cli_number_of(n, "seen_ms_ago") / 1000;
+        cli_table_add(&table, CLI_BOLD, "%s", cli_text_of(n, "id", text, sizeof(text)));
+        cli_table_add(&table, CLI_PLAIN, "%u", (unsigned)cli_number_of(n, "active"));
+        cli_table_add(&table, CLI_PLAIN, "%s", cli_text_of(n, "version", text, sizeof(text)));
         cli_table_add(&table, json_is_true(json_object_get(n, "behind")) ? CLI_YELLOW : CLI_PLAIN,
-                      "%s%s", text_of(n, "config", text, sizeof(text)),
+                      "%s%s", cli_text_of(n, "config", text, sizeof(text)),
                       json_is_true(json_object_get(n, "behind")) ? " behind" : "");
         if (seen < 3)
             cli_table_add(&table, CLI_GREEN, "now");
         else
-            cli_table_add(&table, CLI_YELLOW, "%s ago", duration(seen, left));
+            cli_table_add(&table, CLI_YELLOW, "%s ago", cli_duration(seen, left));
     }
     putchar('\n');
     cli_table_print(&table);
@@ -139,39 +113,25 @@ static void print_status(const json_t *status)
 {
     char pool[65], redis[65], node[65];
     const json_t *own = json_object_get(status, "node");
-    bool is_up = strcmp(text_of(status, "redis", redis, sizeof(redis)), "up") == 0;
+    bool is_up = strcmp(cli_text_of(status, "redis", redis, sizeof(redis)), "up") == 0;
     printf("pool ");
-    cli_put(CLI_BOLD, "%s", text_of(status, "pool", pool, sizeof(pool)));
-    printf(": %u running, %u of %u slots free; redis ", (unsigned)number_of(status, "total_active"),
-           (unsigned)number_of(status, "available_capacity"),
-           (unsigned)number_of(status, "total_capacity"));
+    cli_put(CLI_BOLD, "%s", cli_text_of(status, "pool", pool, sizeof(pool)));
+    printf(": %u running, %u of %u slots free; redis ",
+           (unsigned)cli_number_of(status, "total_active"),
+           (unsigned)cli_number_of(status, "available_capacity"),
+           (unsigned)cli_number_of(status, "total_capacity"));
     cli_put(is_up ? CLI_GREEN : CLI_RED, "%s", redis);
-    printf("; seen by node %s\n\n", text_of(own, "id", node, sizeof(node)));
+    printf("; seen by node %s\n\n", cli_text_of(own, "id", node, sizeof(node)));
     print_subscriptions(json_object_get(status, "subscriptions"));
     print_nodes(json_object_get(status, "nodes"));
 }
 
-/* What the node says is wrong, in its own words if it has any. */
-static int complain_answer(const struct cli_target *target, const struct cli_answer *answer,
-                           const json_t *body)
-{
-    char words[512];
-    const json_t *error = json_object_get(body, "error");
-    text_of(error, "message", words, sizeof(words));
-    if (answer->status == 401 || answer->status == 403)
-        return cli_complain(EXIT_FAILED, "%s refuses (%ld): set admin.token or WEIR_ADMIN_TOKEN",
-                            target->url, answer->status);
-    return cli_complain(EXIT_FAILED, "%s answered %ld%s%s", target->url, answer->status,
-                        words[0] != '\0' ? ": " : "", words);
-}
-
 static int show(const struct cli_target *target, const struct cli_answer *answer, bool is_json)
 {
-    struct slice body = buf_slice(&answer->body);
-    json_t *status = json_loadb(body.at != NULL ? body.at : "", body.len, 0, NULL);
+    json_t *status = cli_answer_json(answer);
     int code = EXIT_FINE;
     if (answer->status != 200)
-        code = complain_answer(target, answer, status);
+        code = cli_complain_answer(target, answer, status);
     else if (!json_is_array(json_object_get(status, "subscriptions")))
         code = cli_complain(EXIT_FAILED, "%s answers, but not as a Weir node does", target->url);
     else if (is_json)
@@ -182,16 +142,6 @@ static int show(const struct cli_target *target, const struct cli_answer *answer
     return code;
 }
 
-static int complain_unreachable(const struct cli_target *target, const char *why)
-{
-    if (target->is_guess)
-        return cli_complain(EXIT_FAILED,
-                            "no answer from %s: %s. That address is a guess, because there is no "
-                            "valid config (see `weir check`); --url says where the node is",
-                            target->url, why);
-    return cli_complain(EXIT_FAILED, "no answer from %s: %s", target->url, why);
-}
-
 int cli_status(const struct cli_options *options)
 {
     struct cli_target target;
@@ -199,8 +149,9 @@ int cli_status(const struct cli_options *options)
     const char *why;
     int code = EXIT_USAGE;
     if (cli_target_init(&target, options)) {
-        code = cli_get(&target, "/status", &answer, &why) ? show(&target, &answer, options->is_json)
-                                                          : complain_unreachable(&target, why);
+        code = cli_ask(&target, "/status", NULL, &answer, &why)
+                   ? show(&target, &answer, options->is_json)
+                   : cli_complain_unreachable(&target, why);
         cli_answer_fini(&answer);
     }
     cli_target_fini(&target);
@@ -214,8 +165,8 @@ int cli_health(const struct cli_options *options)
     const char *why;
     int code = EXIT_USAGE;
     if (cli_target_init(&target, options)) {
-        if (!cli_get(&target, "/health", &answer, &why))
-            code = complain_unreachable(&target, why);
+        if (!cli_ask(&target, "/health", NULL, &answer, &why))
+            code = cli_complain_unreachable(&target, why);
         else if (answer.status != 200)
             code = cli_complain(EXIT_FAILED, "%s answered %ld", target.url, answer.status);
         else

@@ -55,11 +55,14 @@ static bool fetch_key(struct config_reader *r, struct subscription *s)
     if (ways != 1)
         return config_fail(r, "one of \"api_key\", \"api_key_env\" and \"api_key_file\"",
                            ways == 0 ? "no key" : "more than one key");
-    if (secret_is_set(&s->api_key))
-        return true;
-    bool is_file = s->api_key_file != NULL;
-    size_t mark = config_path_begin(r, ".%s", is_file ? "api_key_file" : "api_key_env");
-    if (!(is_file ? key_from_file(r, s) : key_from_variable(r, s)))
+    bool is_given = secret_is_set(&s->api_key), is_file = s->api_key_file != NULL;
+    size_t mark = config_path_begin(r, ".%s",
+                                    is_given  ? "api_key"
+                                    : is_file ? "api_key_file"
+                                              : "api_key_env");
+    if (!is_given && !(is_file ? key_from_file(r, s) : key_from_variable(r, s)))
+        return false;
+    if (!config_mind_quotes(r, secret_reveal(&s->api_key)))
         return false;
     config_path_end(r, mark);
     return true;

@@ -19,6 +19,7 @@
 #include "format/origin.h"
 #include "format/redis_url.h"
 
+enum { RETRY_DELAY_MAX_MS = 30000 };
 enum { SUBSCRIPTIONS_MAX = 200, MAX_CONCURRENT_MAX = 1000 };
 
 enum auth_type { AUTH_API_KEY, AUTH_TOKEN }; /* `auto` is decided by the key's prefix on reading */
@@ -67,6 +68,7 @@ struct config {
         char *tls_key;
         uint32_t drain_seconds;
         struct networks trusted_networks;
+        bool proxy_protocol;
         struct host_names names; /* besides those that are always ours (format/host.h) */
     } server;
 
@@ -88,8 +90,16 @@ struct config {
     } rate_limit;
 
     struct {
-        uint32_t total; /* attempts upstream for one request */
+        uint32_t attempts; /* at one subscription, for one request */
+        uint32_t delay_ms, backoff;
+        uint32_t total;   /* over all subscriptions */
+        uint32_t percent; /* of requests that may be sent again */
+        uint32_t hold_ms;
     } retry;
+
+    struct {
+        uint32_t ping_ms; /* 0: never */
+    } queue;
 
     struct {
         uint32_t connect_ms;

@@ -68,6 +68,9 @@ bool config_is_text(const struct config_knob *knob, const json_t *value);
 void config_put(struct buf *out, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Printable ASCII without blanks: what can stand in a header. Says what is wrong, never the key. */
 MUST_USE bool config_set_key(struct config_reader *r, struct secret *key, struct slice value);
+/* No provider's key has a quote: one that was left by a shell, a file or a container's variables is
+ * refused here, not with a 401 for ever. */
+MUST_USE bool config_mind_quotes(struct config_reader *r, struct slice key);
 
 /* ---- check.c, compare.c ---- */
 

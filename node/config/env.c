@@ -10,7 +10,7 @@
 #include "config/env.h"
 
 /* NULL if unset or empty: docker-compose hands on an unset variable as an empty one. Nothing in
- * this program changes its environment, so other threads do not disturb. */
+ * this program changes its environment once there are threads, so they do not disturb. */
 static const char *own_variable(const char *name)
 {
     const char *value = getenv(name); /* NOLINT(concurrency-mt-unsafe) */
@@ -94,6 +94,10 @@ static json_t *json_of_text(const struct config_knob *knob, struct slice text)
     uint64_t number;
     if (knob->kind->is_number && slice_number(text, INT64_MAX, &number))
         return json_integer((json_int_t)number);
+    if (knob->kind->is_flag && slice_eq(text, SLICE("true")))
+        return json_true();
+    if (knob->kind->is_flag && slice_eq(text, SLICE("false")))
+        return json_false();
     return json_stringn(text.at, text.len); /* NULL if it is not UTF-8 */
 }
 
@@ -217,10 +221,7 @@ static bool add_key(struct config_reader *r, struct slice key)
     snprintf(name, sizeof(name), "key-%zu", r->config->subscription_count);
     added->name = mem_string(slice_of(name));
     size_t mark = config_path_begin(r, "%s", name);
-    if (key.len > 0 &&
-        (memchr(key.at, '"', key.len) != NULL || memchr(key.at, '\'', key.len) != NULL))
-        return config_fail(r, "keys separated by commas", "the key has a quote in it");
-    if (!config_set_key(r, &added->api_key, key))
+    if (!config_mind_quotes(r, key) || !config_set_key(r, &added->api_key, key))
         return false;
     config_path_end(r, mark);
     return true;

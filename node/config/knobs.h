@@ -18,8 +18,8 @@ struct config_kind {
     void (*put)(const struct config_knob *knob, const void *at, struct buf *out);
     void (*forget)(void *at); /* frees what it owns; NULL: owns nothing */
     const char *expected;     /* NULL: made from the knob's range or words */
-    bool is_number;
-    bool is_secret; /* its value never appears in a message */
+    bool is_number, is_flag;  /* how text of a variable is read */
+    bool is_secret;           /* its value never appears in a message */
 };
 
 enum {

@@ -108,6 +108,14 @@ bool config_set_key(struct config_reader *r, struct secret *key, struct slice va
     return true;
 }
 
+bool config_mind_quotes(struct config_reader *r, struct slice key)
+{
+    if (key.len == 0 ||
+        (memchr(key.at, '"', key.len) == NULL && memchr(key.at, '\'', key.len) == NULL))
+        return true;
+    return config_fail(r, "the key alone", "the key has a quote in it");
+}
+
 static bool read_secret(struct config_reader *r, const struct config_knob *knob, json_t *value,
                         void *to)
 {
@@ -333,7 +341,8 @@ const struct config_kind config_secret = {CONFIG_OWNER(secret),
 const struct config_kind config_number = {CONFIG_VALUE(number), .is_number = true};
 const struct config_kind config_bytes = {CONFIG_VALUE(bytes), .is_number = true};
 const struct config_kind config_port = {CONFIG_VALUE(port), .is_number = true};
-const struct config_kind config_flag = {CONFIG_VALUE(flag), .expected = "true or false"};
+const struct config_kind config_flag = {CONFIG_VALUE(flag), .is_flag = true,
+                                        .expected = "true or false"};
 const struct config_kind config_word = {CONFIG_VALUE(word)};
 const struct config_kind config_choice = {CONFIG_VALUE(choice)};
 const struct config_kind config_auth = {.read = read_auth, .put = put_flag};

@@ -62,6 +62,7 @@ const struct dialect dialect_anthropic = {
     .read_signs = anthropic_read_signs,
     .meaning = anthropic_meaning,
     .words = &anthropic_words,
+    .ping_event = SLICE_ROW("event: ping\ndata: {\"type\": \"ping\"}\n\n"),
     .write_error = anthropic_write_error,
     .write_error_event = anthropic_write_error_event,
 };

@@ -48,6 +48,7 @@ struct dialect {
                        uint64_t wall_ms, struct answer_signs *signs);
     struct meaning (*meaning)(const struct answer_signs *signs, const struct error_words *said);
     const struct watch_words *words; /* for watch_new(): how usage stands in an answer */
+    struct slice ping_event;         /* an SSE event that means nothing to anybody */
 
     /* An error answer's body, put behind what stands in `out`; and the same as an SSE event. There
      * is room for DIALECT_ERROR_BYTES_MAX. The id may be empty. */

@@ -13,28 +13,6 @@
 
 #include "base/mem.h"
 #include "dialect/watch_priv.h"
-#include "format/unpack.h"
-
-bool watch_coding_parse(struct slice content_encoding, enum watch_coding *coding)
-{
-    static const struct {
-        struct slice name;
-        enum watch_coding coding;
-    } names[] = {
-        {.name = SLICE_ROW(""), .coding = WATCH_IDENTITY},
-        {.name = SLICE_ROW("identity"), .coding = WATCH_IDENTITY},
-        {.name = SLICE_ROW("gzip"), .coding = WATCH_GZIP},
-        {.name = SLICE_ROW("x-gzip"), .coding = WATCH_GZIP},
-        {.name = SLICE_ROW("deflate"), .coding = WATCH_DEFLATE},
-    };
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (slice_eq_nocase(content_encoding, names[i].name)) {
-            *coding = names[i].coding;
-            return true;
-        }
-    }
-    return false;
-}
 
 /* --- values --- */
 
@@ -160,8 +138,7 @@ static void on_end(void *arg)
 
 /* --- life --- */
 
-struct watch *watch_new(const struct watch_words *words, enum watch_body body,
-                        enum watch_coding coding)
+struct watch *watch_new(const struct watch_words *words, enum watch_body body, enum coding coding)
 {
     static const struct sse_handler handler = {on_data, on_end};
     struct watch *watch = mem_new(sizeof(*watch));
@@ -200,13 +177,15 @@ void watch_feed(struct watch *watch, struct slice bytes)
 {
     if (watch->body == WATCH_NOTHING || watch->is_blind || bytes.len == 0)
         return;
-    if (watch->coding == WATCH_IDENTITY) {
+    if (watch->coding == CODING_IDENTITY) {
         read_plain(watch, bytes);
         return;
     }
     if (watch->unpack == NULL)
-        watch->unpack = unpack_new(watch->coding == WATCH_GZIP);
-    if (unpack_feed(watch->unpack, bytes, read_plain, watch) == UNPACK_BAD) {
+        watch->unpack = unpack_new(watch->coding);
+    enum unpacked unpacked = unpack_feed(watch->unpack, bytes, read_plain, watch);
+    watch->has_unpacked = unpacked == UNPACK_END;
+    if (unpacked == UNPACK_BAD) {
         unpack_free(watch->unpack);
         watch->unpack = NULL;
         watch->is_blind = true;
@@ -215,9 +194,28 @@ void watch_feed(struct watch *watch, struct slice bytes)
 
 /* --- what was seen --- */
 
-const struct usage *watch_usage(const struct watch *watch)
+/* A delta is one token at least, and about four bytes of its text are one; around the text stands
+ * some JSON. Nobody tells more before the stream's end, and then exactly. */
+enum { DELTA_FRAME_BYTES = 80, BYTES_PER_TOKEN = 4 };
+
+static uint64_t estimated_output(const struct watch *watch)
 {
-    return &watch->usage;
+    uint64_t frames = watch->deltas * DELTA_FRAME_BYTES;
+    uint64_t text = watch->delta_bytes > frames ? watch->delta_bytes - frames : 0;
+    uint64_t tokens = text / BYTES_PER_TOKEN;
+    return tokens > watch->deltas ? tokens : watch->deltas;
+}
+
+struct usage watch_usage(const struct watch *watch)
+{
+    struct usage usage = watch->usage;
+    if (watch->body == WATCH_SSE && !watch->has_final_usage &&
+        estimated_output(watch) > usage.output) {
+        usage.is_known = true;
+        usage.is_estimated = true;
+        usage.output = estimated_output(watch);
+    }
+    return usage;
 }
 
 struct slice watch_model(const struct watch *watch)
@@ -281,6 +279,26 @@ struct error_words watch_error(const struct watch *watch)
 bool watch_at_event_start(const struct watch *watch)
 {
     return sse_is_between_events(&watch->sse);
+}
+
+bool watch_is_unpacked(const struct watch *watch)
+{
+    return watch->coding == CODING_IDENTITY || watch->has_unpacked;
+}
+
+bool watch_seal(const struct watch *watch, struct slice plain, struct buf *out)
+{
+    if (watch->is_blind)
+        return false;
+    if (watch->coding == CODING_IDENTITY)
+        return buf_append(out, plain);
+    struct unpack *unpack = watch->unpack;
+    if (unpack == NULL) /* not a byte has come yet */
+        unpack = unpack_new(watch->coding);
+    bool is_sealed = unpack_seal(unpack, plain, out);
+    if (unpack != watch->unpack)
+        unpack_free(unpack);
+    return is_sealed;
 }
 
 uint64_t watch_events(const struct watch *watch)

@@ -8,14 +8,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/slice.h"
 #include "dialect/meaning.h"
+#include "format/unpack.h"
 
 enum watch_body { WATCH_NOTHING, WATCH_JSON, WATCH_SSE };
-enum watch_coding { WATCH_IDENTITY, WATCH_GZIP, WATCH_DEFLATE };
 
 struct usage {
-    bool is_known; /* at least one field was read */
+    bool is_known;     /* at least one field was read */
+    bool is_estimated; /* output: nobody told it, it is counted from what passed */
     uint64_t input;
     uint64_t output;
     uint64_t cache_read;
@@ -26,16 +28,13 @@ struct usage {
 struct watch_words;
 struct watch; /* opaque; below 1 KB; with compression 41 KB more, with an error 600 bytes */
 
-/* The decoder for a content-encoding, NULL/empty meaning none. False: one we cannot read. */
-bool watch_coding_parse(struct slice content_encoding, enum watch_coding *coding);
-
 /* words: the dialect's (dialect.h), borrowed. Yours. */
-struct watch *watch_new(const struct watch_words *words, enum watch_body body,
-                        enum watch_coding coding);
+struct watch *watch_new(const struct watch_words *words, enum watch_body body, enum coding coding);
 void watch_free(struct watch *watch); /* NULL is fine */
 void watch_feed(struct watch *watch, struct slice bytes);
 
-const struct usage *watch_usage(const struct watch *watch);
+/* Output of a stream that was not told to its end is about the text that passed. */
+struct usage watch_usage(const struct watch *watch);
 struct slice watch_model(const struct watch *watch); /* as the answer names it; at most 128 bytes */
 
 /* What the answer has said so far, whatever carries it. Pings and the opening of a message say
@@ -56,4 +55,10 @@ struct error_words watch_error(const struct watch *watch);
 bool watch_saw_content(const struct watch *watch); /* a content_block_* or *_delta event */
 /* Nothing of an event has come since the last one ended: an event of our own may follow here. */
 bool watch_at_event_start(const struct watch *watch);
+
+/* The coding has come to its end with the last byte fed; true if there is none. */
+bool watch_is_unpacked(const struct watch *watch);
+/* What `plain` is behind all that was fed, in the answer's coding, which ends with it; into `out`.
+ * False: it cannot be put there (unpack_seal). Room as there, for a coding that is over too. */
+MUST_USE bool watch_seal(const struct watch *watch, struct slice plain, struct buf *out);
 uint64_t watch_events(const struct watch *watch);

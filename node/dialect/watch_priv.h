@@ -54,8 +54,9 @@ struct said_error {
 struct watch {
     const struct watch_words *words;
     enum watch_body body;
-    enum watch_coding coding;
+    enum coding coding;
     struct unpack *unpack; /* only while a compressed answer passes */
+    bool has_unpacked;     /* to the coding's own end */
     bool is_blind;         /* what follows cannot be unpacked */
 
     struct usage usage;

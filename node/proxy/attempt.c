@@ -11,15 +11,48 @@ static void on_lease_lost(struct lease *lease, void *arg)
     exchange_stop(arg, "the node stood still too long and lost its slot; try again");
 }
 
-void attempt_begin(struct exchange *x)
+void attempt_begin_with(struct exchange *x, struct lease *lease)
 {
     struct attempt *a = &x->attempt;
-    assert(a->admission == NULL && a->upstream == NULL && !a->lease.is_held);
-    *a = (struct attempt){.started_ns = clock_ns()};
-    list_init(&a->lease.link);
-    a->lease.on_lost = on_lease_lost;
-    a->lease.arg = x;
+    assert(a->admission == NULL && a->upstream == NULL);
+    *a = (struct attempt){.started_ns = clock_ns(), .lease = lease};
     deadline_init(&a->deadline, (loop_fn)NULL, x);
+}
+
+void attempt_begin(struct exchange *x)
+{
+    assert(!x->lease.is_held);
+    attempt_begin_with(x, &x->lease);
+}
+
+struct admission *attempt_admit(struct exchange *x, struct lease *lease, state_admit_fn on_admitted)
+{
+    const struct request *r = &x->request;
+    const struct admit_request request = {.client = r->client,
+                                          .model = r->facts.models[0],
+                                          .excluded = r->tried,
+                                          .labels = r->labels};
+    *lease = (struct lease){.on_lost = on_lease_lost, .arg = x};
+    list_init(&lease->link);
+    return state_admit(x->proxy->state, lease, &request, on_admitted, x);
+}
+
+bool attempt_route(struct exchange *x, const struct grant *grant)
+{
+    struct request *r = &x->request;
+    struct arena *arena = &r->message.arena;
+    const struct subscription *s = config_account(x->config, grant->account);
+    r->tried = r->tried.len == 0 ? arena_copy(arena, grant->account)
+                                 : arena_printf(arena, "%.*s %.*s", SLICE_ARG(r->tried),
+                                                SLICE_ARG(grant->account));
+    if (s == NULL)
+        return false;
+    r->places++;
+    x->route = (struct route){.subscription = s,
+                              .how = arena_copy(arena, grant->how),
+                              .slots_used = grant->active,
+                              .slots = grant->max};
+    return true;
 }
 
 static enum health health_of(const struct attempt *a, enum outcome outcome)
@@ -52,46 +85,82 @@ static void settle(struct exchange *x, enum outcome outcome)
         .duration_ms = (clock_ns() - a->started_ns) / 1000000,
     };
     if (x->reply.watch != NULL) {
-        const struct usage *u = watch_usage(x->reply.watch);
-        x->reply.usage = *u;
+        struct usage u = watch_usage(x->reply.watch);
+        x->reply.usage = u;
         s.model = watch_model(x->reply.watch);
-        s.input = u->input;
-        s.output = u->output;
-        s.cache_read = u->cache_read;
-        s.cache_write_5m = u->cache_write_5m;
-        s.cache_write_1h = u->cache_write_1h;
+        s.input = u.input;
+        s.output = u.output;
+        s.output_estimated = u.is_estimated ? u.output : 0;
+        s.cache_read = u.cache_read;
+        s.cache_write_5m = u.cache_write_5m;
+        s.cache_write_1h = u.cache_write_1h;
+        metrics_add(x->proxy->metrics, COUNT_USAGE_ESTIMATED, u.is_estimated ? 1 : 0);
     }
-    state_settle(x->proxy->state, &a->lease, &s);
+    state_settle(x->proxy->state, a->lease, &s);
 }
 
-void attempt_end(struct exchange *x, enum outcome outcome)
+static void forget_answer(struct exchange *x)
 {
-    struct attempt *a = &x->attempt;
-    state_admit_cancel(a->admission);
-    a->admission = NULL;
-    upstream_cancel(a->upstream);
-    a->upstream = NULL;
-    deadline_clear(&a->deadline);
-    doubt_end(&x->doubt);
-    if (a->lease.is_held)
-        settle(x, outcome);
     watch_free(x->reply.watch);
     x->reply.watch = NULL;
     buf_clear(&x->reply.held);
     x->reply.has_all = false;
 }
 
-static bool may_try_again(const struct exchange *x)
+void attempt_end(struct exchange *x, enum outcome outcome)
 {
-    return x->request.attempts < x->config->retry.total &&
-           x->request.attempts < x->config->subscription_count;
+    struct attempt *a = &x->attempt;
+    move_end(x);
+    state_admit_cancel(a->admission);
+    a->admission = NULL;
+    upstream_cancel(a->upstream);
+    a->upstream = NULL;
+    deadline_clear(&a->deadline);
+    doubt_end(&x->doubt);
+    if (a->lease != NULL && a->lease->is_held)
+        settle(x, outcome);
+    forget_answer(x);
+}
+
+/* What has closed the subscription to such requests cannot happen to many of them. */
+static bool may_afford(struct exchange *x)
+{
+    if (x->attempt.verdict.cooldown_ms > 0 || retry_budget_spend(x->proxy->retries, clock_ms()))
+        return true;
+    metrics_add(x->proxy->metrics, COUNT_RETRIES_DENIED, 1);
+    return false;
+}
+
+/* Whoever wants to be left alone for longer than we would wait is. */
+static bool may_stay(const struct exchange *x)
+{
+    const struct attempt *a = &x->attempt;
+    return a->verdict.is_again && a->tries < x->config->retry.attempts && a->lease->is_held &&
+           a->verdict.retry_ms <= x->config->retry.delay_ms;
+}
+
+static void stay(struct exchange *x)
+{
+    struct attempt *a = &x->attempt;
+    upstream_cancel(a->upstream);
+    a->upstream = NULL;
+    deadline_clear(&a->deadline);
+    forget_answer(x);
+    exchange_go(x, STEP_AGAIN);
 }
 
 void attempt_failed(struct exchange *x)
 {
     const struct attempt *a = &x->attempt;
+    bool stays = may_stay(x);
+    bool may_go = x->request.attempts < x->config->retry.total &&
+                  (stays || x->request.places < x->config->subscription_count) && may_afford(x);
+    if (may_go && stays) {
+        stay(x);
+        return;
+    }
     attempt_end(x, OUTCOME_ERROR);
-    if (!may_try_again(x)) {
+    if (!may_go) {
         exchange_go(x, STEP_ANSWER);
         return;
     }

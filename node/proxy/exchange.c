@@ -91,7 +91,7 @@ static void on_caller_gone(void *arg)
 static bool may_send(void *arg)
 {
     const struct exchange *x = arg;
-    return x->attempt.lease.is_held && state_lease_is_fresh(x->proxy->state);
+    return x->attempt.lease->is_held && state_lease_is_fresh(x->proxy->state);
 }
 
 static void on_upstream_head(const struct http1_response *response, void *arg)
@@ -118,10 +118,18 @@ static void on_upstream_failed(enum err err, const char *detail, void *arg)
     exchange_tell(x, &event);
 }
 
+static void on_upstream_sent_again(void *arg)
+{
+    struct exchange *x = arg;
+    x->request.sent_again++;
+    metrics_add(x->proxy->metrics, COUNT_SENT_AGAIN, 1);
+}
+
 const struct upstream_events exchange_upstream_events = {
     .may_send = may_send,
     .on_head = on_upstream_head,
     .on_body = on_upstream_body,
+    .on_sent_again = on_upstream_sent_again,
     .on_failed = on_upstream_failed,
 };
 
@@ -138,6 +146,7 @@ static struct exchange *exchange_new(struct proxy *p, struct connection *caller,
     buf_init(&x->last_error.body, HELD_MAX);
     buf_init(&x->reply.held, HELD_MAX);
     doubt_init(&x->doubt);
+    deadline_init(&x->move.deadline, (loop_fn)NULL, x);
     list_push(&p->exchanges, &x->link);
     p->exchange_count++;
     metrics_move(p->metrics, GAUGE_EXCHANGES_ACTIVE, 1);
@@ -151,6 +160,7 @@ void exchange_open(struct proxy *p, struct connection *caller, struct http_messa
     struct request *r = &x->request;
     struct http_message *m = &r->message;
     connection_bind(caller, &events, x);
+    retry_budget_earn(p->retries, x->config->retry.percent);
     r->dialect = m->purpose;
     r->id = m->id;
     r->client = client_name(&m->request, m->peer, &m->arena);

@@ -21,25 +21,30 @@
 #include "net/http/upstream.h"
 #include "proxy/doubt.h"
 #include "proxy/exchange.h"
+#include "proxy/move.h"
+#include "proxy/pace.h"
 #include "proxy/proxy.h"
+#include "proxy/retry_budget.h"
 #include "proxy/tried.h"
 #include "proxy/verdict.h"
 #include "state/lease.h"
 #include "state/state.h"
 
 #define TO(NAME) (1U << STEP_##NAME)
-#define STEP_TABLE(X)                                                            \
-    /* ask Redis for a slot; again, if it lends a subscription we do not have */ \
-    X(ADMIT, admit, TO(ADMIT) | TO(SEND) | TO(ANSWER) | TO(FINISH))              \
-    /* the request goes up, until the head of an answer comes */                 \
-    X(SEND, send, TO(RELAY) | TO(COLLECT) | TO(ADMIT) | TO(ANSWER) | TO(FINISH)) \
-    /* an error is read to its end: what it says decides whose it is */          \
-    X(COLLECT, collect, TO(RELAY) | TO(ADMIT) | TO(ANSWER) | TO(FINISH))         \
-    /* the answer passes; elsewhere if it breaks off before a byte of it has */  \
-    X(RELAY, relay, TO(ADMIT) | TO(ANSWER) | TO(FINISH))                         \
-    /* our own words, or the last provider's error as it was */                  \
-    X(ANSWER, answer, TO(FINISH))                                                \
-    /* one log line, metrics, memory */                                          \
+#define STEP_TABLE(X)                                                                       \
+    /* ask Redis for a slot; again, if it lends a subscription we do not have */            \
+    X(ADMIT, admit, TO(ADMIT) | TO(SEND) | TO(ANSWER) | TO(FINISH))                         \
+    /* the request goes up, until the head of an answer comes */                            \
+    X(SEND, send, TO(SEND) | TO(RELAY) | TO(COLLECT) | TO(ADMIT) | TO(ANSWER) | TO(FINISH)) \
+    /* an error is read to its end: what it says decides whose it is */                     \
+    X(COLLECT, collect, TO(RELAY) | TO(AGAIN) | TO(ADMIT) | TO(ANSWER) | TO(FINISH))        \
+    /* the answer passes; elsewhere if it fails before it has said anything */              \
+    X(RELAY, relay, TO(AGAIN) | TO(ADMIT) | TO(ANSWER) | TO(FINISH))                        \
+    /* in a moment the same subscription is asked once more */                              \
+    X(AGAIN, again, TO(SEND) | TO(ANSWER) | TO(FINISH))                                     \
+    /* our own words, or the last provider's error as it was */                             \
+    X(ANSWER, answer, TO(FINISH))                                                           \
+    /* one log line, metrics, memory */                                                     \
     X(FINISH, finish, 0)
 
 enum step_name {
@@ -81,12 +86,14 @@ struct proxy {
     struct state *state;
     struct upstream *upstream;
     struct metrics *metrics;
+    struct retry_budget *retries; /* of all workers */
     const struct node_identity *node;
     unsigned worker;
     struct config *config; /* one reference; exchanges hold their own */
     struct list exchanges; /* in progress */
     size_t exchange_count;
     uint64_t sequence; /* for request ids */
+    struct pace pace;  /* of streams */
 };
 
 /* What was asked; the same through all attempts. */
@@ -99,9 +106,11 @@ struct request {
     struct slice client;
     struct request_facts facts;
     struct slice labels,
-        model_label;    /* for what is closed to such requests only: all; one of them */
-    struct slice tried; /* names of subscriptions, separated by one space */
-    unsigned attempts;
+        model_label;     /* for what is closed to such requests only: all; one of them */
+    struct slice tried;  /* names of subscriptions, separated by one space */
+    unsigned attempts;   /* requests that went up */
+    unsigned sent_again; /* of them, because a connection was at its end */
+    unsigned places;     /* subscriptions they went to */
 };
 
 /* The subscription the last attempt went to, and why to that one. All zero before there is any. */
@@ -113,15 +122,16 @@ struct route {
 
 /* One try at one subscription. attempt_begin() makes a new one, attempt_end() ends it. */
 struct attempt {
-    struct admission *admission; /* NULL: Redis is not asked */
-    struct lease lease;
+    struct admission *admission;    /* NULL: Redis is not asked */
+    struct lease *lease;            /* the exchange's, or the move's */
     struct upstream_call *upstream; /* NULL: none, or over */
     struct answer_signs signs;      /* of the answer's head */
     struct meaning meaning;
     struct verdict verdict;
-    int status; /* the provider's, or what its words amount to; 0: no answer */
-    uint64_t started_ns;
-    struct deadline deadline; /* of collecting */
+    int status;          /* the provider's, or what its words amount to; 0: no answer */
+    unsigned tries;      /* requests that went up, of this attempt */
+    uint64_t started_ns; /* the last of them */
+    struct deadline deadline;
 };
 
 /* A provider's head, kept until it is decided that it is the caller's. */
@@ -136,7 +146,7 @@ struct kept_head {
     bool is_json;
     bool is_coded;    /* has a content-encoding: nothing of ours can be put between */
     bool is_readable; /* by `coding` */
-    enum watch_coding coding;
+    enum coding coding;
 };
 
 /* What the caller gets. */
@@ -148,6 +158,8 @@ struct reply {
     const struct upstream_event *unheld; /* came behind it; for the next step's `enter` only */
     bool has_begun;                      /* the head has been given to the caller's side */
     bool is_paused;                      /* the provider waits for the caller */
+    bool is_trailing;   /* all is said; the end of coding and framing is not here */
+    uint64_t passed_ms; /* loop_now_ms() when a byte was last passed on */
     int status;
     uint64_t bytes;
     struct usage usage; /* as booked */
@@ -177,7 +189,9 @@ struct exchange {
     enum ending ending;        /* once it is known */
     struct request request;
     struct route route;
+    struct lease lease;
     struct attempt attempt;
+    struct move move;
     struct reply reply;
     struct own_words words; /* status 0: as those that were tried have it */
     struct tried tried;
@@ -209,9 +223,15 @@ MUST_USE bool judge_answer(struct exchange *x);
 
 /* attempt.c */
 void attempt_begin(struct exchange *x);
+void attempt_begin_with(struct exchange *x, struct lease *lease); /* that is held already */
+/* Ask for a slot where nobody has tried yet. */
+struct admission *attempt_admit(struct exchange *x, struct lease *lease,
+                                state_admit_fn on_admitted);
+/* It was granted there, which is remembered as tried. False: the configuration has it not. */
+MUST_USE bool attempt_route(struct exchange *x, const struct grant *grant);
 /* Whatever of it still runs is given up; a held lease is settled. Twice is fine. */
 void attempt_end(struct exchange *x, enum outcome outcome);
-/* It led nowhere: the next one, or the answer. */
+/* It led nowhere: once more, the next one, or the answer. */
 void attempt_failed(struct exchange *x);
 void attempt_no_answer(struct exchange *x, enum err err, const char *detail); /* likewise */
 /* What the last provider said in full is no use to anybody any more: memory back. */

@@ -15,6 +15,17 @@ static void add_header(struct kept_head *head, struct slice name, struct slice v
     head->headers[head->header_count++] = (struct http1_header){name, value};
 }
 
+/* So that no tunnel or cache between us and a caller holds a stream's events back. */
+static void mark_stream(struct kept_head *head)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < head->header_count; i++)
+        if (!slice_eq_nocase(head->headers[i].name, SLICE("cache-control")))
+            head->headers[kept++] = head->headers[i];
+    head->header_count = kept;
+    add_header(head, SLICE("cache-control"), SLICE("no-cache, no-transform"));
+}
+
 void head_keep(struct exchange *x, const struct http1_response *r, struct kept_head *head)
 {
     struct arena *arena = &x->request.message.arena;
@@ -29,9 +40,11 @@ void head_keep(struct exchange *x, const struct http1_response *r, struct kept_h
         .is_json = slice_starts_nocase(type, SLICE("application/json")),
         .is_coded = coding.len > 0,
     };
-    head->is_readable = watch_coding_parse(coding, &head->coding);
+    head->is_readable = coding_parse(coding, &head->coding);
     head->headers = forward_response_headers(x->request.dialect, r, x->config->server.pass_limits,
                                              arena, &head->header_count);
+    if (head->is_sse && head->status == 200)
+        mark_stream(head);
     add_header(head, SLICE("x-weir-request-id"), x->request.id);
     if (x->config->server.expose_subscription) {
         add_header(head, SLICE("x-weir-subscription"), slice_of(x->route.subscription->name));

@@ -25,6 +25,7 @@ struct proxy *proxy_new(const struct proxy_options *options)
         .state = options->state,
         .upstream = options->upstream,
         .metrics = options->metrics,
+        .retries = options->retries,
         .node = options->node,
         .worker = options->worker,
         .config = config_hold(options->config),

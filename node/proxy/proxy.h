@@ -12,6 +12,7 @@ struct loop;
 struct metrics;
 struct node_identity;
 struct proxy;
+struct retry_budget;
 struct state;
 struct upstream;
 
@@ -20,6 +21,7 @@ struct proxy_options {
     struct state *state;
     struct upstream *upstream;
     struct metrics *metrics;
+    struct retry_budget *retries; /* of the node */
     const struct node_identity *node;
     unsigned worker; /* its number: part of the ids it gives to requests */
     struct config *config;

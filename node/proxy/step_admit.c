@@ -10,13 +10,13 @@
 static void log_grant(const struct exchange *x)
 {
     const struct route *route = &x->route;
-    if (!exchange_log(x, x->request.attempts > 1 ? LOG_INFO : LOG_DEBUG, "route"))
+    if (!exchange_log(x, x->request.places > 1 ? LOG_INFO : LOG_DEBUG, "route"))
         return;
     log_string("subscription", route->subscription->name);
     log_text("reason", route->how);
     log_number("slots_used", route->slots_used);
     log_number("slots", route->slots);
-    log_number("attempt", x->request.attempts);
+    log_number("attempt", x->request.attempts + 1);
     log_end();
 }
 
@@ -33,28 +33,12 @@ static void return_grant(struct exchange *x, struct slice account)
     exchange_go(x, STEP_ADMIT);
 }
 
-static void remember_tried(struct exchange *x, struct slice account)
-{
-    struct request *r = &x->request;
-    struct arena *arena = &r->message.arena;
-    r->tried = r->tried.len == 0
-                   ? arena_copy(arena, account)
-                   : arena_printf(arena, "%.*s %.*s", SLICE_ARG(r->tried), SLICE_ARG(account));
-}
-
 static void use_grant(struct exchange *x, const struct grant *grant)
 {
-    const struct subscription *s = config_account(x->config, grant->account);
-    remember_tried(x, grant->account);
-    if (s == NULL) {
+    if (!attempt_route(x, grant)) {
         return_grant(x, grant->account);
         return;
     }
-    x->request.attempts++;
-    x->route = (struct route){.subscription = s,
-                              .how = arena_copy(&x->request.message.arena, grant->how),
-                              .slots_used = grant->active,
-                              .slots = grant->max};
     log_grant(x);
     exchange_go(x, STEP_SEND);
 }
@@ -114,15 +98,9 @@ static void label(struct request *r)
 
 static void admit_enter(struct exchange *x)
 {
-    struct request *r = &x->request;
-    label(r);
-    const struct admit_request request = {.client = r->client,
-                                          .model = r->facts.models[0],
-                                          .excluded = r->tried,
-                                          .labels = r->labels};
+    label(&x->request);
     attempt_begin(x);
-    x->attempt.admission =
-        state_admit(x->proxy->state, &x->attempt.lease, &request, on_admitted, x);
+    x->attempt.admission = attempt_admit(x, x->attempt.lease, on_admitted);
 }
 
 const struct step step_admit = {

@@ -2,6 +2,7 @@
  * request, the last provider's error as it was. Given whole and at once, so nothing can happen in
  * this step. */
 #include "base/clock.h"
+#include "base/name.h"
 #include "proxy/exchange_priv.h"
 
 static void end(struct exchange *x, enum ending ending)
@@ -62,11 +63,19 @@ static struct own_words words_for(struct exchange *x, const struct last_error *l
     if (last->status == 0)
         return (struct own_words){
             .status = err_status(last->err),
-            .text = arena_printf(arena, "no provider could be reached: %s", err_text(last->err))};
+            .text = arena_printf(arena, "no provider gave an answer: %s", err_text(last->err))};
     return (struct own_words){
         .status = last->status,
         .text = arena_printf(arena, "the provider failed (%s), and said nothing to pass on",
                              last->reason)};
+}
+
+static struct own_words pool_words(struct exchange *x)
+{
+    char model[NAME_BYTES_MAX + 1];
+    const struct tried_time now = {clock_ns(), clock_wall_ms()};
+    (void)name_clean(x->request.facts.models[0], model, sizeof(model));
+    return tried_words(&x->tried, slice_of(model), now, &x->request.message.arena);
 }
 
 static void answer_enter(struct exchange *x)
@@ -74,7 +83,7 @@ static void answer_enter(struct exchange *x)
     struct last_error *last = &x->last_error;
     struct own_words words = x->words;
     if (words.status == 0)
-        words = tried_words(&x->tried, clock_ns(), &x->request.message.arena);
+        words = pool_words(x);
     if (words.status == 0 && !last->is_whole)
         words = words_for(x, last);
     if (words.status != 0)

@@ -40,6 +40,8 @@ static void log_usage(const struct usage *u)
         return;
     log_number("input", u->input);
     log_number("output", u->output);
+    if (u->is_estimated)
+        log_string("output_is", "estimated");
     log_number("cache_read", u->cache_read);
     log_number("cache_write", u->cache_write_5m + u->cache_write_1h);
 }
@@ -65,6 +67,10 @@ static void log_finished(const struct exchange *x, uint64_t now_ns)
         log_text("model", r->facts.models[0]);
     log_number("status", (uint64_t)x->reply.status);
     log_route(&x->route, r->attempts);
+    if (r->attempts > r->places)
+        log_number("tries_in_place", r->attempts - r->places);
+    if (r->sent_again > 0)
+        log_number("sent_again", r->sent_again);
     log_number("bytes_in", r->body_bytes);
     log_number("bytes_out", x->reply.bytes);
     log_usage(&x->reply.usage);
@@ -102,7 +108,8 @@ static void finish_enter(struct exchange *x)
 {
     uint64_t now_ns = clock_ns();
     assert(x->attempt.admission == NULL && x->attempt.upstream == NULL && x->caller == NULL);
-    assert(!x->attempt.lease.is_held && !doubt_holds(&x->doubt));
+    assert(!x->lease.is_held && !doubt_holds(&x->doubt));
+    move_fini(x);
     log_finished(x, now_ns);
     count_finished(x, now_ns);
     buf_fini(&x->last_error.body);

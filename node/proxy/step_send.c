@@ -17,10 +17,14 @@ static bool is_safe(struct slice method)
 static void take_head(struct exchange *x, const struct http1_response *response)
 {
     struct attempt *a = &x->attempt;
+    move_end(x);
     x->times.first_byte_ns = clock_ns();
     metrics_observe(x->proxy->metrics, HISTOGRAM_FIRST_BYTE,
                     x->times.first_byte_ns - upstream_sent_ns(a->upstream));
     a->status = response->status;
+    if (a->status == 200 && x->request.facts.is_stream)
+        pace_note(&x->proxy->pace,
+                  (x->times.first_byte_ns - upstream_sent_ns(a->upstream)) / 1000000);
     x->request.dialect->read_signs(&x->request.message.request, response, clock_wall_ms(),
                                    &a->signs);
     head_keep(x, response, &x->reply.head);
@@ -53,8 +57,11 @@ static void send_enter(struct exchange *x)
         .first_byte_ms = x->config->timeouts.first_byte_ms,
         .idle_ms = x->config->timeouts.idle_ms,
     };
+    x->request.attempts++;
+    x->attempt.tries++;
     x->attempt.started_ns = clock_ns();
     x->attempt.upstream = upstream_send(x->proxy->upstream, &request, &exchange_upstream_events, x);
+    move_watch(x);
 }
 
 const struct step step_send = {

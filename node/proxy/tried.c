@@ -1,4 +1,4 @@
-/* A reason, a time and a flag for each hope; what is said is a row of `words`. */
+/* A reason, a time and a flag for each hope; the nearest decides the status. */
 #include "proxy/tried.h"
 
 enum { RETRY_MS = 1000, NANOS_PER_MS = 1000000 }; /* when nothing is known to free at a time */
@@ -8,7 +8,7 @@ static void note(struct tried *tried, enum hope hope, uint64_t retry_ms, uint64_
 {
     uint64_t at_ns = retry_ms > 0 ? now_ns + retry_ms * NANOS_PER_MS : 0;
     bool is_earlier = at_ns > 0 && (tried->at_ns[hope] == 0 || at_ns < tried->at_ns[hope]);
-    if (!tried->has[hope] || is_earlier)
+    if (reason.len > 0 && (!tried->has[hope] || is_earlier))
         tried->reason[hope] = reason;
     if (is_earlier)
         tried->at_ns[hope] = at_ns;
@@ -18,47 +18,93 @@ static void note(struct tried *tried, enum hope hope, uint64_t retry_ms, uint64_
 void tried_note(struct tried *tried, const struct verdict *verdict, uint64_t now_ns)
 {
     note(tried, verdict->hope, verdict->retry_ms, now_ns, slice_of(verdict->reason));
+    tried->count[verdict->hope]++;
 }
 
-/* Those that were tried have said more than the pool knows of them. */
+/* What is left to hope of one that stands so. Of those that were tried, it was noted then; one that
+ * is disabled gives none. */
+static bool hope_of(enum standing standing, enum hope *hope)
+{
+    static const struct {
+        bool is_hope;
+        enum hope hope;
+    } hopes[] = {
+        [STANDING_LIMITED] = {true, HOPE_LIMITED}, [STANDING_CLOSED] = {true, HOPE_LIMITED},
+        [STANDING_REFUSED] = {true, HOPE_REFUSED}, [STANDING_BROKEN] = {true, HOPE_BROKEN},
+        [STANDING_BURST] = {true, HOPE_BUSY},      [STANDING_BUSY] = {true, HOPE_BUSY},
+    };
+    if (standing >= sizeof(hopes) / sizeof(hopes[0]) || !hopes[standing].is_hope)
+        return false;
+    *hope = hopes[standing].hope;
+    return true;
+}
+
+static bool has_any(const struct tried *tried)
+{
+    for (enum hope hope = HOPE_REFUSED; hope <= HOPE_BUSY; hope++)
+        if (tried->has[hope])
+            return true;
+    return false;
+}
+
+/* The pool says nothing of any subscription: either it knows of none that this node has told of,
+ * which is for us to mend, or it cannot lend at the moment, whoever asks. */
+static void note_nothing_told(struct tried *tried, const struct refusal *refusal, uint64_t now_ns)
+{
+    bool is_ours = slice_eq(refusal->reason, SLICE("none"));
+    if (refusal->candidates == 0 && !has_any(tried))
+        note(tried, is_ours ? HOPE_REFUSED : HOPE_BUSY, refusal->retry_ms, now_ns, SLICE_NONE);
+}
+
 void tried_note_refusal(struct tried *tried, const struct refusal *refusal, uint64_t now_ns,
                         struct arena *arena)
 {
-    bool has_tried = tried->has[HOPE_REFUSED] || tried->has[HOPE_LIMITED] ||
-                     tried->has[HOPE_PASSED] || tried->has[HOPE_BUSY];
-    bool is_limited = slice_eq(refusal->reason, SLICE("cooling"));
-    bool is_busy =
-        slice_eq(refusal->reason, SLICE("full")) || slice_eq(refusal->reason, SLICE("burst"));
-    if (has_tried && !is_limited && !is_busy)
-        return;
-    note(tried, is_limited ? HOPE_LIMITED : HOPE_BUSY, refusal->retry_ms, now_ns,
-         arena_copy(arena, refusal->reason));
+    enum hope hope;
+    tried->has_pool = true;
+    tried->pool = *refusal;
+    tried->pool_ns = now_ns;
+    tried->pool.reason = arena_copy(arena, refusal->reason);
+    tried->pool.limited_why = arena_copy(arena, refusal->limited_why);
+    tried->pool.closed_why = arena_copy(arena, refusal->closed_why);
+    tried->pool.closed_for = arena_copy(arena, refusal->closed_for);
+    for (enum standing s = 0; s < STANDINGS; s++)
+        if (refusal->of[s].count > 0 && hope_of(s, &hope))
+            note(tried, hope, refusal->of[s].ms, now_ns, SLICE_NONE);
+    note_nothing_told(tried, refusal, now_ns);
 }
 
-static const struct {
-    int status;
-    const char *text; /* the reason, and what to do, may come behind it */
-} words[] = {
-    [HOPE_REFUSED] = {503, "no subscription may serve this request"},
-    [HOPE_LIMITED] = {429, "every subscription that may serve this request is limited"},
-    [HOPE_PASSED] = {0, ""},
-    [HOPE_BUSY] = {529, "no subscription can take this request now"},
+static const int statuses[] = {
+    [HOPE_REFUSED] = 503, [HOPE_LIMITED] = 429, [HOPE_BROKEN] = 529,
+    [HOPE_PASSED] = 0,    [HOPE_BUSY] = 529,
 };
 
-struct own_words tried_words(const struct tried *tried, uint64_t now_ns, struct arena *arena)
+/* When any of them may be free; 0: nobody said, so soon. */
+static uint64_t earliest(const struct tried *tried, enum hope nearest)
+{
+    uint64_t at_ns = 0;
+    if (nearest == HOPE_BUSY && tried->at_ns[nearest] == 0)
+        return 0;
+    for (enum hope hope = HOPE_REFUSED; hope <= HOPE_BUSY; hope++)
+        if (tried->at_ns[hope] > 0 && (at_ns == 0 || tried->at_ns[hope] < at_ns))
+            at_ns = tried->at_ns[hope];
+    return at_ns;
+}
+
+struct own_words tried_words(const struct tried *tried, struct slice model, struct tried_time time,
+                             struct arena *arena)
 {
     enum hope hope = HOPE_BUSY;
     while (hope > HOPE_REFUSED && !tried->has[hope])
         hope--;
-    struct own_words own = {.status = words[hope].status};
+    struct own_words own = {.status = statuses[hope]};
     if (own.status == 0)
         return own;
-    own.text = slice_of(words[hope].text);
-    if (hope == HOPE_REFUSED)
-        return own; /* the reason is between that provider, us and the log */
-    uint64_t at_ns = tried->at_ns[hope], soonest_ns = now_ns + RETRY_MS * (uint64_t)NANOS_PER_MS;
-    own.retry_ms = at_ns > soonest_ns ? (at_ns - now_ns) / NANOS_PER_MS : RETRY_MS;
-    own.text = arena_printf(arena, "%s (%.*s); try again after the time given in retry-after",
-                            words[hope].text, SLICE_ARG(tried->reason[hope]));
+    bool is_unknown = tried->has_pool && tried->pool.candidates == 0;
+    uint64_t at_ns = hope == HOPE_REFUSED ? 0 : earliest(tried, hope);
+    own.text = tried_sentence(tried, model, at_ns, time, arena);
+    if (hope == HOPE_REFUSED && !is_unknown)
+        return own; /* nothing that waiting mends */
+    uint64_t soonest_ns = time.now_ns + RETRY_MS * (uint64_t)NANOS_PER_MS;
+    own.retry_ms = at_ns > soonest_ns ? (at_ns - time.now_ns) / NANOS_PER_MS : RETRY_MS;
     return own;
 }

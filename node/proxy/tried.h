@@ -1,6 +1,7 @@
-/* tried.h - what all that were tried for a request have said, and so what the pool says when none
- * is left. A caller hears of his request, not of one subscription's credential or credit: of
- * several reasons the nearest hope, with the earliest time at which it may come true. */
+/* tried.h - what all that were tried for a request have said, and what the pool says of the others;
+ * and so what a caller hears when none is left. He hears of his request, not of one subscription's
+ * name, credential or credit: of several reasons the nearest hope, with the earliest time at which
+ * it may come true, and how many stand where. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,10 +11,14 @@
 #include "state/lease.h"
 
 struct tried {
-    bool has[HOPE_BUSY + 1];            /* by enum hope */
+    bool has[HOPE_BUSY + 1];            /* by enum hope, as are the next three */
+    unsigned count[HOPE_BUSY + 1];      /* of those that were tried */
     uint64_t at_ns[HOPE_BUSY + 1];      /* the earliest time given; 0: none was */
     struct slice reason[HOPE_BUSY + 1]; /* of that one */
     bool has_hopped;                    /* one refused without naming a limit */
+    bool has_pool;
+    struct refusal pool; /* what the pool said, at pool_ns */
+    uint64_t pool_ns;
 };
 
 /* Words of our own; status 0: the last provider's, as they were. */
@@ -24,7 +29,19 @@ struct own_words {
 };
 
 void tried_note(struct tried *tried, const struct verdict *verdict, uint64_t now_ns);
-/* Nobody was lent: what those said that were not tried. Its reason is copied into `arena`. */
+/* Nobody was lent: what stands in the way of those that were not tried. Copied into `arena`. */
 void tried_note_refusal(struct tried *tried, const struct refusal *refusal, uint64_t now_ns,
                         struct arena *arena);
-struct own_words tried_words(const struct tried *tried, uint64_t now_ns, struct arena *arena);
+
+/* Now, for this node and for people. */
+struct tried_time {
+    uint64_t now_ns, wall_ms;
+};
+/* `model`: what the request names, as a clean name; may be empty. */
+struct own_words tried_words(const struct tried *tried, struct slice model, struct tried_time time,
+                             struct arena *arena);
+
+/* sentence.c: "claude-x: 2 of 3 subscriptions are limited (why, until 14:30 UTC), 1 is disabled".
+ * at_ns: when the next one may be free, 0: not known. */
+struct slice tried_sentence(const struct tried *tried, struct slice model, uint64_t at_ns,
+                            struct tried_time time, struct arena *arena);

@@ -59,6 +59,7 @@ struct verdict verdict_of(const struct meaning *m, const struct config *config, 
     bool is_hop = m->request == REQUEST_ONE_HOP && !has_hopped;
     return (struct verdict){
         .is_next = is_hop || (m->request != REQUEST_VERBATIM && m->request != REQUEST_ONE_HOP),
+        .is_again = m->request == REQUEST_AGAIN,
         .hope = hope_of(m),
         .retry_ms = m->has_time ? m->time_ms : cool_ms,
         .health = health_of(m->subscription),

@@ -18,6 +18,7 @@
 enum hope {
     HOPE_REFUSED, /* credentials, credit: nothing that waiting mends */
     HOPE_LIMITED, /* there is a time at which it may be served */
+    HOPE_BROKEN,  /* rests after failures; only the pool says so */
     HOPE_PASSED,  /* the provider's own words, which may speak of this request; or none */
     HOPE_BUSY     /* in a moment */
 };
@@ -27,6 +28,7 @@ enum closes { CLOSES_ALL, CLOSES_MODEL, CLOSES_GROUP };
 
 struct verdict {
     bool is_next;         /* try another subscription, if there is one */
+    bool is_again;        /* or first this one, in a moment */
     enum hope hope;       /* of the pool, if there is none */
     uint64_t retry_ms;    /* the same: when it may be better; 0: not known */
     enum health health;   /* what it says of the subscription */

@@ -134,6 +134,7 @@ void leave_asked(struct node *n, int signal)
 {
     if (n->workers[0] == NULL) { /* not even a name yet */
         node_go(n, PHASE_NOTICE, NODE_FOR_EVER);
+        duty_leaving(n);
         loop_stop(n->loop);
         return;
     }
@@ -148,6 +149,7 @@ void leave_asked(struct node *n, int signal)
             start_draining(n, true);
         else
             node_go(n, PHASE_NOTICE, NOTICE_MS);
+        duty_leaving(n);
         return;
     case PHASE_NOTICE:
         start_draining(n, true);

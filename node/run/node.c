@@ -7,12 +7,14 @@
 
 #include <assert.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/budget.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -69,6 +71,8 @@ static void on_worker_ready(void *arg)
     node_go(n, PHASE_RUNNING, NODE_FOR_EVER);
     const struct ip *host = &n->config_at_start->server.host;
     snprintf(address, sizeof(address), host->is_v6 ? "[%s]:%u" : "%s:%u", host->text, n->port);
+    if (n->supervisor.port != 0)
+        snprintf(address, sizeof(address), "passed socket, port %u", n->port);
     if (log_begin(LOG_INFO, "listening")) {
         log_string("address", address);
         log_number("port", n->port);
@@ -80,8 +84,28 @@ static void on_worker_ready(void *arg)
     }
 }
 
+/* The passed socket is shared by all workers: it outlives the node, and with it those who wait in
+ * its queue. Sockets of the workers' own beside it (SO_REUSEPORT) would each have a queue that ends
+ * with the node, and what waits there would be reset. */
+static bool share_passed(struct node *n, int *listeners, unsigned count)
+{
+    n->port = n->supervisor.port;
+    for (unsigned i = 0; i < count; i++) {
+        listeners[i] = fcntl(n->supervisor.listener, F_DUPFD_CLOEXEC, 0);
+        if (listeners[i] < 0) {
+            log_message(LOG_ERROR, "the passed socket cannot be shared among workers: %m");
+            return false;
+        }
+    }
+    log_message(LOG_INFO,
+                "a listening socket was passed: server.host and server.port are not used");
+    return true;
+}
+
 static bool listen_all(struct node *n, int *listeners, unsigned count)
 {
+    if (n->supervisor.listener >= 0)
+        return share_passed(n, listeners, count);
     char why[HTTP_LISTEN_WHY_MAX];
     for (unsigned i = 0; i < count; i++) {
         listeners[i] = http_listen(n->config->server.host.text, n->port, i == 0, &n->port, why);
@@ -96,10 +120,10 @@ static bool listen_all(struct node *n, int *listeners, unsigned count)
 
 /* A node that waits for its name listens once it has it: until then its callers are refused, not
  * kept waiting too, and the bearer may have the same port. A port that is part of the name must be
- * known first. */
+ * known first. Behind a passed socket they wait either way. */
 static bool listens_late(const struct node *n)
 {
-    return n->config->node.taken_name == TAKEN_NAME_WAIT &&
+    return n->supervisor.listener < 0 && n->config->node.taken_name == TAKEN_NAME_WAIT &&
            redis_url_is_set(&n->config->redis.url) && n->config->server.port != 0;
 }
 
@@ -141,6 +165,7 @@ static void run_workers(struct node *n, const int *listeners)
         n->workers[i] = worker_start(s, i, listeners[i], n->config);
     pulse_run(n);
     notice_start(n);
+    duty_run(n);
     loop_run(n->loop);
     notice_stop(n);
     look_end(s->look);
@@ -167,6 +192,7 @@ static bool run(struct node *n, int *listeners)
         .control = n->loop,
         .identity = &n->identity,
         .worker_count = n->config->server.workers,
+        .is_listener_shared = n->supervisor.listener >= 0,
         .redis_url = n->private_redis != NULL ? private_redis_url(n->private_redis)
                                               : &n->config_at_start->redis.url,
         .on_worker_ready = on_worker_ready,
@@ -174,13 +200,17 @@ static bool run(struct node *n, int *listeners)
     s->metrics = mem_new((s->worker_count + 1) * sizeof(s->metrics[0]));
     s->connections_max = host_connections(s->worker_count);
     s->reserve_max = host_reserve(s->worker_count);
+    retry_budget_init(&n->retries, clock_ms());
+    s->retries = &n->retries;
     s->budget = budget_new(n->config->server.memory_bytes, n->config->server.max_body_bytes);
     deadline_init(&n->phase_deadline, leave_phase_over, n);
     log_gather();
     loop_hook_add(n->loop, &n->log_hook, on_turn_end, n);
+    duty_start(n);
     pulse_start(n);
     loop_run(n->loop); /* until it has a name: all that it holds will bear it */
     bool is_fine = run_with_name(n, listeners);
+    duty_stop(n);
     pulse_stop(n);
     state_free(n->state);
     look_free(s->look);
@@ -230,6 +260,23 @@ static void use_memory_plainly(void)
 #endif
 }
 
+static bool meet_supervisor(struct node *n)
+{
+    char why[SUPERVISOR_WHY_MAX];
+    if (supervisor_meet(&n->supervisor, why))
+        return true;
+    log_message(LOG_ERROR, "%s", why);
+    return false;
+}
+
+static bool start_log(void)
+{
+    if (log_start())
+        return true;
+    log_message(LOG_ERROR, "the log's thread could not be started");
+    return false;
+}
+
 int node_serve(const char *config_path)
 {
     struct node n = {0};
@@ -242,14 +289,15 @@ int node_serve(const char *config_path)
     reload_remember_file(&n);
     use_memory_plainly();
     log_setup(n.config->log_level, n.config->log_format);
-    if (!log_start()) {
-        log_message(LOG_ERROR, "the log's thread could not be started");
+    if (!meet_supervisor(&n) || !start_log()) {
+        supervisor_close(&n.supervisor);
         config_release(n.config);
         config_release(n.config_at_start);
         return EXIT_FAILURE;
     }
     n.loop = loop_new();
     int status = serve(&n);
+    supervisor_close(&n.supervisor);
     loop_free(n.loop);
     config_release(n.config);
     config_release(n.config_at_start);

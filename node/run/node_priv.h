@@ -5,6 +5,7 @@
  *     notice.c   what the pool tells all at once: a beat before its second
  *     reload.c   the configuration read again
  *     leave.c    from the order to leave to the last word
+ *     duty.c     what its supervisor hears of all that
  *
  * The control thread has signals, the heartbeat, reloads and the private Redis; workers have the
  * traffic. They speak through loop_post() and a few atomics, nothing else. */
@@ -15,6 +16,9 @@
 #include "base/identity.h"
 #include "config/config.h"
 #include "loop/loop.h"
+#include "proxy/retry_budget.h"
+#include "run/roll_call.h"
+#include "run/supervisor.h"
 #include "run/worker.h"
 #include "state/notice.h"
 
@@ -39,6 +43,7 @@ enum phase {
 
 struct node {
     struct node_shared shared;
+    struct retry_budget retries;
     struct node_identity identity;
     struct config *config;
     struct config *config_at_start; /* what only a restart changes is still as it says */
@@ -82,6 +87,17 @@ struct node {
         struct deadline soon;
         uint64_t beaten_ms;
     } notices;
+    struct supervisor supervisor;
+    struct {
+        struct loop_timer *look_timer, *watchdog_timer;
+        struct roll_call ready, taken, alive;
+        bool is_ready;           /* it was said */
+        bool is_reload_untaken;  /* there was another reload before all had taken the last */
+        bool was_silence_logged; /* of somebody who does not answer */
+        const char *word;        /* that it was told last, and when */
+        uint64_t told_ms;
+        char refusal[256]; /* of the last reload; "": there was none */
+    } duty;
 };
 
 #define NODE_FOR_EVER UINT64_MAX
@@ -108,3 +124,11 @@ void reload_run(struct node *node, struct control_call *call); /* POST /admin/re
 /* leave.c */
 void leave_asked(struct node *node, int signal); /* SIGTERM, SIGINT; again: faster */
 void leave_phase_over(void *arg);                /* of a deadline: arg is the node */
+
+/* duty.c: nothing happens where there is no supervisor */
+void duty_start(struct node *node); /* its loop will run: it is told what is waited for */
+void duty_run(struct node *node);   /* the workers are there: ready is said once all are */
+void duty_stop(struct node *node);  /* the loop has ended */
+void duty_leaving(struct node *node);
+void duty_reloading(struct node *node);
+void duty_reloaded(struct node *node, const char *error); /* NULL: it is the new one */

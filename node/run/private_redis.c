@@ -182,15 +182,19 @@ static bool launch(struct private_redis *server)
 
 enum answer { ANSWER_NONE, ANSWER_SILENT, ANSWER_LOADING, ANSWER_READY };
 
-/* Does someone listen on the socket, and is it a Redis, and done with loading its data? */
+/* Does someone listen on the socket, and is it a Redis, and done with loading its data? A tenth
+ * of a second at most. */
 static enum answer ask(const struct private_redis *server)
 {
     static const char ping[] = "PING\r\n";
     enum answer answer = ANSWER_NONE;
     char byte;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 &&
-        connect(fd, (const struct sockaddr *)&server->socket, sizeof(server->socket)) == 0) {
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int result =
+        fd < 0 ? -1 : connect(fd, (const struct sockaddr *)&server->socket, sizeof(server->socket));
+    if (fd >= 0 && result != 0 && errno == EAGAIN)
+        answer = ANSWER_SILENT; /* its queue is full: one that hangs takes nobody from it */
+    if (result == 0) {
         struct pollfd p = {.fd = fd, .events = POLLIN};
         answer = ANSWER_SILENT;
         if (send(fd, ping, sizeof(ping) - 1, MSG_NOSIGNAL) > 0 && poll(&p, 1, 100) == 1 &&

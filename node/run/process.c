@@ -80,7 +80,7 @@ bool process_has_ended(pid_t pid)
 
 static bool find_in_path(const char *name, char *found)
 {
-    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nothing here ever changes the environment */
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nothing changes the environment once threads run */
     struct slice dir, rest = slice_of(getenv("PATH"));
     while (rest.len > 0) {
         rest = slice_cut(rest, ':', &dir);

@@ -40,7 +40,7 @@ static struct config *read_again(struct node *n, char *error, size_t error_len)
     return NULL;
 }
 
-static bool reload(struct node *n, const char *cause, char *error, size_t error_len)
+static bool take(struct node *n, const char *cause, char *error, size_t error_len)
 {
     struct config *new = read_again(n, error, error_len);
     if (new == NULL) {
@@ -63,6 +63,14 @@ static bool reload(struct node *n, const char *cause, char *error, size_t error_
         log_end();
     }
     return true;
+}
+
+static bool reload(struct node *n, const char *cause, char *error, size_t error_len)
+{
+    duty_reloading(n);
+    bool is_taken = take(n, cause, error, error_len);
+    duty_reloaded(n, is_taken ? NULL : error);
+    return is_taken;
 }
 
 void reload_run(struct node *n, struct control_call *call)

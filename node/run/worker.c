@@ -98,7 +98,9 @@ static struct http_server_options server_options(struct worker *w)
         .body_bytes_max = c->server.max_body_bytes,
         .connections_max = w->shared->connections_max,
         .reserve_max = w->shared->reserve_max,
+        .is_listener_shared = w->shared->is_listener_shared,
         .client_ms = c->timeouts.client_ms,
+        .proxies = c->server.proxy_protocol ? &c->server.trusted_networks : NULL,
         .metrics = w->metrics,
         .write_error = dialect_default()->write_error,
         .on_head = on_head,
@@ -163,6 +165,18 @@ static const char *trouble(void *arg)
 {
     const struct worker *w = arg;
     return atomic_load(&w->shared->trouble);
+}
+
+bool worker_is_ready(void *arg)
+{
+    const struct worker *w = arg;
+    return w->server != NULL && !is_draining(arg) && trouble(arg) == NULL &&
+           state_can_admit(w->state);
+}
+
+struct loop *worker_loop(struct worker *w)
+{
+    return w->loop;
 }
 
 static void on_turn_end(void *arg)
@@ -379,6 +393,7 @@ static struct proxy *make_proxy(struct worker *w)
         .state = w->state,
         .upstream = w->upstream,
         .metrics = w->metrics,
+        .retries = w->shared->retries,
         .node = w->shared->identity,
         .worker = w->number,
         .config = w->config,

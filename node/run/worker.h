@@ -14,6 +14,7 @@ struct metrics;
 struct node;
 struct node_identity;
 struct redis_url;
+struct retry_budget;
 struct worker;
 
 enum { WORKERS_MAX = 64 };
@@ -26,9 +27,11 @@ struct node_shared {
     const struct node_identity *identity;
     struct metrics *metrics; /* one slot each, and the last for the control thread */
     unsigned worker_count;
-    struct budget *budget;    /* of all workers together */
+    struct budget *budget; /* of all workers together */
+    struct retry_budget *retries;
     unsigned connections_max; /* of one worker */
     unsigned reserve_max;     /* beyond that, for probes */
+    bool is_listener_shared;  /* one queue of callers for all workers, kept by the supervisor */
     const struct redis_url *redis_url;
     struct look *look; /* at the pool, for all who ask */
     _Atomic bool is_draining;
@@ -51,6 +54,10 @@ void worker_announce(struct worker *worker); /* answers say that their connectio
 void worker_drain(struct worker *worker, bool is_hurried);
 void worker_break(struct worker *worker); /* cut off what runs */
 void worker_stop(struct worker *worker);  /* ends the loop and waits for the thread; frees */
+
+/* Of its loop other threads may use loop_post(), until worker_stop(). */
+struct loop *worker_loop(struct worker *worker);
+bool worker_is_ready(void *worker); /* its thread: it would say yes at /ready */
 
 /* As of lately; any thread. Requests and answers in progress; and, to be asked after that,
  * settlements that Redis has not confirmed. */

@@ -17,7 +17,7 @@
 #include "base/number.h"
 #include "state/state_priv.h"
 
-enum { GRANT_PARTS = 5, REFUSAL_PARTS = 4 };
+enum { GRANT_PARTS = 5 };
 
 static const char *const outcome_words[] = {"ok", "error", "cancelled", "unused"};
 static const char *const health_words[] = {"none", "good", "bad", "suspect"};
@@ -103,8 +103,7 @@ static void note_failure(struct state *state, const struct redis_value *reply)
 
 static void take_refusal(struct admission *a, const struct redis_value *reply)
 {
-    struct refusal refusal = {.reason = redis_value_slice(redis_value_at(reply, 1)),
-                              .retry_ms = redis_value_number(redis_value_at(reply, 2))};
+    struct refusal refusal = state_read_refusal(reply);
     if (slice_eq(refusal.reason, SLICE("epoch"))) {
         state_meet_epoch(a->state, redis_value_number(redis_value_at(reply, 3)));
         refusal.reason = SLICE("restoring");
@@ -225,7 +224,7 @@ void state_admit_cancel(struct admission *a)
 void state_settle(struct state *state, struct lease *lease, const struct settlement *settlement)
 {
     const struct settlement *s = settlement;
-    char numbers[9][NUMBER_TEXT_MAX], model[NAME_MAX_BYTES + 1];
+    char numbers[10][NUMBER_TEXT_MAX], model[NAME_MAX_BYTES + 1];
     if (!lease->is_held)
         return;
     lease->is_held = false;
@@ -244,6 +243,7 @@ void state_settle(struct state *state, struct lease *lease, const struct settlem
         [SETTLE_COOLDOWN_REASON] = s->cooldown_reason,
         [SETTLE_INPUT] = number_decimal(s->input, numbers[2]),
         [SETTLE_OUTPUT] = number_decimal(s->output, numbers[3]),
+        [SETTLE_OUTPUT_ESTIMATED] = number_decimal(s->output_estimated, numbers[9]),
         [SETTLE_CACHE_READ] = number_decimal(s->cache_read, numbers[4]),
         [SETTLE_CACHE_WRITE_5M] = number_decimal(s->cache_write_5m, numbers[5]),
         [SETTLE_CACHE_WRITE_1H] = number_decimal(s->cache_write_1h, numbers[6]),

@@ -26,9 +26,34 @@ struct grant {
     uint32_t max;
     struct slice how; /* why this one: "headroom 4/5 free" */
 };
+
+/* What stands in the way of a subscription, and lua/lib/refusal.lua's word for it. */
+#define STANDING_TABLE(X)                                                            \
+    X(LIMITED, "limited")   /* cools, until a time that somebody named or by hand */ \
+    X(CLOSED, "closed")     /* the same, to requests like this one only */           \
+    X(REFUSED, "refused")   /* cools: its credential or its credit was refused */    \
+    X(BROKEN, "broken")     /* rests after failures in a row */                      \
+    X(BURST, "burst")       /* has had all it may have in this second */             \
+    X(BUSY, "busy")         /* has no free slot */                                   \
+    X(TRIED, "tried")       /* excluded, and nothing else is known of it */          \
+    X(DISABLED, "disabled") /* off, paused, or leaving */
+
+enum standing {
+#define X(name, word) STANDING_##name,
+    STANDING_TABLE(X)
+#undef X
+        STANDINGS
+};
+
 struct refusal {
-    struct slice reason; /* full, cooling, burst, disabled, excluded, none, restoring, ... */
-    uint64_t retry_ms;   /* earliest time anything is known to become free */
+    struct slice reason;    /* full, cooling, burst, disabled, excluded, none, restoring, ... */
+    uint64_t retry_ms;      /* earliest time anything is known to become free */
+    uint64_t candidates;    /* each counts once below; 0: it does not say */
+    struct {                /* by enum standing */
+        uint64_t count, ms; /* in so many ms the first of them may be over; 0: not known */
+    } of[STANDINGS];
+    struct slice limited_why, closed_why; /* what the provider said of that first one; or empty */
+    struct slice closed_for;              /* to such requests it is closed: a label */
 };
 
 /* OK: `grant` is set and the lease is held; it is renewed until settled. ERR_REFUSED: `refusal` is
@@ -111,6 +136,7 @@ struct settlement {
     struct slice cooldown_reason;
     struct slice model; /* as the answer named it; empty: the request's */
     uint64_t input, output, cache_read, cache_write_5m, cache_write_1h;
+    uint64_t output_estimated; /* tokens of `output` that nobody told */
     uint64_t duration_ms;
 };
 

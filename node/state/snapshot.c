@@ -60,6 +60,7 @@ static void read_subscription(const struct redis_value *from, struct arena *text
         .errors = number_of(from, "total_errors"),
         .input = number_of(from, "total_input"),
         .output = number_of(from, "total_output"),
+        .output_estimated = number_of(from, "total_output_estimated"),
         .cache_read = number_of(from, "total_cache_read"),
         .cache_write_5m = number_of(from, "total_cache_write_5m"),
         .cache_write_1h = number_of(from, "total_cache_write_1h"),

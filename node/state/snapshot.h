@@ -21,6 +21,7 @@ struct pool_subscription {
     struct slice cooldown_reason;
     struct slice health; /* what is held against it, in words; empty: nothing */
     uint64_t requests, errors;
+    uint64_t output_estimated;                                          /* part of output */
     uint64_t input, output, cache_read, cache_write_5m, cache_write_1h; /* totals */
 };
 struct pool_node {

@@ -96,6 +96,10 @@ size_t leases_asking(const struct state *state); /* questions on their way */
 /* The lowest number whose question is not answered; or the next one, if all are. */
 uint64_t leases_settled_below(const struct state *state);
 
+/* refusal.c */
+enum { REFUSAL_PARTS = 4 };                                         /* at least */
+struct refusal state_read_refusal(const struct redis_value *reply); /* borrows of it */
+
 /* renewal.c */
 void state_set_epoch(struct state *state, uint64_t epoch);
 void renewal_init(struct state *state);

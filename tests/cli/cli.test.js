@@ -35,8 +35,14 @@ async function standIn(t, answers, tls) {
   const asked = [];
   const onRequest = (request, response) => {
     asked.push(request);
-    const [status, body] = answers[request.url] ?? [404, '{}'];
-    response.writeHead(status).end(typeof body === 'string' ? body : JSON.stringify(body));
+    let sent = '';
+    request.on('data', (data) => { sent += data; });
+    request.on('end', () => {
+      request.sent = sent;
+      const answer = answers[request.url] ?? [404, '{}'];
+      const [status, body] = typeof answer === 'function' ? answer(sent) : answer;
+      response.writeHead(status).end(typeof body === 'string' ? body : JSON.stringify(body));
+    });
   };
   const server = tls ? https.createServer(tls, onRequest) : http.createServer(onRequest);
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -70,13 +76,13 @@ test('help and version go to standard output', async (t) => {
   for (const args of [['help'], ['--help'], ['-h']]) {
     const { code, stdout } = await weir(t, args);
     assert.equal(code, 0);
-    for (const command of ['serve', 'check', 'status', 'health', 'version']) assert.match(stdout, new RegExp(`\n  ${command} `));
+    for (const command of ['serve', 'check', 'status', 'health', 'cooldown', 'version']) assert.match(stdout, new RegExp(`\n  ${command} `));
   }
   for (const args of [['version'], ['--version']]) assert.match((await weir(t, args)).stdout, /^weir \d+\.\d+\.\d+\n$/);
 });
 
 test('every command explains itself', async (t) => {
-  for (const command of ['serve', 'check', 'status', 'health', 'version', 'help']) {
+  for (const command of ['serve', 'check', 'status', 'health', 'cooldown', 'version', 'help']) {
     const { code, stdout } = await weir(t, [command, '--help']);
     assert.equal(code, 0);
     assert.ok(stdout.startsWith(`weir ${command}: `), stdout);
@@ -112,6 +118,13 @@ test('what is not understood is named, with a hint, and the exit code is 2', asy
     [['check', '--config='], /--config wants a FILE/],
     [['status', '--json=yes'], /--json takes no value/],
     [['check', 'extra'], /did not expect "extra"/],
+    [['help', 'check', 'extra'], /did not expect "extra"/],
+    [['cooldown'], /cooldown: expected list or clear, found ""/],
+    [['cooldown', 'end', 'main'], /expected list or clear, found "end"/],
+    [['cooldown', 'list', 'main'], /list takes no name/],
+    [['cooldown', 'clear'], /clear wants the NAME of a subscription, or --all/],
+    [['cooldown', 'clear', 'main', '--all'], /clear wants the NAME of a subscription, or --all/],
+    [['cooldown', 'clear', 'main', 'spare'], /did not expect "spare"/],
     [['status', '--url', 'localhost:8080'], /expected a URL like http:/],
   ];
   for (const [args, words] of cases) {
@@ -149,7 +162,7 @@ test('check and serve refuse a wrong config alike, naming the place', async (t) 
   const cases = [
     ['{"server": {"port": 1},}', /config\.json:1:\d+: not valid JSON.*comma too many/],
     [{ ...ONE, server: { prot: 1 } }, /config\.json: server\.prot: unknown field \(did you mean "port"\?\), expected one of host, port/],
-    [{ ...ONE, queue: {} }, /config\.json: queue: not supported by this version/],
+    [{ ...ONE, queue: { max_length: 5 } }, /config\.json: queue\.max_length: not supported by this version/],
     [{ ...ONE, server: { names: ['http://a'] } }, /server\.names\[0\]: found "http:\/\/a", expected a host name/],
     [{ ...ONE, redis: { url: 'redis+cluster://a,b' } }, /redis.*not supported/],
     [{ ...ONE, redis: { url: 'http://a' } }, /config\.json: redis\.url: .*, expected redis:.*rediss:.*unix:/],
@@ -200,6 +213,12 @@ test('a .env shared with other programs, and quotes that docker leaves, are no e
     assert.match(stdout, /:8080,/);
     assert.match(stdout, /10 slots on 2 subscriptions/);
   }
+});
+
+test('check says where callers are named by a balancer', async (t) => {
+  const asked = (server) => weir(t, ['check'], { files: { 'config.json': { ...ONE, server } } });
+  assert.match((await asked({ proxy_protocol: true })).stdout, /\ncallers +as a balancer names them \(PROXY protocol\)/);
+  assert.doesNotMatch((await asked({})).stdout, /balancer/);
 });
 
 test('warnings go to standard error and change no exit code', async (t) => {
@@ -279,6 +298,62 @@ test('a node that is away, refuses or is none is told apart, with exit code 1', 
     const { code, stderr } = await weir(t, args);
     assert.equal(code, 1, args.join(' '));
     assert.match(stderr, words);
+  }
+});
+
+const CLOSED = {
+  subscriptions: [
+    { name: 'main', in_cooldown: false, health: '' },
+    { name: 'spare', in_cooldown: true, cooldown_remaining: 300, cooldown_reason: 'its quota is used up: 7d', health: '' },
+    { name: 'third', in_cooldown: false, health: 'broken 12s\x1b[31m' },
+  ],
+};
+
+test('cooldown list shows what is closed, why and for how long', async (t) => {
+  const node = await standIn(t, { '/status': [200, CLOSED] });
+  const { code, stdout } = await weir(t, ['cooldown', 'list', '--url', node.url]);
+  assert.equal(code, 0);
+  assert.match(stdout, /^spare +5 min +its quota is used up: 7d/m);
+  assert.match(stdout, /^third +- +broken 12s\?\[31m/m);
+  assert.doesNotMatch(stdout, /main/);
+  const open = await standIn(t, { '/status': [200, { subscriptions: [CLOSED.subscriptions[0]] }] });
+  assert.equal((await weir(t, ['cooldown', 'list', '--url', open.url])).stdout, 'nothing is closed\n');
+});
+
+const clearing = (sent) => {
+  const { subscription } = JSON.parse(sent);
+  const lifted = { main: '', spare: 'cooldown 300s (r)', third: 'broken 12s' }[subscription];
+  if (lifted === undefined) return [404, { error: { message: `name: expected a subscription of this pool (main), got '${subscription}'` } }];
+  return [200, { subscription, lifted, status: lifted === '' ? 'nothing was closed' : 'cleared' }];
+};
+
+test('cooldown clear asks the node, says what was lifted, and is content if nothing was closed', async (t) => {
+  const node = await standIn(t, { '/status': [200, CLOSED], '/api/cooldown/clear': clearing });
+  const clear = (...args) => weir(t, ['cooldown', 'clear', ...args, '--url', node.url], { env: { WEIR_ADMIN_TOKEN: 'secret' } });
+  const one = await clear('spare');
+  assert.deepEqual([one.code, one.stdout], [0, 'spare: lifted cooldown 300s (r); the next request tries it\n']);
+  const [asked] = node.asked;
+  assert.deepEqual([asked.method, asked.headers['content-type'], asked.headers['x-admin-token']], ['POST', 'application/json', 'secret']);
+  const open = await clear('main');
+  assert.deepEqual([open.code, open.stdout], [0, 'main: nothing was closed\n']);
+  const unknown = await clear('spär"e');
+  assert.equal(unknown.code, 1);
+  assert.match(unknown.stderr, /answered 404: name: expected a subscription of this pool \(main\)/);
+  node.asked.length = 0;
+  const all = await clear('--all');
+  assert.equal(all.code, 0);
+  assert.deepEqual(node.asked.map((each) => each.sent), ['', '{"subscription":"spare"}', '{"subscription":"third"}']);
+});
+
+test('cooldown complains as status does', async (t) => {
+  const refusing = await standIn(t, { '/status': [401, {}], '/api/cooldown/clear': [401, {}] });
+  const other = await standIn(t, { '/status': [200, '<html>'], '/api/cooldown/clear': [200, '{}'] });
+  for (const args of [['list'], ['clear', 'x'], ['clear', '--all']]) {
+    for (const [url, words] of [[refusing.url, /refuses \(401\)/], [other.url, /not as a Weir node does/], ['http://127.0.0.1:1', /no answer from/]]) {
+      const { code, stderr } = await weir(t, ['cooldown', ...args, '--url', url]);
+      assert.equal(code, 1);
+      assert.match(stderr, words);
+    }
   }
 });
 

@@ -7,6 +7,7 @@ import {
     chunked,
     early,
     GOOD,
+    HALF,
     head,
     OK,
     runAll,
@@ -112,8 +113,8 @@ const SILENCE = {
     'behind a 100': ['next', saysOnce('HTTP/1.1 100 Continue\r\n\r\n')],
     'behind the head': ['next', saysOnce(sized('', 100))],
     'behind the head of a chunked answer': ['next', saysOnce(chunked(''))],
-    'within a body': ['cut', saysOnce(sized(GOOD, 100))],
-    'within a body, and within a request': ['cut', early(sized(GOOD, 100)), LARGE],
+    'within a body': ['cut', saysOnce(sized(HALF, 100))],
+    'within a body, and within a request': ['cut', early(sized(HALF, 100)), LARGE],
     'within the size of a chunk': ['next', saysOnce(chunked('1'))],
     'within a chunk': ['cut', saysOnce(chunked('ff\r\nhello'))],
     'before the last line of a chunked answer': ['cut', saysOnce(chunked('5\r\nhello\r\n0\r\n'))],
@@ -179,7 +180,7 @@ const TLS = {
     'a close below TLS within an answer without a length': [
         'cut',
         async (wire) => {
-            await saysOnce(`${OK}\r\n${GOOD}`)(wire);
+            await saysOnce(`${OK}\r\n${HALF}`)(wire);
             await pause(20);
             wire.plain.end();
         },
@@ -187,7 +188,7 @@ const TLS = {
     'bytes below TLS within an answer': [
         'cut',
         async (wire) => {
-            await saysOnce(sized(GOOD, 1000))(wire);
+            await saysOnce(sized(HALF, 1000))(wire);
             await pause(20);
             wire.plain.write('these are no records');
         },

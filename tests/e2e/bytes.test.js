@@ -257,6 +257,22 @@ test('headers of an answer come down, but none between neighbours, of quota, acc
     assert.equal(answer.header('x-weir-subscription'), undefined);
 });
 
+test('nor do they with a stream, or with an error of the provider', async (world) => {
+    const { node } = await world.setting();
+    const scripts = [{}, { status: 400 }, { status: 404 }];
+    for (const [i, script] of scripts.entries()) {
+        const answer = await post(node.port, {
+            stream: i === 0,
+            script: { ...script, headers: UPSTREAM_HEADERS },
+        });
+        assert.equal(answer.status, script.status ?? 200);
+        assert.equal(answer.header('request-id'), 'req_upstream_1', 'it is that answer');
+        const names = answer.headers.map(([name]) => name);
+        const isTheirs = (name) => OF_THE_PROVIDER.includes(name) || /ratelimit/.test(name);
+        assert.deepEqual(names.filter(isTheirs), []);
+    }
+});
+
 test('pass_limits passes quota headers, expose_subscription says who served', async (world) => {
     const config = { server: { pass_limits: true, expose_subscription: true } };
     const { node } = await world.setting({ config });

@@ -297,7 +297,7 @@ test('a disabled subscription gets nothing', async (world) => {
         id: 'n2',
         config: { subscriptions: [subscriptions[0]] },
     });
-    ownError(await post(none.port), 529, 'overloaded_error');
+    ownError(await post(none.port), 503, 'api_error');
 });
 
 /** An answer whose end never comes: {text, end} of the connection. */
@@ -368,17 +368,25 @@ test('a stream that ends without message_stop is not passed off as whole', async
     await quiet({ node, provider });
 });
 
-test('an SSE error of the provider passes as it is, nobody else is tried', async (world) => {
-    for (const after of [0, 6]) {
-        const { provider, redis, node } = await two(world);
+test('an SSE error before any content comes from the next subscription', async (world) => {
+    for (const after of [0, 1]) {
+        const setting = await two(world);
         const error = { type: 'overloaded_error', message: 'Overloaded', after_events: after };
-        const answer = await post(node.port, { stream: true, script: { error_event: error } });
-        assert.equal(answer.text.match(/event: error/g).length, 1);
-        assert.match(answer.text, /"Overloaded"/);
-        assert.equal((await provider.log()).length, 1);
-        await redis.bookedReaches('sub:alpha', { requests: 1 });
-        await quiet({ node, provider });
+        await setting.provider.fault('alpha', { error_event: error });
+        await goesToBeta(setting, { stream: true });
     }
+});
+
+test('an SSE error behind content passes as it is, nobody else is tried', async (world) => {
+    const { provider, redis, node } = await two(world);
+    const error = { type: 'overloaded_error', message: 'Overloaded', after_events: 6 };
+    await provider.fault('alpha', { error_event: error, event_delay_ms: 20 });
+    const answer = await post(node.port, { stream: true });
+    assert.equal(answer.text.match(/event: error/g).length, 1);
+    assert.match(answer.text, /"Overloaded"/);
+    assert.equal((await provider.log()).length, 1);
+    await redis.bookedReaches('sub:alpha', { requests: 1, errors: 1 });
+    await quiet({ node, provider });
 });
 
 test('other endpoints fail over too', async (world) => {

@@ -415,7 +415,7 @@ test('requests under way during reloads see no error', async (world) => {
     };
     const lanes = Promise.all([1, 2, 3, 4].map(lane));
     const changed = structuredClone(node.config);
-    for (let i = 0; i < 10; i++) {
+    for (let i = 0; i < 20; i++) {
         changed.subscriptions[1].max_concurrent = 10 + i;
         const line = await node.reload(changed);
         assert.equal(line.event, 'reloaded');

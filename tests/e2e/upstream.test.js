@@ -95,10 +95,21 @@ test('a connection that dies as it is used again: one request, answered', async 
     }
 });
 
-test('a POST that reached a provider which then died is not sent to it again', async (world) => {
+test('a POST that meets a dying connection is sent once more, on a new one', async (world) => {
     const { provider, node } = await world.setting();
     await post(node.port); // so that the next goes over a connection used before
     await provider.fault('alpha', { close_before_answer: true });
+    assert.equal((await post(node.port)).status, 200);
+    assert.equal((await provider.log()).length, 3);
+    await provider.fault('alpha', { close_before_answer: true, times: 2 });
+    ownError(await post(node.port), 502, 'api_error');
+    assert.equal((await provider.log()).length, 5);
+});
+
+test('a POST that a provider worked on before it died is not sent to it again', async (world) => {
+    const { provider, node } = await world.setting();
+    await post(node.port);
+    await provider.fault('alpha', { delay_ms: 1200, close_before_answer: true });
     ownError(await post(node.port), 502, 'api_error');
     assert.equal((await provider.log()).length, 2);
 });

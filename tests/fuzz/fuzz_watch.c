@@ -8,7 +8,7 @@
 static struct watch *watch_all(struct slice in, unsigned char kind, bool is_cut)
 {
     struct watch *watch = watch_new(dialect_anthropic.words, (enum watch_body)(kind % 3),
-                                    (enum watch_coding)(kind / 3 % 3));
+                                    (enum coding)(kind / 3 % 5));
     uint32_t seed = (uint32_t)in.len;
     while (in.len > 0) {
         size_t len = is_cut ? fuzz_step(&seed, in.len) : in.len;
@@ -20,10 +20,11 @@ static struct watch *watch_all(struct slice in, unsigned char kind, bool is_cut)
 
 static void compare(const struct watch *a, const struct watch *b)
 {
-    const struct usage *x = watch_usage(a), *y = watch_usage(b);
-    REQUIRE(x->is_known == y->is_known && x->input == y->input && x->output == y->output);
-    REQUIRE(x->cache_read == y->cache_read && x->cache_write_5m == y->cache_write_5m);
-    REQUIRE(x->cache_write_1h == y->cache_write_1h);
+    const struct usage x = watch_usage(a), y = watch_usage(b);
+    REQUIRE(x.is_known == y.is_known && x.input == y.input && x.output == y.output);
+    REQUIRE(x.is_estimated == y.is_estimated && watch_is_unpacked(a) == watch_is_unpacked(b));
+    REQUIRE(x.cache_read == y.cache_read && x.cache_write_5m == y.cache_write_5m);
+    REQUIRE(x.cache_write_1h == y.cache_write_1h);
     REQUIRE(slice_eq(watch_model(a), watch_model(b)) && watch_model(a).len <= 128);
     struct error_words e = watch_error(a), f = watch_error(b);
     REQUIRE(slice_eq(e.code, f.code) && slice_eq(e.type, f.type));

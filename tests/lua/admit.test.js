@@ -357,3 +357,62 @@ test('a bad argument is refused by name, and nothing is written', async () => {
     await assert.rejects(pool.as({ base: 'no-hash-tag' }).admit(), /ERR weir: KEYS\[1\]/);
     assert.equal(await pool.dump(), before);
 });
+
+test('a refusal tells what stands in the way of each, and until when', async () => {
+    const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+    const subs = Object.fromEntries(names.map((name) => [name, { max: 1 }]));
+    subs.h.burst = 1;
+    subs.h.max = 5;
+    subs.g.enabled = 0;
+    await pool.declare(subs, { editedMs: 5000 });
+    await pool.sweptRecently();
+    const only = (name) => names.filter((each) => each !== name).join(' ');
+    const labels = 'messages model:opus';
+    const end = async (name, used) => {
+        const grant = await pool.admit({ excluded: only(name), labels });
+        assert.equal(grant.sub, name, grant.reason);
+        await pool.settle(grant, { outcome: 'error', ...used });
+    };
+    await end('a', { status: 429, cooldownMs: 60000, reason: 'its quota is used up: 7d' });
+    await end('b', { status: 402, cooldownMs: 90000, reason: 'credit' });
+    await end('c', { status: 429, cooldownMs: 30000, reason: 'opus', scope: 'model:opus' });
+    for (let i = 0; i < 5; i += 1) await end('d', { status: 500, health: 'bad' });
+    assert.equal((await pool.admit({ excluded: only('e') })).sub, 'e');
+    assert.equal((await pool.admit({ excluded: only('h') })).sub, 'h');
+    const { reason, told } = await pool.admit({ excluded: 'f', labels });
+    assert.equal(reason, 'burst');
+    const near = { limited_ms: 60000, refused_ms: 90000, closed_ms: 30000, broken_ms: 30000, busy_ms: 1000 };
+    for (const [field, ms] of Object.entries(near)) {
+        assert.ok(told[field] > ms - 2000 && told[field] <= ms, `${field} ${told[field]}`);
+        delete told[field];
+    }
+    assert.ok(told.burst_ms > 0 && told.burst_ms <= 1001);
+    delete told.burst_ms;
+    delete told.tried_ms;
+    assert.deepEqual({ ...told }, {
+        candidates: '8',
+        limited: '1',
+        limited_why: 'its quota is used up: 7d',
+        refused: '1',
+        closed: '1',
+        closed_why: 'opus',
+        closed_for: 'model:opus',
+        broken: '1',
+        burst: '1',
+        busy: '1',
+        tried: '1',
+        disabled: '1',
+    });
+});
+
+test('a refusal counts what the asking node knows, and one that was tried and cools as limited', async () => {
+    const other = pool.as({ node: 'n2', boot: '0000000b' });
+    await other.declare({ z: { max: 1 } });
+    const grant = await other.admit();
+    await other.settle(grant, { outcome: 'error', status: 429, cooldownMs: 9000, reason: 'r' });
+    const { reason, told } = await other.admit({ excluded: 'z' });
+    assert.equal(reason, 'excluded');
+    assert.deepEqual([told.candidates, told.limited, told.tried], ['1', '1', undefined]);
+    await pool.mend('cool', 'z', 60000, 'words of an operator');
+    assert.equal((await other.admit()).told.limited_why, 'by hand');
+});

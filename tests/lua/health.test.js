@@ -166,16 +166,155 @@ test('a limit without a time is twice as long each time it comes again, up to fi
     assert.deepEqual(waits, [60, 120, 240, 300]);
 });
 
-test('a person who opens it lifts all that is held against it', async () => {
+test('a person who opens one that was broken lets one request try, cluster-wide, at once', async () => {
     for (let i = 0; i < 5; i += 1) await fail(onlyA);
-    const grant = await pool.admit({ labels: 'counting' });
-    assert.equal(grant.sub, 'b');
-    await pool.call('open', 'a');
-    assert.equal((await pool.admit(onlyA)).granted, true);
-    await run({ outcome: 'error', cooldownMs: 9000, scope: 'x', reason: 'r' }, { ...onlyA, labels: 'x' });
-    await pool.call('open', 'a');
-    assert.equal((await pool.admit({ ...onlyA, labels: 'x' })).granted, true);
+    await pool.mend('open', 'a', 'anna');
+    const probe = await pool.admit();
+    assert.equal(probe.sub, 'a', 'it comes first');
+    const other = pool.as({ node: 'n2', boot: '0000000b' });
+    await other.declare({ a: { max: 9 }, b: { max: 3 } });
+    assert.equal((await other.admit(onlyA)).reason, 'broken', 'one at a time');
+    await pool.settle(probe, { outcome: 'error', health: 'bad' });
+    const { told } = await pool.admit(onlyA);
+    assert.ok(told.broken_ms > 58000 && told.broken_ms <= 60000, 'the pause doubles on');
+    await pool.mend('open', 'a');
+    await run({ health: 'good' }, onlyA);
+    for (let i = 0; i < 2; i += 1) assert.equal((await pool.admit(onlyA)).granted, true);
+});
+
+const limitedFor = (cooldownMs, more = {}) => ({
+    outcome: 'error',
+    status: 429,
+    cooldownMs,
+    reason: 'its quota is used up: 7d',
+    ...more,
+});
+
+test('one that cooled and is opened is tried once; a failure closes it again until then', async () => {
+    await run(limitedFor(3600000), onlyA);
+    const until = (await line('a')).cooling;
+    await pool.mend('open', 'a');
+    const probe = await pool.admit(onlyA);
+    assert.equal((await pool.admit(onlyA)).reason, 'cooling', 'one at a time');
+    await pool.settle(probe, limitedFor(5000));
+    assert.equal((await line('a')).cooling, until, 'no sooner than before');
+    assert.equal((await pool.snapshot()).subs.a.cooldown_reason, 'its quota is used up: 7d');
+    await pool.mend('open', 'a');
+    const second = await pool.admit(onlyA);
+    await pool.settle(second, { health: 'good' });
+    for (let i = 0; i < 2; i += 1) assert.equal((await pool.admit(onlyA)).granted, true);
     assert.equal(await pool.redis('EXISTS', pool.key('blocks')), 0);
+    assert.equal(await events('tried and open'), 1);
+});
+
+test('one that is opened is tried first, whatever else is free, by one request that can', async () => {
+    const opus = { labels: 'messages model:opus' };
+    const subs = { a: { max: 1, priority: 9 }, b: { max: 9 }, c: { max: 9 } };
+    await pool.declare(subs, { editedMs: 3000 });
+    const only = { ...opus, excluded: 'b c' };
+    await run(limitedFor(3600000, { scope: 'model:opus' }), only);
+    await pool.mend('open', 'a');
+    assert.notEqual((await pool.admit({ labels: 'messages model:haiku' })).sub, 'a');
+    const probe = await pool.admit(opus);
+    assert.deepEqual([probe.sub, probe.how], ['a', 'trial']);
+    assert.notEqual((await pool.admit(opus)).sub, 'a');
+    await pool.settle(probe, { health: 'good' });
+    assert.notEqual((await pool.admit(opus)).sub, 'a', 'then it has its turn like others');
+    for (let i = 0; i < 5; i += 1) await fail({ excluded: 'b c' });
+    await pool.sweep();
+    await pool.mend('open', 'a');
+    await pool.sweep();
+    assert.equal((await pool.admit()).sub, 'a');
+});
+
+test('one that tries and comes to nothing lets another one try', async () => {
+    await run(limitedFor(3600000), onlyA);
+    await pool.mend('open', 'a');
+    await pool.settle(await pool.admit(onlyA), { outcome: 'cancelled' });
+    await run({ health: 'good' }, onlyA);
+    assert.equal((await pool.admit(onlyA)).granted, true);
+});
+
+test('a refused credential that is opened is closed again by one refusal', async () => {
+    const refused = { outcome: 'error', status: 401, health: 'suspect', cooldownMs: 60000 };
+    await run(refused, onlyA);
+    await run(refused, onlyA);
+    await pool.mend('open', 'a');
+    await run(refused, onlyA);
+    assert.equal((await pool.admit(onlyA)).reason, 'cooling');
+});
+
+test('a strike after an opening counts on: twice as long', async () => {
+    const limited = limitedFor(60000, { cooldownKind: 'default' });
+    await run(limited, onlyA);
+    await pool.mend('open', 'a');
+    await run(limited, onlyA);
+    const { told } = await pool.admit(onlyA);
+    assert.ok(told.limited_ms > 118000 && told.limited_ms <= 120000, told.limited_ms);
+});
+
+test('what is closed to a model only is tried by a request for it, others are not held up', async () => {
+    const opus = { ...onlyA, labels: 'messages model:opus' };
+    const haiku = { ...onlyA, labels: 'messages model:haiku' };
+    await run(limitedFor(3600000, { scope: 'model:opus' }), opus);
+    await pool.mend('open', 'a');
+    const probe = await pool.admit(opus);
+    assert.equal((await pool.admit(opus)).reason, 'cooling');
+    assert.equal((await pool.admit(haiku)).granted, true);
+    await pool.loadLibraries();
+    assert.equal((await pool.admit(opus)).reason, 'cooling', 'whatever remembers it');
+    await pool.settle(probe, limitedFor(1000, { scope: 'model:opus' }));
+    const { told } = await pool.admit(opus);
+    assert.ok(told.closed_ms > 3590000, told.closed_ms);
+    assert.equal((await pool.admit(haiku)).granted, true);
+});
+
+test('a trial is over when what was opened would have ended by itself', async () => {
+    await run(limitedFor(50), onlyA);
+    await pool.mend('open', 'a');
+    await until(async () => {
+        await pool.sweep();
+        return (await pool.redis('EXISTS', pool.key('blocks'))) === 0;
+    }, 'the end of the trial');
+    assert.equal((await pool.admit(onlyA)).granted, true);
+    assert.equal((await pool.admit(onlyA)).granted, true);
+});
+
+test('opening says what was lifted, or that nothing was closed, and who asked', async () => {
+    for (let i = 0; i < 4; i += 1) await fail(onlyA);
+    await run(limitedFor(9000, { scope: 'x' }), { ...onlyA, labels: 'x' });
+    await run(limitedFor(60000), onlyA);
+    const [, leftMs, lifted] = await pool.mend('open', 'a', 'anna');
+    assert.ok(Number(leftMs) > 58000);
+    assert.match(lifted, /4 failed in a row, cooldown 60s \(its quota is used up: 7d\), not for x 9s/);
+    assert.deepEqual(await pool.mend('open', 'b'), ['ok', '0', '']);
+    const [first, second] = await pool.events('opened by hand');
+    assert.deepEqual([first.by, first.lifted], ['anna', lifted]);
+    assert.deepEqual([second.by, second.lifted], ['redis-cli', 'nothing']);
+    await assert.rejects(pool.mend('open', 'c'), /a subscription of this pool \(a, b\), got 'c'/);
+});
+
+test('a success ends what closed it only if it was admitted after', async () => {
+    const before = await pool.admit(onlyA);
+    await run(limitedFor(60000), onlyA);
+    await pool.settle(before, { health: 'good' });
+    assert.equal((await pool.admit(onlyA)).reason, 'cooling', 'it says nothing of now');
+    await pool.mend('open', 'a');
+    await run({ health: 'good' }, onlyA);
+    assert.equal((await pool.admit(onlyA)).granted, true);
+});
+
+test('a new credential under the same name begins without a block', async () => {
+    const labels = 'messages model:opus';
+    for (let i = 0; i < 5; i += 1) await fail(onlyA);
+    await run(limitedFor(60000, { scope: 'model:opus' }), { ...onlyA, excluded: '', labels });
+    await pool.mend('cool', 'a', 60000, 'r');
+    await pool.mend('cool', 'b', 60000, 'r');
+    await pool.declare({ a: { max: 9, account: 'new' }, b: { max: 3 } }, { editedMs: 2000 });
+    const granted = await pool.admit({ labels });
+    assert.deepEqual([granted.granted, granted.sub], [true, 'new']);
+    const { a } = (await pool.snapshot()).subs;
+    assert.deepEqual([a.account, a.in_cooldown, a.health], ['new', '0', '']);
 });
 
 test('what is held against one survives a rename and a restart of what remembers', async () => {

@@ -182,7 +182,8 @@ class Pool {
             const [, sub, active, max, how] = reply;
             return { granted: true, id, client, model, sub, active: +active, max: +max, how };
         }
-        return { granted: false, id, reason: reply[1], retryMs: +reply[2] };
+        const [, reason, retryMs, , ...told] = reply;
+        return { granted: false, id, reason, retryMs: +retryMs, told: pairs(told) };
     }
 
     async settle(grant, used = {}) {
@@ -200,6 +201,7 @@ class Pool {
             cacheWrite5m = 0,
             cacheWrite1h = 0,
             durationMs = 0,
+            outputEstimated = 0,
         } = used;
         const { holder, seq } = partsOf(grant.id);
         const reply = await this.call(
@@ -220,6 +222,7 @@ class Pool {
             cacheWrite5m,
             cacheWrite1h,
             durationMs,
+            outputEstimated,
         );
         return reply[0];
     }

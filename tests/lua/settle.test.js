@@ -19,6 +19,7 @@ const USED = {
     cacheWrite5m: 40,
     cacheWrite1h: 50,
     durationMs: 60,
+    outputEstimated: 0,
 };
 const BOOKED = {
     requests: '1',
@@ -31,6 +32,8 @@ const BOOKED = {
     cache_write_1h: '50',
     duration_ms: '60',
 };
+
+const SHOWN = { ...BOOKED, output_estimated: '0' };
 
 const today = async () => pool.key('day', (await pool.snapshot()).pool.day);
 
@@ -58,7 +61,7 @@ test('a settlement sent twice books once and frees one slot', async () => {
     assert.equal(await pool.dump(), before);
     assert.equal(await pool.active('a'), 1);
     const { total } = await pool.snapshot();
-    assert.deepEqual({ ...total }, BOOKED);
+    assert.deepEqual({ ...total }, SHOWN);
 });
 
 test('an id that was never admitted books nothing', async () => {
@@ -108,7 +111,7 @@ test('a settlement is booked by subscription, client, model; for day, minute, to
 test('what was used shows at once, and the same after the open book was posted', async () => {
     await pool.settle(await pool.admit(), USED);
     const before = await pool.snapshot();
-    assert.deepEqual({ ...before.total }, BOOKED);
+    assert.deepEqual({ ...before.total }, SHOWN);
     assert.equal(before.subs.a.total_cache_read, '30');
     await pool.sweep();
     await pool.sweep();
@@ -118,6 +121,20 @@ test('what was used shows at once, and the same after the open book was posted',
     assert.equal(after.subs.a.day_requests, '1');
     await pool.settle(await pool.admit(), USED);
     assert.equal((await pool.snapshot()).total.input, '20');
+});
+
+test('output that nobody told is booked with the rest, and apart as an estimate', async () => {
+    await pool.settle(await pool.admit(), { ...USED, outputEstimated: 20 });
+    await pool.settle(await pool.admit(), USED);
+    await pool.sweep();
+    await pool.settle(await pool.admit(), { ...USED, outputEstimated: 3 });
+    const { total, subs } = await pool.snapshot();
+    assert.equal(total.output, '60');
+    assert.equal(total.output_estimated, '23');
+    assert.equal(subs.a.day_output_estimated, '23');
+    await pool.sweep();
+    const line = (await readBook(pool.key('totals')))['sub:a'];
+    assert.deepEqual([line.output, line.output_estimated], ['60', '23']);
 });
 
 test('days are kept 35 days, minutes 48 hours', async () => {
@@ -234,7 +251,7 @@ test('a late settlement books once and frees nothing', async () => {
     assert.equal(await pool.settle(grant, USED), 'late');
     assert.equal(await pool.settle(grant, USED), 'duplicate');
     assert.equal(await pool.active('a'), others.length);
-    assert.deepEqual({ ...(await pool.snapshot()).total }, BOOKED);
+    assert.deepEqual({ ...(await pool.snapshot()).total }, SHOWN);
 });
 
 test('who uses most keeps its line when names are too many, and nothing is lost', async () => {
@@ -308,7 +325,7 @@ test('absurd numbers are cut, and the settlement is not lost for them', async ()
 test('a bad argument is refused by name, and the slot stays held', async () => {
     const { id } = await pool.admit();
     const [, seq] = id.match(/-(\d+)$/);
-    const zeros = ['0', '0', '0', '0', '0', '0'];
+    const zeros = ['0', '0', '0', '0', '0', '0', '0'];
     const good = [pool.holder, seq, 'model', '200', 'ok', 'none', '0', 'given', '', '', ...zeros];
     const names = [
         'holder',
@@ -327,6 +344,7 @@ test('a bad argument is refused by name, and the slot stays held', async () => {
         'cache_write_5m',
         'cache_write_1h',
         'duration_ms',
+        'output_estimated',
     ];
     const before = await pool.dump();
     for (const [index, name] of names.entries()) {
@@ -345,7 +363,7 @@ test('a bad argument is refused by name, and the slot stays held', async () => {
     }
     await assert.rejects(
         pool.call('settle', ...good.slice(1)),
-        /ERR weir: ARGV: expected 16 arguments/,
+        /ERR weir: ARGV: expected 17 arguments/,
     );
     assert.equal(await pool.dump(), before);
 });

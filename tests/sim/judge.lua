@@ -6,6 +6,8 @@
 --              those that Redis lost and nobody could register again in a lease time (the two
 --              edges of docs/architecture.md)
 --   choice     nobody is granted what it does not know or has excluded, or what cools or is paused
+--   trial      what a person opens is tried by one request at a time, until that has succeeded;
+--              when it has failed it is closed again as it was
 --   books      every settlement is booked, once; the sums are what was settled
 --   lost slot  counts are the leases there are; at the end there is none, and all can be granted
 --   lease      who is heard of keeps what it holds
@@ -21,11 +23,13 @@ judge.__index = judge
 local LEASE_MS, SETTLE_DOWN_MS, SILENT_MS, SWEPT_MS = 13500, 3000, 3000, 1000
 local VOUCHED_MS = LEASE_MS * 0.9
 local CHECK_EVERY, BOOKS_EVERY = 200, 2000
+local TRIAL_MS = 30000
 
 function judge.new(run)
     return setmetatable({
         run = run, world = run.world, counter = 0, open = {}, heard = {}, doubted = {},
-        registered = {}, knows = {}, cooling = {}, blocked = {}, paused = {}, losses = {},
+        registered = {}, knows = {}, cooling = {}, blocked = {}, trials = {}, paused = {},
+        losses = {},
         requests = 0, input = 0, beats = {}, stepped = 0, clock_stepped_at = -1,
         clock_jumped_at = -1, seen = {}
     }, judge)
@@ -80,7 +84,7 @@ function judge:lost(saved, why)
     self.loss = loss
     self.requests, self.input = saved.requests, saved.input
     self.cooling, self.blocked, self.paused = saved.cooling, saved.blocked, saved.paused
-    self.registered = {}
+    self.registered, self.trials = {}, {}
     self:note("loss: " .. why)
 end
 
@@ -232,6 +236,61 @@ local function check_epoch(self, account)
     end
 end
 
+-- trials ------------------------------------------------------------------------------------------
+-- "<account> *" or "<account> <label>" -> { map =, key =, former =, by = who tries, at = }.
+-- Lost data, a clock that is set and a hand's damage end them: then nobody knows.
+
+-- A person opens it.
+function judge:opened(account)
+    local now = self.world:redis_ms()
+    local function note(map, key, name)
+        if (map[key] or 0) > now then
+            self.trials[name] = { map = map, key = key, former = map[key] }
+            map[key] = nil
+        end
+    end
+    note(self.cooling, account, account .. " *")
+    for key in pairs(self.blocked) do
+        if string.match(key, "^%S+") == account then
+            note(self.blocked, key, key)
+        end
+    end
+end
+
+function judge:cooled_by_hand(account)
+    self.trials[account .. " *"] = nil
+end
+
+local function try(self, from, lease, name)
+    local t, now = self.trials[name], self.world:redis_ms()
+    if not t or t.former <= now then
+        return
+    elseif t.by and now < t.at + TRIAL_MS then
+        self:violation("trial", "%s is granted %s, which somebody else tries already", from.holder,
+            name)
+    end
+    t.by, t.at = lease, now
+    self:note("trials")
+end
+
+local function conclude_trials(self, lease, used)
+    for name, t in pairs(self.trials) do
+        if t.by == lease then
+            local is_bad = used.cooldown_ms or used.health == "bad" or used.health == "suspect"
+            t.by = nil
+            if is_bad and t.former > self.world:redis_ms() then
+                t.map[t.key] = math.max(t.map[t.key] or 0, t.former)
+            end
+            if is_bad or used.health == "good" then
+                self.trials[name] = nil
+            end
+        end
+    end
+    if used.cooldown_ms and lease.account then
+        self.trials[lease.account .. " " .. (used.scope or "*")] = nil
+    end
+end
+
 local function on_grant(self, from, call, reply)
     local lease, account = call.about.lease, reply[2]
     hear(self, from.holder)
@@ -243,6 +302,8 @@ local function on_grant(self, from, call, reply)
     end
     check_choice(self, from, call, account)
     check_epoch(self, account)
+    try(self, from, lease, account .. " *")
+    try(self, from, lease, account .. " " .. lease.label)
     lease.granted_at = self.counter
     if not call.is_orphan and not call.about.is_cancelled and not from.node.is_dead then
         add_open(self, lease, account)
@@ -266,6 +327,7 @@ local function on_settle(self, from, call, reply)
             self.requests, self.input = self.requests + 1, self.input + (used.input or 0)
         end
         local account = lease.account
+        conclude_trials(self, lease, used)
         if used.cooldown_ms and account then
             local map, key = self.cooling, account
             if used.scope then
@@ -279,15 +341,6 @@ end
 
 function judge:dropped(settlement, err)
     self:violation("books", "a settlement of %s is given up: %s", settlement.worker.holder, err)
-end
-
--- A person says: try it.
-function judge:forgive(account)
-    for key in pairs(self.blocked) do
-        if string.match(key, "^%S+") == account then
-            self.blocked[key] = nil
-        end
-    end
 end
 
 -- renewals, nodes --------------------------------------------------------------------------------
@@ -397,6 +450,7 @@ end
 -- What it did to a count stays until the next sweep.
 function judge:damaged()
     self.damaged_at, self.hand_at = self.world.now, self.world.now
+    self.trials = {}
 end
 
 -- Redis' clock is set. By so little that nobody can tell: what it measures ends sooner.
@@ -409,7 +463,7 @@ function judge:step(ms)
             end
         end
     end
-    self.clock_stepped_at = self.world.now
+    self.clock_stepped_at, self.trials = self.world.now, {}
     if ms >= 3000 then
         self.clock_jumped_at = self.world.now
     elseif ms > 0 then

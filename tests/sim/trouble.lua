@@ -247,14 +247,14 @@ trouble["cool"] = function(run, entry)
     local sub = sub_of(run, entry)
     if mend(run, "cool", sub[1], tostring(entry.ms), "by hand") then
         run:told(sub[1], "cooling", run.world:redis_ms() + entry.ms)
+        run.judge:cooled_by_hand(run:account_of(sub[1]) or "")
     end
 end
 
 trouble["open"] = function(run, entry)
     local sub = sub_of(run, entry)
     if mend(run, "open", sub[1]) then
-        run:told(sub[1], "cooling", 0)
-        run.judge:forgive(run:account_of(sub[1]))
+        run.judge:opened(run:account_of(sub[1]) or "")
     end
 end
 

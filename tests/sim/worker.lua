@@ -105,7 +105,7 @@ function worker:settle(lease, used)
             used.health or "none", format("%d", used.cooldown_ms or 0),
             used.cooldown_kind or "given", used.scope or "",
             used.cooldown_ms and "rate limited" or "",
-            format("%d", used.input or 0), "7", "0", "0", "0", "12"
+            format("%d", used.input or 0), "7", "0", "0", "0", "12", "0"
         }
     })
     send_settlements(self)

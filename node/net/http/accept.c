@@ -1,8 +1,9 @@
 /* Accepting, and what happens when there are too many. In this order:
  *   below the ceiling       everyone comes in
  *   at the ceiling          one makes room, by REST_TABLE: first who has its last answer and does
- *                           not go, then who has connected and said nothing, then who has been idle
- *                           longest behind its answer, then who does not finish a head
+ *                           not go, then who has connected and said nothing (preface.c: not even
+ *                           for whom), then who has been idle longest behind its answer, then who
+ *                           does not finish a head
  *   all are at work         up to reserve_max come in on the reserve: they have RESERVE_MS for a
  *                           head, and are served if it is vital or the ceiling is not reached any
  *                           more (may_stay in receive.c)
@@ -20,6 +21,7 @@
 
 enum {
     ACCEPTS_PER_TURN = TINY(64, 1),
+    ACCEPTS_OF_SHARED = 1, /* what is left wakes another worker too */
     ACCEPT_REST_MS = 100,
     CALM_PARTS = 16,
     SHORT_LOG_MS = 10000,
@@ -56,9 +58,8 @@ static uint64_t least_ms(const struct http_server *s, enum rest rest)
     return is_full ? rests[rest].least_ms / HURRIED_PARTS : rests[rest].least_ms;
 }
 
-static struct connection *longest_resting(struct http_server *s, enum rest rest)
+static struct connection *longest_resting(struct http_server *s, enum rest rest, uint64_t since_ms)
 {
-    uint64_t since_ms = loop_now_ms(s->loop) - least_ms(s, rest);
     LIST_EACH (link, &s->resting[rest]) {
         struct connection *c = LIST_OWNER(link, struct connection, rest_link);
         if (c->rest_since_ms > since_ms)
@@ -70,14 +71,23 @@ static struct connection *longest_resting(struct http_server *s, enum rest rest)
     return NULL;
 }
 
+static bool close_resting(struct http_server *s, enum rest rest)
+{
+    uint64_t since_ms = loop_now_ms(s->loop) - least_ms(s, rest);
+    if (rest == REST_SILENT && preface_make_room(s, since_ms))
+        return true;
+    struct connection *c = longest_resting(s, rest, since_ms);
+    if (c != NULL)
+        connection_end(c);
+    return c != NULL;
+}
+
 bool server_make_room(struct http_server *s)
 {
     for (unsigned rest = 0; rest < RESTS; rest++) {
-        struct connection *c = longest_resting(s, (enum rest)rest);
-        if (c == NULL)
+        if (!close_resting(s, (enum rest)rest))
             continue;
         metrics_add(s->options.metrics, rests[rest].counter, 1);
-        connection_end(c);
         return true;
     }
     return false;
@@ -153,15 +163,20 @@ bool server_accept_one(struct http_server *s)
         note_ceiling(s);
         server_make_room(s);
     }
-    connection_new(s, fd, (struct sockaddr *)&peer, len);
+    if (s->options.proxies != NULL)
+        preface_new(s, fd, (struct sockaddr *)&peer, len);
+    else
+        connection_new(s, fd, (struct sockaddr *)&peer, len);
     return true;
 }
 
 static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
+    const struct http_server *s = arg;
+    int most = s->options.is_listener_shared ? ACCEPTS_OF_SHARED : ACCEPTS_PER_TURN;
     (void)fd;
     (void)what;
-    for (int i = 0; i < ACCEPTS_PER_TURN && server_accept_one(arg); i++)
+    for (int i = 0; i < most && server_accept_one(arg); i++)
         continue;
 }
 
@@ -179,8 +194,22 @@ void server_accept_stop(struct http_server *s)
     event_del(&s->acceptable);
     loop_timer_free(s->retry_accept);
     s->retry_accept = NULL;
-    close(s->listener);
+    if (s->options.is_listener_shared)
+        s->left_listener = s->listener;
+    else
+        close(s->listener);
     s->listener = -1;
+}
+
+/* epoll forgets a closed descriptor only if it was the last of its socket, and libevent tells it of
+ * event_del() with the loop's next turn. If one of a socket that lives on elsewhere were closed
+ * sooner, every caller in the queue would wake this loop again and again. */
+void server_accept_end(struct http_server *s)
+{
+    server_accept_stop(s);
+    if (s->left_listener >= 0)
+        close(s->left_listener);
+    s->left_listener = -1;
 }
 
 void server_accept_again(struct http_server *s)

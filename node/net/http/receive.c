@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/tiny.h"
+#include "format/proxy_header.h"
 #include "net/http/server_priv.h"
 
 enum {
@@ -166,24 +167,38 @@ static void judge_head(struct connection *c, size_t len, bool has_more_input)
         body_start(c, has_more_input);
 }
 
-static void parse_head(struct connection *c, struct slice head, bool has_more_input)
+/* A balancer that nobody told this node of: preface.c takes its headers only where they are
+ * expected. Four bytes of version 2 are two empty lines, with which a bad request may begin. */
+static const char *why_malformed(const struct connection *c, struct slice came, const char *why)
+{
+    enum { BLANK_BYTES = 4 };
+    struct proxy_told told;
+    if (c->server->options.proxies != NULL || came.len <= BLANK_BYTES ||
+        proxy_header_read(came, &told) == PROXY_HEADER_OTHER)
+        return why;
+    return "this looks like the PROXY protocol: where a balancer speaks it, set "
+           "server.proxy_protocol to true; else let it send none";
+}
+
+/* `came`: the head, and what came with it. */
+static void parse_head(struct connection *c, struct slice came, size_t head_len)
 {
     struct http1_header headers[HTTP1_HEADERS_MAX];
     struct http_message *m = &c->message;
     const char *why = "malformed request";
     m->head_ns = clock_ns();
-    head = arena_copy(&m->arena, head);
+    struct slice head = arena_copy(&m->arena, (struct slice){came.at, head_len});
     int status = http1_parse_request(head, headers, &m->request, &why);
     if (status != 0) {
         m->request.method = SLICE_NONE;
-        connection_refuse(c, status, why);
+        connection_refuse(c, status, why_malformed(c, came, why));
         return;
     }
     size_t bytes = m->request.header_count * sizeof(headers[0]);
     m->request.headers = arena_new(&m->arena, bytes + 1);
     memcpy(m->request.headers, headers, bytes);
     m->peer = peer_text(c);
-    judge_head(c, head.len, has_more_input);
+    judge_head(c, head_len, came.len > head_len);
 }
 
 static const char *why_bad_head(int status)
@@ -219,7 +234,7 @@ static void receive_head(struct connection *c, struct slice *bytes)
     switch (http1_find(&c->finder, view, &head_len, &status)) {
     case HTTP1_BAD:
         c->message.request.method = SLICE_NONE;
-        connection_refuse(c, status, why_bad_head(status));
+        connection_refuse(c, status, why_malformed(c, view, why_bad_head(status)));
         return;
     case HTTP1_MORE:
         if (is_kept || keep_head(c, *bytes))
@@ -228,16 +243,15 @@ static void receive_head(struct connection *c, struct slice *bytes)
     case HTTP1_DONE:
         break;
     }
-    struct slice head = {view.at, head_len};
     if (!is_kept) {
-        *bytes = slice_from(*bytes, head_len);
-        parse_head(c, head, bytes->len > 0);
+        *bytes = slice_from(view, head_len);
+        parse_head(c, view, head_len);
         return;
     }
     struct buf held = c->in; /* what follows the head is fed again, from memory of its own */
     buf_init(&c->in, held.max);
     connection_count_input(c);
-    parse_head(c, head, view.len > head_len);
+    parse_head(c, view, head_len);
     receive_bytes(c, slice_from(view, head_len));
     buf_fini(&held);
     *bytes = SLICE_NONE;

@@ -114,7 +114,9 @@ struct http_server *http_server_new(struct loop *loop, int listener,
     s->loop = loop;
     s->options = *options;
     s->listener = listener;
+    s->left_listener = -1;
     list_init(&s->connections);
+    list_init(&s->prefaces);
     for (unsigned rest = 0; rest < RESTS; rest++)
         list_init(&s->resting[rest]);
     metrics_set(options->metrics, GAUGE_CLIENTS_MAX, options->connections_max);
@@ -129,6 +131,7 @@ void http_server_update(struct http_server *s, const struct http_server_options 
     assert(options->tls == NULL || old != NULL); /* plain stays plain */
     s->options.body_bytes_max = options->body_bytes_max;
     s->options.client_ms = options->client_ms;
+    s->options.proxies = options->proxies;
     if (options->tls != NULL) {
         s->options.tls = options->tls;
         tls_context_free(old);
@@ -170,8 +173,8 @@ void http_server_drain(struct http_server *s, bool is_hurried)
 
 unsigned http_server_open(const struct http_server *s)
 {
-    unsigned open = 0, all = 0;
     bool is_fresh_time = loop_now_ms(s->loop) < s->drain_ms + FRESH_MS;
+    unsigned all = preface_count(s), open = is_fresh_time ? all : 0;
     LIST_EACH (link, &s->connections) {
         const struct connection *c = LIST_OWNER(link, struct connection, link);
         enum connection_state state = c->state;
@@ -187,7 +190,8 @@ void http_server_free(struct http_server *s)
 {
     if (s == NULL)
         return;
-    server_accept_stop(s);
+    server_accept_end(s);
+    preface_end_all(s);
     LIST_EACH (link, &s->connections)
         connection_end(LIST_OWNER(link, struct connection, link));
     assert(s->connection_count == 0);

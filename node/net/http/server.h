@@ -26,6 +26,7 @@
 #include "base/buf.h"
 #include "crypto/tls.h"
 #include "format/http1.h"
+#include "format/network.h"
 
 struct connection;
 struct http_server;
@@ -77,11 +78,15 @@ struct http_refusal {
 };
 
 struct http_server_options {
-    SSL_CTX *tls;             /* NULL: plain; the server takes it */
-    struct budget *budget;    /* outlives the server */
-    uint64_t body_bytes_max;  /* of one request */
+    SSL_CTX *tls;            /* NULL: plain; the server takes it */
+    struct budget *budget;   /* outlives the server */
+    uint64_t body_bytes_max; /* of one request */
+    /* Connections begin with a PROXY protocol header, which says who calls; only peers in these
+     * networks may make one. NULL: they do not. Borrowed until the next update. */
+    const struct networks *proxies;
     unsigned connections_max; /* beyond, room is made, or only what is vital is served */
     unsigned reserve_max;     /* connections beyond that, for what is vital */
+    bool is_listener_shared;  /* others accept from the same queue, or keep it open */
     uint32_t client_ms;       /* for a head, for every 64 KiB of a body, for taking an answer */
     struct metrics *metrics;
     http_write_error_fn write_error;

@@ -1,6 +1,7 @@
 /* server_priv.h - what the parts of the HTTP server share: the listener (server.c), accepting and
- * making room (accept.c), a connection's state and end (connection.c), reading requests
- * (receive.c), their bodies (body.c), the memory of those (body_memory.c), answering (answer.c). */
+ * making room (accept.c), what a balancer says first (preface.c), a connection's state and end
+ * (connection.c), reading requests (receive.c), their bodies (body.c), the memory of those
+ * (body_memory.c), answering (answer.c). */
 #pragma once
 #include <netinet/in.h>
 
@@ -120,14 +121,17 @@ struct connection {
 struct http_server {
     struct loop *loop;
     struct http_server_options options;
-    int listener; /* -1: closed */
+    int listener;      /* -1: closed */
+    int left_listener; /* one that is shared, after the door was closed; else -1 */
     struct event acceptable;
     struct loop_timer *retry_accept; /* while accepting rests */
     struct list connections;
-    unsigned connection_count;
+    struct list prefaces;       /* that will be connections once it is known whose */
+    unsigned connection_count;  /* of both */
     struct list resting[RESTS]; /* who could make room, the longest there first */
     bool is_at_ceiling;         /* and that was logged */
     uint64_t short_logged_ms;   /* when it was told last that descriptors are short */
+    uint64_t preface_logged_ms; /* and that a header was not as it should be */
     struct budget_queue queue;
     int wake_fd; /* an eventfd: one of the queue is granted */
     struct event woken;
@@ -148,6 +152,14 @@ void connection_new(struct http_server *s, int fd, const struct sockaddr *peer, 
 void connection_go(struct connection *c, enum connection_state to); /* the one writer of state */
 void connection_sane(const struct connection *c);
 void connection_end(struct connection *c); /* DEAD; tells the exchange if there is one */
+
+/* preface.c */
+/* The same for one that a balancer has made; takes the fd. */
+void preface_new(struct http_server *s, int fd, const struct sockaddr *peer, socklen_t len);
+unsigned preface_count(const struct http_server *s);
+/* Close the longest there, if it came no later. False: there is none. */
+bool preface_make_room(struct http_server *s, uint64_t before_ms);
+void preface_end_all(struct http_server *s);
 
 /* receive.c */
 void connection_receive(struct connection *c);      /* the socket is readable */
@@ -182,4 +194,5 @@ bool server_accept_one(struct http_server *s); /* false: none is there, or none 
 /* Close the connection that is missed least. False: all are at work, or fresh. */
 bool server_make_room(struct http_server *s);
 void server_accept_stop(struct http_server *s);
+void server_accept_end(struct http_server *s);   /* its loop turns no more */
 void server_accept_again(struct http_server *s); /* it rests, and a connection has ended */

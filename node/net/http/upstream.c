@@ -113,6 +113,7 @@ static struct upstream_connection *connection_new(struct origin_pool *p)
 void upstream_connection_free(struct upstream_connection *c)
 {
     struct upstream *u = c->pool->upstream;
+    bool is_given_up = c->call != NULL && c->state != UPSTREAM_CONNECTING;
     if (c->state == UPSTREAM_FREED)
         return;
     dial_cancel(c->dial);
@@ -126,7 +127,11 @@ void upstream_connection_free(struct upstream_connection *c)
     upstream_go(c, UPSTREAM_FREED);
     deadline_clear(&c->deadline);
     list_remove(&c->link);
-    wire_close(&c->wire);
+    if (is_given_up)
+        wire_reset(
+            &c->wire); /* an end would come behind what is on its way: the slot is free now */
+    else
+        wire_close(&c->wire);
     buf_fini(&c->in);
     loop_defer(u->loop, &c->free_task);
 }
@@ -195,6 +200,7 @@ static void write_request(struct upstream_connection *c)
     c->finder = (struct http1_finder){0};
     c->interim_count = 0;
     c->sent_before = c->wire.sent;
+    c->has_spoken = false;
     call->sent_ns = clock_ns();
     call->written = 0;
     write_more(c);
@@ -258,12 +264,14 @@ void upstream_cancel(struct upstream_call *call)
     free(call);
 }
 
-/* A dead connection from the pool costs the request nothing, where sending again is safe. */
+/* A dying connection from the pool costs the request nothing, where sending again is safe. */
 static bool may_send_again(const struct upstream_connection *c)
 {
     const struct upstream_call *call = c->call;
-    return c->state == UPSTREAM_SENT && c->is_reused && !call->was_sent_again &&
-           buf_len(&c->in) == 0 && (c->wire.sent == c->sent_before || call->request.is_safe);
+    uint64_t since_ms = (clock_ns() - call->sent_ns) / 1000000;
+    return c->state == UPSTREAM_SENT && c->is_reused && !call->was_sent_again && !c->has_spoken &&
+           (c->wire.sent == c->sent_before || call->request.is_safe ||
+            since_ms < UPSTREAM_DYING_MS);
 }
 
 void upstream_fail(struct upstream_connection *c, enum err err, const char *detail)
@@ -275,6 +283,8 @@ void upstream_fail(struct upstream_connection *c, enum err err, const char *deta
     }
     if (err == ERR_CLOSED && may_send_again(c)) {
         call->was_sent_again = true;
+        if (call->events->on_sent_again != NULL)
+            call->events->on_sent_again(call->arg);
         struct origin_pool *p = c->pool;
         upstream_connection_free(c);
         connect_new(call, p);
@@ -290,8 +300,9 @@ void upstream_fail(struct upstream_connection *c, enum err err, const char *deta
 void upstream_answered(struct upstream_connection *c)
 {
     struct upstream *u = c->pool->upstream;
-    bool is_reusable = c->keep_alive && upstream_is_sent(c->call) && wire_waiting(&c->wire) == 0 &&
-                       !wire_is_broken(&c->wire) && c->pool->idle_count < UPSTREAM_IDLE_MAX;
+    bool is_reusable = c->keep_alive && c->idle_ms > 0 && upstream_is_sent(c->call) &&
+                       wire_waiting(&c->wire) == 0 && !wire_is_broken(&c->wire) &&
+                       c->pool->idle_count < UPSTREAM_IDLE_MAX;
     free(c->call);
     c->call = NULL;
     if (!is_reusable) {
@@ -305,7 +316,8 @@ void upstream_answered(struct upstream_connection *c)
     c->pool->idle_count++;
     buf_fini(&c->in);
     wire_set_reading(&c->wire, true);
-    set_connection_deadline(c, on_pooled_too_long, UPSTREAM_IDLE_MS);
+    set_connection_deadline(c, on_pooled_too_long,
+                            c->idle_ms < UPSTREAM_IDLE_MS ? c->idle_ms : UPSTREAM_IDLE_MS);
     metrics_move(u->metrics, GAUGE_UPSTREAM_BUSY, -1);
     metrics_move(u->metrics, GAUGE_UPSTREAM_IDLE, 1);
 }

@@ -2,9 +2,11 @@
  * One per worker. A request is given whole (head as bytes, body) and answered by callbacks. The
  * provider's answer is read only as fast as the receiver wants it.
  *
- * A connection from the pool may have died unnoticed: then, and only if no byte of the request
- * reached the wire or the method is safe (GET, HEAD, OPTIONS), the request is sent again on a new
- * connection, once, without telling. Everything else is told. */
+ * A connection from the pool may be dying while a request meets it. One that ends without a byte of
+ * an answer is such a one, if none of the request had reached the wire, or within
+ * UPSTREAM_DYING_MS, or whenever the method is safe (GET, HEAD, OPTIONS): then the request is sent
+ * again on a new connection, once. Everything else is told. A connection is kept
+ * for a second less than its provider says it will be (keep-alive: timeout=N). */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,6 +24,7 @@ struct upstream_call;
 
 enum { UPSTREAM_IDLE_MAX = 512, UPSTREAM_IDLE_MS = 30000 }; /* per origin */
 enum { UPSTREAM_INTERIM_MAX = 1000 };                       /* 1xx before one answer */
+enum { UPSTREAM_DYING_MS = 1000 };
 
 struct upstream *upstream_new(struct loop *loop, struct resolver *resolver,
                               struct metrics *metrics); /* yours */
@@ -53,6 +56,9 @@ struct upstream_events {
     /* Pieces of the body, framing taken off. With is_end the answer is whole, and the call is no
      * more. */
     void (*on_body)(const struct slice *pieces, unsigned count, bool is_end, void *arg);
+    /* A connection of the pool was at its end: the request goes out once more, on a new one.
+     * May be NULL. */
+    void (*on_sent_again)(void *arg);
     /* It failed, before or after the head; the call is no more. detail: for the log, borrowed.
      * ERR_SHORTAGE: this node has no descriptor left; the provider has not been asked. */
     void (*on_failed)(enum err err, const char *detail, void *arg);

@@ -55,6 +55,8 @@ struct upstream_connection {
     struct deadline deadline;
     struct loop_task free_task;
     bool is_reused;
+    bool has_spoken;      /* a byte has come since the request was sent */
+    uint64_t idle_ms;     /* for so long it may be kept when it is idle */
     bool has_shed;        /* idle ones were closed to make room for it */
     uint64_t sent_before; /* wire.sent when this request began */
 

@@ -116,6 +116,24 @@ static bool skip_interim(struct upstream_connection *c)
     return false;
 }
 
+/* For how long the provider keeps an idle connection, less what a request needs to get there:
+ * "keep-alive: timeout=5, max=100" (RFC 2068, 19.7.1.1, and in use to this day). */
+static uint64_t idle_ms(const struct http1_response *response)
+{
+    const struct http1_header *h =
+        http1_header(response->headers, response->header_count, SLICE("keep-alive"));
+    struct slice rest = h != NULL ? h->value : SLICE_NONE, item, word;
+    uint64_t seconds;
+    while (rest.len > 0) {
+        rest = slice_cut(rest, ',', &item);
+        item = slice_cut(slice_trim(item), '=', &word);
+        if (slice_eq_nocase(word, SLICE("timeout")) &&
+            slice_number(item, UPSTREAM_IDLE_MS / 1000, &seconds))
+            return seconds > 0 ? (seconds - 1) * 1000 : 0;
+    }
+    return UPSTREAM_IDLE_MS;
+}
+
 /* A head is complete. False: the call has ended. */
 static bool take_head(struct upstream_connection *c, struct slice head)
 {
@@ -138,6 +156,7 @@ static bool take_head(struct upstream_connection *c, struct slice head)
     c->left = response.length;
     c->chunked = (struct http1_chunked){0};
     c->keep_alive = response.keep_alive && c->framing != HTTP1_UNTIL_CLOSE;
+    c->idle_ms = idle_ms(&response);
     c->call->events->on_head(&response, c->call->arg);
     return c->state != UPSTREAM_FREED;
 }
@@ -195,6 +214,7 @@ void upstream_read(struct upstream_connection *c)
             return;
         }
         struct slice bytes = {u->scratch, got};
+        c->has_spoken = true;
         bool goes_on = c->state == UPSTREAM_SENT ? read_head(c, bytes) : read_body(c, bytes);
         if (!goes_on || c->state == UPSTREAM_FREED || c->call == NULL)
             return;

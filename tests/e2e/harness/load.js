@@ -35,6 +35,10 @@ export class Load {
                 const isWhole =
                     answer.status !== 200 || /message_stop|"type":"message"/.test(answer.text);
                 if (!isWhole) throw new Error(`not whole: ${answer.text}`);
+                if (answer.mustClose) {
+                    wire.leave();
+                    wire = null;
+                }
             } catch (error) {
                 if (!node.isRunning) return; // killed under us: its clients may notice
                 const ending = error instanceof Closed ? error.end : error.message;

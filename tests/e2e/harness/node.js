@@ -34,6 +34,7 @@ function completeConfig(config, id) {
         server: { host: '127.0.0.1', port: 0, workers: 1, drain_seconds: 5 },
         node: { id },
         rate_limit: { burst_limit: 100000 },
+        retry: { attempts: 1 },
         logging: { level: 'debug', format: 'json' },
     };
     const merged = { ...config };
@@ -51,9 +52,12 @@ export class Node {
      * `config` as in docs/config.md; what a test does not care about is filled in. With `text` the
      * file has exactly that; with `args` those are the command's, and there may be no file at all.
      * `files`: how many it may have open. `shell`: a script that becomes it, for what is different
-     * about the machine; its log may go elsewhere then.
+     * about the machine; its log may go elsewhere then. `supervisor`: the options of the
+     * weir-supervisor that starts it (tests/supervisor); the child is that one then, and hands
+     * signals on.
      */
-    constructor(dir, { id = 'n1', config = {}, text, args, env = {}, files, shell } = {}) {
+    constructor(dir, options = {}) {
+        const { id = 'n1', config = {}, text, args, env = {}, files, shell, supervisor } = options;
         this.dir = dir;
         this.id = id;
         this.file = join(dir, 'weir.json');
@@ -63,6 +67,7 @@ export class Node {
         this.env = env;
         this.shell = files ? `ulimit -n ${files}; exec "$@"` : shell;
         this.isHeard = !shell; // its log comes here
+        this.supervisor = supervisor;
         this.isEndExpected = true; // false after kill9(): how it ends is the test's affair
         this.secure = undefined; // how to speak to it, where it speaks TLS: options of connect()
         this.lines = [];
@@ -76,9 +81,7 @@ export class Node {
         if (isTerse && !this.config.server.port) this.config.server.port = await freePort();
         await this.writeConfig();
         this.log = new Arrivals();
-        const [command, args] = this.shell
-            ? ['sh', ['-c', this.shell, 'sh', PATHS.weir, ...this.args]]
-            : [PATHS.weir, this.args];
+        const [command, args] = this.#command();
         this.child = new Child(`node ${this.id}`, command, args, {
             cwd: this.dir,
             env: environment(this.dir, this.env),
@@ -90,6 +93,13 @@ export class Node {
         this.isEndExpected = true;
         await (isTerse ? this.#answers(ms) : this.#listens(ms));
         return this;
+    }
+
+    #command() {
+        const plain = [PATHS.weir, ...this.args];
+        if (this.supervisor) return [PATHS.supervisor, [...this.supervisor, ...plain]];
+        if (this.shell) return ['sh', ['-c', this.shell, 'sh', ...plain]];
+        return [PATHS.weir, this.args];
     }
 
     /** It says where it listens, once it is ready. */

@@ -10,6 +10,7 @@ export const PATHS = {
     root,
     weir: resolve(process.env.WEIR_BIN ?? `${root}/build/dev/weir`),
     provider: resolve(process.env.PROVIDER_BIN ?? `${root}/build/dev/weir-provider`),
+    supervisor: resolve(process.env.SUPERVISOR_BIN ?? `${root}/build/dev/weir-supervisor`),
 };
 
 const TINY_PARTS = process.env.WEIR_TINY === '1' ? 64 : 1;

@@ -11,6 +11,9 @@ export const sized = (body, length = body.length) =>
     `${OK}content-length: ${length}${CRLF}${CRLF}${body}`;
 export const chunked = (rest) => `${OK}transfer-encoding: chunked${CRLF}${CRLF}${rest}`;
 export const GOOD = '{"type":"message","from":"alpha"}';
+// What is whole by what it says may lack its end: what must look cut is cut within, where something
+// has been said.
+export const HALF = GOOD.slice(0, 20);
 export const INVALID = '{"type":"error","error":{"type":"invalid_request_error","message":"no"}}';
 export const PIECE = Buffer.alloc(64 * 1024, 'x');
 
@@ -72,7 +75,12 @@ export async function setting(world, { config, scheme = 'http', ca_file, puppet:
     const [alpha, beta] = world.subscriptions(provider, 2);
     alpha.base_url = `${scheme}://localhost:${puppet.port}`;
     if (ca_file) alpha.ca_file = ca_file;
-    const full = { subscriptions: [alpha, beta], server: { expose_subscription: true }, ...config };
+    const full = {
+        subscriptions: [alpha, beta],
+        server: { expose_subscription: true },
+        retry: { percent: 100 }, // alpha fails more often than is usual
+        ...config,
+    };
     const all = { puppet, ...(await world.setting({ provider, config: full, env: FRUGAL })) };
     await alphaServes(all);
     all.files = await filesOf(all.node);

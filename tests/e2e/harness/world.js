@@ -3,10 +3,12 @@ import nodeTest from 'node:test';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Balancer } from './balancer.js';
 import { forgetPlace, rememberPlace } from './child.js';
 import { Node } from './node.js';
 import { key, Provider } from './provider.js';
 import { Redis } from './redis.js';
+import { Speaker } from './speaker.js';
 import { FullPort, Mute, Puppet } from './strangers.js';
 import { within } from './wait.js';
 import { forgetWires } from './wire.js';
@@ -66,6 +68,11 @@ export class World {
         return this.#enter(new Mute());
     }
 
+    /** A provider whose every byte is the test's. */
+    async speaker() {
+        return this.#enter(new Speaker());
+    }
+
     /** A port that takes no more connections. */
     async fullPort() {
         return this.#enter(new FullPort());
@@ -74,6 +81,11 @@ export class World {
     /** A provider of which the test writes every byte. */
     async puppet(options) {
         return this.#enter(new Puppet(options));
+    }
+
+    /** HAProxy before nodes at these ports. */
+    async balancer(ports) {
+        return this.#enter(new Balancer(this.place('balancer'), ports));
     }
 
     async node(options = {}) {

@@ -195,6 +195,26 @@ static void test_quotes(void)
         CHECK(load_refused(NULL, "ANTHROPIC_API_KEYS (environment): key-1: the key has a quote"));
         set_variable("ANTHROPIC_API_KEYS", NULL);
     }
+    PROMISE("and so is one in any other place that a key can come from")
+    {
+        write_file("q.json", "{\"subscriptions\":[{\"name\":\"a\",\"api_key\":\"'k'\"}]}", 0600);
+        CHECK(load_refused("q.json", "subscriptions[0].api_key: the key has a quote"));
+        write_file("key", "\"sk-ant-api03-x\"\n", 0600);
+        write_file("q.json", "{\"subscriptions\":[{\"name\":\"a\",\"api_key_file\":\"key\"}]}",
+                   0600);
+        CHECK(load_refused("q.json", "subscriptions[0].api_key_file: the key has a quote"));
+        write_file("q.json", "{\"subscriptions\":[{\"name\":\"a\",\"api_key_env\":\"Q\"}]}", 0600);
+        set_variable("Q", "\"k");
+        CHECK(load_refused("q.json", "subscriptions[0].api_key_env: the key has a quote"));
+        set_variable("Q", "\"k\"");
+        struct config *c = load("q.json");
+        CHECK(c != NULL);
+        if (c != NULL)
+            CHECK_TEXT(secret_reveal(&c->subscriptions[0].api_key), "k");
+        config_release(c);
+        set_variable("Q", NULL);
+        unlink("key");
+    }
 }
 
 static void test_true_sources(void)
@@ -302,9 +322,16 @@ static void test_overrides(void)
 
 int main(void)
 {
-    static const char *const made[] = {"open.json", "c.json",      "big.json",
-                                       "k.json",    "shared.json", "xdg/weir/config.json",
-                                       "xdg/weir",  "xdg",         NULL};
+    static const char *const made[] = {"open.json",
+                                       "q.json",
+                                       "c.json",
+                                       "big.json",
+                                       "k.json",
+                                       "shared.json",
+                                       "xdg/weir/config.json",
+                                       "xdg/weir",
+                                       "xdg",
+                                       NULL};
     fixture_enter();
     test_files();
     test_file_checks();

@@ -101,7 +101,7 @@ static struct meaning meaning_of(const struct golden *golden, const struct http1
         http1_header(response->headers, response->header_count, SLICE("content-type"));
     bool is_sse = type != NULL && slice_starts(type->value, SLICE("text/event-stream"));
     struct watch *watch =
-        watch_new(dialect_anthropic.words, is_sse ? WATCH_SSE : WATCH_JSON, WATCH_IDENTITY);
+        watch_new(dialect_anthropic.words, is_sse ? WATCH_SSE : WATCH_JSON, CODING_IDENTITY);
     watch_feed(watch, golden->body);
     struct error_words words = watch_error(watch);
     bool is_error = response->status >= 400 || watch_said(watch) == SAID_ERROR;

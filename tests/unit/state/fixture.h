@@ -122,8 +122,9 @@ struct holder {
     unsigned fired, lost;
     enum err err;
     char subscription[65];
-    char reason[32];
+    char reason[32], why[64]; /* of a refusal: what is limited */
     uint64_t retry_ms;
+    struct refusal refusal; /* its numbers */
 };
 
 static inline void on_lost(struct lease *lease, void *arg)
@@ -145,7 +146,9 @@ static inline void on_admitted(enum err err, const struct grant *grant,
                  SLICE_ARG(grant->account));
     if (refusal != NULL) {
         snprintf(holder->reason, sizeof(holder->reason), "%.*s", SLICE_ARG(refusal->reason));
+        snprintf(holder->why, sizeof(holder->why), "%.*s", SLICE_ARG(refusal->limited_why));
         holder->retry_ms = refusal->retry_ms;
+        holder->refusal = *refusal;
     }
 }
 
@@ -249,7 +252,7 @@ static inline void other_node(const char *verb, const char *third, const char *f
             ? SERVER_ASK(&server, "FCALL", name, "1", BASE, "n2.00000002.0", "1", epoch, third,
                          "other", "m", "15000", "", "")
             : SERVER_ASK(&server, "FCALL", name, "1", BASE, "n2.00000002.0", third, "m", "200",
-                         "unused", "none", "0", "given", "", "", "0", "0", "0", "0", "0", "0");
+                         "unused", "none", "0", "given", "", "", "0", "0", "0", "0", "0", "0", "0");
     CHECK(reply->type == REDIS_REPLY_ARRAY && strcmp(reply->element[0]->str, fourth) == 0);
     freeReplyObject(reply);
 }

@@ -1,4 +1,5 @@
 #include "state/fixture.h"
+#include "state/mend.h"
 
 static void first_call_loads(void)
 {
@@ -45,6 +46,70 @@ static void excluded(void)
     state_admit(state, &holder.lease, &request, on_admitted, &holder);
     RUN_UNTIL(loop, holder.fired > 0);
     CHECK(holder.err == ERR_REFUSED && strcmp(holder.reason, "excluded") == 0);
+    CHECK(holder.refusal.candidates == 2 && holder.refusal.of[STANDING_TRIED].count == 2);
+}
+
+static void told_why(void)
+{
+    struct holder holder = {0};
+    struct admit_request request = {
+        .client = SLICE("bot"), .model = SLICE("claude"), .excluded = SLICE("s1")};
+    freeReplyObject(SERVER_ASK(&server, "FCALL", "weir_cool", "1", BASE, "s0", "60000", "why"));
+    state_admit(state, &holder.lease, &request, on_admitted, &holder);
+    RUN_UNTIL(loop, holder.fired > 0);
+    const struct refusal *r = &holder.refusal;
+    CHECK(holder.err == ERR_REFUSED && r->candidates == 2);
+    CHECK(r->of[STANDING_LIMITED].count == 1 && r->of[STANDING_TRIED].count == 1);
+    CHECK(r->of[STANDING_LIMITED].ms > 50000 && r->of[STANDING_LIMITED].ms <= 60000);
+    CHECK(strcmp(holder.why, "by hand") == 0);
+    CHECK(r->of[STANDING_BUSY].count == 0 && r->of[STANDING_BUSY].ms == 0);
+}
+
+/* The answer to state_open(). */
+struct opened {
+    unsigned fired;
+    enum err err;
+    struct opening opening;
+    char lifted[128], message[256];
+};
+
+static void on_opened(enum err err, const struct opening *opening, void *arg)
+{
+    struct opened *o = arg;
+    o->fired++;
+    o->err = err;
+    o->opening = *opening;
+    snprintf(o->lifted, sizeof(o->lifted), "%.*s", SLICE_ARG(opening->lifted));
+    snprintf(o->message, sizeof(o->message), "%.*s", SLICE_ARG(opening->message));
+}
+
+static struct opened open_it(const char *name)
+{
+    struct opened opened = {0};
+    state_open(state, slice_of(name), SLICE("somebody"), on_opened, &opened);
+    RUN_UNTIL(loop, opened.fired > 0);
+    return opened;
+}
+
+static void opened_by_hand(void)
+{
+    struct holder holder = {0};
+    struct admit_request request = {
+        .client = SLICE("bot"), .model = SLICE("claude"), .excluded = SLICE("s1")};
+    const struct settlement good = {.status = 200, .health = HEALTH_GOOD};
+    struct opened o = open_it("s0");
+    CHECK(o.err == OK && o.opening.left_ms > 50000 && strstr(o.lifted, "cooldown") != NULL);
+    o = open_it("s1");
+    CHECK(o.err == OK && o.opening.left_ms == 0 && o.lifted[0] == '\0');
+    o = open_it("nobody");
+    CHECK(o.err == ERR_REPLY && o.opening.is_unknown);
+    CHECK(strcmp(o.message, "name: expected a subscription of this pool (s0, s1), got 'nobody'") ==
+          0);
+    state_admit(state, &holder.lease, &request, on_admitted, &holder);
+    RUN_UNTIL(loop, holder.fired > 0);
+    CHECK(holder.err == OK); /* it tries, and so opens it for all */
+    state_settle(state, &holder.lease, &good);
+    RUN_UNTIL(loop, state_outbox_count(state) == 0);
 }
 
 static void cancelled(void)
@@ -255,6 +320,9 @@ int main(void)
     PROMISE("a server that knows nothing of us is given the functions") first_call_loads();
     PROMISE("a slot is taken, refused when there is none, and given back once") slots();
     PROMISE("a subscription already tried is left out") excluded();
+    PROMISE("a refusal counts what stands in the way of each candidate") told_why();
+    PROMISE("who asks for an opening hears what was lifted, or that there is none of this name")
+    opened_by_hand();
     PROMISE("names of any bytes do no harm") strange_names();
     PROMISE("who stops waiting is not answered, and a slot granted all the same comes back")
     cancelled();

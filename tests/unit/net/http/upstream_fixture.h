@@ -138,7 +138,8 @@ static inline bool may_send_it(void *arg)
 
 static inline void ask_with(struct asked *a, const struct upstream_request *request)
 {
-    static const struct upstream_events events = {may_send_it, on_head, on_body, on_failed};
+    static const struct upstream_events events = {
+        .may_send = may_send_it, .on_head = on_head, .on_body = on_body, .on_failed = on_failed};
     struct asked fresh = {.pauses = a->pauses, .cancels = a->cancels, .then = a->then};
     buf_fini(&a->body);
     *a = fresh;

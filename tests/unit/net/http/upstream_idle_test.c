@@ -19,6 +19,31 @@ static int64_t idle(void)
     return metrics_gauge(&metrics, 1, GAUGE_UPSTREAM_IDLE);
 }
 
+static void test_told(void)
+{
+    PROMISE("its provider may say for how long it is kept: it is used a second less")
+    {
+        static const struct {
+            const char *head;
+            unsigned kept;
+        } cases[] = {
+            {"Keep-Alive: timeout=1\r\n", 0},
+            {"Keep-Alive: max=9, Timeout=0\r\n", 0},
+            {"Keep-Alive: max=9, Timeout=2\r\n", 1},
+            {"Keep-Alive: timeout=abc\r\n", 1},
+            {"Keep-Alive: max=9\r\n", 1},
+        };
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+            char answer[200];
+            start_over();
+            snprintf(answer, sizeof(answer), "HTTP/1.1 200 OK\r\n%sContent-Length: 0\r\n\r\n",
+                     cases[i].head);
+            ask_and_answer(&calls[0], 0, answer);
+            CHECK(idle() == cases[i].kept);
+        }
+    }
+}
+
 static void test_idle(void)
 {
     PROMISE("a connection that nobody wants for its time is closed")
@@ -61,6 +86,7 @@ int main(void)
 {
     upstream_open();
     test_idle();
+    test_told();
     for (unsigned i = 0; i < AT_ONCE; i++)
         asked_fini(&calls[i]);
     upstream_close();

@@ -238,12 +238,30 @@ static void test_sent_again(void)
         RUN_UNTIL(loop, is_over(&first));
         CHECK(first.err == ERR_CLOSED && first.heads == 0 && peer_total == 2);
     }
-    PROMISE("what is not safe and may have been read is told, not sent again")
+    PROMISE("so is a POST that met a connection at its end")
     for (int is_reset = 0; is_reset < 2; is_reset++) {
         start_over();
         ask_and_answer(&first, 0, OK_HELLO);
         ask(&first, POST, SLICE("hi"));
         request_at(0);
+        if (is_reset)
+            wire_reset(&peers[0].wire);
+        else
+            wire_close(&peers[0].wire);
+        RUN_UNTIL(loop, peer_total == 2 && peer_has(&peers[1], "hi"));
+        CHECK_TEXT(buf_slice(&peers[1].in), POST "hi");
+        wire_close(&peers[1].wire);
+        RUN_UNTIL(loop, is_over(&first));
+        CHECK(first.err == ERR_CLOSED && first.heads == 0 && peer_total == 2);
+    }
+    PROMISE("one that was worked on for a while is told, not sent again")
+    for (int is_reset = 0; is_reset < 2; is_reset++) {
+        start_over();
+        ask_and_answer(&first, 0, OK_HELLO);
+        ask(&first, POST, SLICE("hi"));
+        request_at(0);
+        uint64_t until_ms = clock_ms() + UPSTREAM_DYING_MS;
+        RUN_UNTIL(loop, clock_ms() > until_ms);
         if (is_reset)
             wire_reset(&peers[0].wire);
         else

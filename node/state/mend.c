@@ -1,0 +1,50 @@
+/* One call, one answer. What Redis says of a wrong argument begins with the argument's name. */
+#include "state/mend.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "state/state_priv.h"
+
+struct asker {
+    state_opened_fn on_opened;
+    void *arg;
+};
+
+/* Without what Redis puts around the library's words. */
+static struct slice words_of(struct slice reply)
+{
+    static const char before[] = "ERR weir: ", behind[] = " script: ";
+    if (slice_starts(reply, slice_of(before)))
+        reply = slice_from(reply, sizeof(before) - 1);
+    const char *end = memmem(reply.at, reply.len, behind, sizeof(behind) - 1);
+    return end == NULL ? reply : (struct slice){reply.at, (size_t)(end - reply.at)};
+}
+
+static void on_answer(struct fcall *call, enum err err, const struct redis_value *reply)
+{
+    struct asker *asker = call->arg;
+    struct opening opening = {0};
+    if (err == OK) {
+        opening.left_ms = redis_value_number(redis_value_at(reply, 1));
+        opening.lifted = redis_value_slice(redis_value_at(reply, 2));
+    } else if (err == ERR_REPLY) {
+        opening.message = words_of(redis_value_slice(reply));
+        opening.is_unknown = slice_starts(opening.message, SLICE("name: "));
+    }
+    fcall_free(call);
+    asker->on_opened(err, &opening, asker->arg);
+    free(asker);
+}
+
+void state_open(struct state *state, struct slice name, struct slice who, state_opened_fn on_opened,
+                void *arg)
+{
+    struct asker *asker = mem_new(sizeof(*asker));
+    *asker = (struct asker){on_opened, arg};
+    const struct slice args[OPEN_ARGUMENTS + OPEN_BY_WIDTH] = {
+        [OPEN_NAME] = name, [OPEN_ARGUMENTS + OPEN_BY_WHO] = who};
+    fcall_send(fcall_new(&state->calls, VERB_OPEN, args, OPEN_ARGUMENTS + OPEN_BY_WIDTH), on_answer,
+               asker);
+}

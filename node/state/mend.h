@@ -1,0 +1,24 @@
+/* mend.h - what a person mends, asked through a node. The rest of it is redis-cli's
+ * (docs/redis-keys.md). */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/slice.h"
+
+struct state;
+
+/* Borrowed. On an error only `message` may be set. */
+struct opening {
+    uint64_t left_ms;     /* of a cooldown */
+    struct slice lifted;  /* whatever closed it, in words; empty: nothing did */
+    bool is_unknown;      /* with ERR_REPLY: there is no subscription of this name */
+    struct slice message; /* of an error reply */
+};
+typedef void (*state_opened_fn)(enum err err, const struct opening *opening, void *arg);
+
+/* Whatever closes a subscription ends now: one request tries it, cluster-wide, before others
+ * follow. `who` asks, in words, for the events. Both are copied. */
+void state_open(struct state *state, struct slice name, struct slice who, state_opened_fn on_opened,
+                void *arg);

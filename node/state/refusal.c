@@ -1,0 +1,45 @@
+/* The reply of a refused admission: four parts by their place, then named fields, of which those
+ * that are not known are skipped. Any of them may be missing. */
+#include "state/state_priv.h"
+
+static const char *const words[] = {
+#define X(name, word) [STANDING_##name] = (word),
+    STANDING_TABLE(X)
+#undef X
+};
+
+static void read_standing(struct refusal *r, struct slice field, const struct redis_value *value)
+{
+    for (unsigned i = 0; i < STANDINGS; i++) {
+        struct slice word = slice_of(words[i]);
+        if (!slice_starts(field, word))
+            continue;
+        if (field.len == word.len)
+            r->of[i].count = redis_value_number(value);
+        else if (slice_eq(slice_from(field, word.len), SLICE("_ms")))
+            r->of[i].ms = redis_value_number(value);
+    }
+}
+
+static void read_field(struct refusal *r, struct slice field, const struct redis_value *value)
+{
+    if (slice_eq(field, SLICE("candidates")))
+        r->candidates = redis_value_number(value);
+    else if (slice_eq(field, SLICE("limited_why")))
+        r->limited_why = redis_value_slice(value);
+    else if (slice_eq(field, SLICE("closed_why")))
+        r->closed_why = redis_value_slice(value);
+    else if (slice_eq(field, SLICE("closed_for")))
+        r->closed_for = redis_value_slice(value);
+    else
+        read_standing(r, field, value);
+}
+
+struct refusal state_read_refusal(const struct redis_value *reply)
+{
+    struct refusal r = {.reason = redis_value_slice(redis_value_at(reply, 1)),
+                        .retry_ms = redis_value_number(redis_value_at(reply, 2))};
+    for (size_t i = REFUSAL_PARTS; i + 1 < redis_value_count(reply); i += 2)
+        read_field(&r, redis_value_slice(redis_value_at(reply, i)), redis_value_at(reply, i + 1));
+    return r;
+}
