@@ -1,6 +1,8 @@
 /* main.c - which command is meant. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/suggest.h"
 #include "cli/cli.h"
@@ -98,9 +100,20 @@ static int help(const struct cli_options *options)
     return command != NULL ? explain(command) : EXIT_USAGE;
 }
 
+/* Where a standard stream is closed the next file or socket would take its number, and get the log
+ * or the answer that is written there. What stands in cannot be written: that is told as before. */
+static void keep_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)open("/dev/null", O_RDONLY); /* takes the lowest number, which is this one */
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct cli_options options;
+    keep_standard_streams();
     if (argc < 2) {
         print_overview(stderr);
         return EXIT_USAGE;

@@ -318,6 +318,7 @@ static void end_process(struct private_redis *server)
     if (server->pid == 0)
         return;
     kill(server->pid, SIGTERM);
+    kill(server->pid, SIGCONT); /* one that is stopped hears it only then */
     while (!process_has_ended(server->pid)) {
         if (clock_ms() >= until_ms) {
             log_message(LOG_ERROR, "the private redis-server does not stop: killing it");

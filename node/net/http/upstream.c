@@ -198,6 +198,7 @@ static void write_request(struct upstream_connection *c)
     struct upstream_call *call = c->call;
     upstream_go(c, UPSTREAM_SENT);
     c->finder = (struct http1_finder){0};
+    c->interim_count = 0;
     c->sent_before = c->wire.sent;
     c->has_spoken = false;
     call->sent_ns = clock_ns();

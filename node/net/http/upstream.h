@@ -23,6 +23,7 @@ struct upstream;
 struct upstream_call;
 
 enum { UPSTREAM_IDLE_MAX = 512, UPSTREAM_IDLE_MS = 30000 }; /* per origin */
+enum { UPSTREAM_INTERIM_MAX = 1000 };                       /* 1xx before one answer */
 enum { UPSTREAM_DYING_MS = 1000 };
 
 struct upstream *upstream_new(struct loop *loop, struct resolver *resolver,

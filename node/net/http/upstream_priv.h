@@ -63,7 +63,8 @@ struct upstream_connection {
     struct dial *dial; /* while CONNECTING */
 
     /* the answer */
-    struct buf in; /* of a head that is not complete */
+    unsigned interim_count; /* before it */
+    struct buf in;          /* of a head that is not complete */
     struct http1_finder finder;
     struct http1_chunked chunked;
     enum http1_framing framing;

@@ -108,6 +108,14 @@ static bool read_body(struct upstream_connection *c, struct slice bytes)
     return false;
 }
 
+static bool skip_interim(struct upstream_connection *c)
+{
+    if (++c->interim_count <= UPSTREAM_INTERIM_MAX)
+        return true;
+    upstream_fail(c, ERR_PROTOCOL, "the provider sent interim answers without end");
+    return false;
+}
+
 /* For how long the provider keeps an idle connection, less what a request needs to get there:
  * "keep-alive: timeout=5, max=100" (RFC 2068, 19.7.1.1, and in use to this day). */
 static uint64_t idle_ms(const struct http1_response *response)
@@ -142,7 +150,7 @@ static bool take_head(struct upstream_connection *c, struct slice head)
     }
     c->finder = (struct http1_finder){0};
     if (response.status < 200)
-        return true; /* 100, 103: the answer proper is still to come */
+        return skip_interim(c); /* 100, 103: the answer proper is still to come */
     upstream_go(c, UPSTREAM_BODY);
     c->framing = response.framing;
     c->left = response.length;

@@ -18,6 +18,7 @@ export { Load } from './load.js';
 export { Metrics } from './prometheus.js';
 export { clockMs, key } from './provider.js';
 export { freePort, Redis } from './redis.js';
-export { Arrivals, eventually, pause, within } from './wait.js';
+export { Arrivals, eventually, pause, turn, within } from './wait.js';
 export { Closed, connect } from './wire.js';
 export { test } from './world.js';
+export { filesOf, FRUGAL, inRounds, nothingRemains } from './remains.js';

@@ -51,10 +51,13 @@ export class Node {
     /**
      * `config` as in docs/config.md; what a test does not care about is filled in. With `text` the
      * file has exactly that; with `args` those are the command's, and there may be no file at all.
-     * `files`: how many it may have open. `supervisor`: the options of the weir-supervisor that starts
-     * it (tests/supervisor); the child is that one then, and hands signals on.
+     * `files`: how many it may have open. `shell`: a script that becomes it, for what is different
+     * about the machine; its log may go elsewhere then. `supervisor`: the options of the
+     * weir-supervisor that starts it (tests/supervisor); the child is that one then, and hands
+     * signals on.
      */
-    constructor(dir, { id = 'n1', config = {}, text, args, env = {}, files, supervisor } = {}) {
+    constructor(dir, options = {}) {
+        const { id = 'n1', config = {}, text, args, env = {}, files, shell, supervisor } = options;
         this.dir = dir;
         this.id = id;
         this.file = join(dir, 'weir.json');
@@ -62,18 +65,19 @@ export class Node {
         this.text = text;
         this.args = args ?? ['serve', '--config', this.file];
         this.env = env;
-        this.files = files;
+        this.shell = files ? `ulimit -n ${files}; exec "$@"` : shell;
+        this.isHeard = !shell; // its log comes here
         this.supervisor = supervisor;
         this.isEndExpected = true; // false after kill9(): how it ends is the test's affair
+        this.secure = undefined; // how to speak to it, where it speaks TLS: options of connect()
         this.lines = [];
         this.secrets = new Set();
     }
 
     async start({ ms = 20000 } = {}) {
         await mkdir(this.dir, { recursive: true });
-        const isTerse = ['warn', 'error'].includes(
-            this.env.LOG_LEVEL ?? this.config.logging?.level,
-        );
+        const level = this.env.LOG_LEVEL ?? this.config.logging?.level;
+        const isTerse = !this.isHeard || ['warn', 'error'].includes(level);
         if (isTerse && !this.config.server.port) this.config.server.port = await freePort();
         await this.writeConfig();
         this.log = new Arrivals();
@@ -94,7 +98,7 @@ export class Node {
     #command() {
         const plain = [PATHS.weir, ...this.args];
         if (this.supervisor) return [PATHS.supervisor, [...this.supervisor, ...plain]];
-        if (this.files) return ['sh', ['-c', `ulimit -n ${this.files}; exec "$@"`, 'sh', ...plain]];
+        if (this.shell) return ['sh', ['-c', this.shell, 'sh', ...plain]];
         return [PATHS.weir, this.args];
     }
 
@@ -107,7 +111,7 @@ export class Node {
         this.port = Number(ready.port ?? /127\.0\.0\.1:(\d+)/.exec(ready.line)[1]);
     }
 
-    /** A node told to say only what is wrong: it answers, once it is ready. */
+    /** A node of which nothing is heard while all is well: it answers, once it is ready. */
     async #answers(ms) {
         this.port = Number(this.env.PORT ?? this.config.server.port);
         await eventually(
@@ -171,7 +175,7 @@ export class Node {
     }
 
     async get(path, options) {
-        return call(this.port, 'GET', path, options);
+        return call(this.port, 'GET', path, { secure: this.secure, ...options });
     }
 
     /** /status as of now or later: a look is shared for a second, so it may take that long. */

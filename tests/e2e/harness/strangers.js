@@ -1,8 +1,10 @@
-// strangers.js - peers that are no provider: one that takes a connection and says nothing, one that
-// does not even take it.
+// strangers.js - peers that are no good provider: one that takes a connection and says nothing, one
+// that does not even take it, one that says whatever a test wants.
 import net from 'node:net';
+import tls from 'node:tls';
 import { Child } from './child.js';
 import { Arrivals, eventually, within } from './wait.js';
+import { Wire } from './wire.js';
 
 /** Takes connections, reads, and never answers: as an https origin, a handshake without end. */
 export class Mute {
@@ -61,5 +63,56 @@ export class FullPort {
     async stop() {
         for (const socket of this.#fillers) socket.destroy();
         if (this.child) await this.child.end({ signal: 'SIGKILL' });
+    }
+}
+
+/**
+ * A provider of which a test writes every byte: `play(wire)` has each connection, from its start.
+ * With `tls` ({cert, key} as texts) it speaks TLS, unless `play.isSecure` says otherwise; below that
+ * is `wire.plain`, the TCP socket.
+ */
+export class Puppet {
+    constructor({ tls: identity, isSecure = identity !== undefined } = {}) {
+        this.context = identity && tls.createSecureContext(identity);
+        this.isSecure = isSecure;
+        this.sockets = new Set();
+        this.play = (wire) => wire.leave();
+    }
+
+    async start() {
+        const options = { allowHalfOpen: true, noDelay: true };
+        this.server = net.createServer(options, (socket) => this.#take(socket));
+        await new Promise((resolve) => this.server.listen(0, '127.0.0.1', resolve));
+        this.port = this.server.address().port;
+        return this;
+    }
+
+    #take(socket) {
+        this.sockets.add(socket);
+        const { play } = this;
+        if (!(play.isSecure ?? this.isSecure)) {
+            this.#perform(play, socket, socket);
+            return;
+        }
+        const options = { isServer: true, secureContext: this.context };
+        const secure = new tls.TLSSocket(socket, options);
+        secure.on('error', () => {}); // of a handshake
+        secure.on('secure', () => this.#perform(play, secure, socket));
+    }
+
+    /** A play ends however its connection does: that it was left is no error of the test's. */
+    #perform(play, socket, plain) {
+        Promise.resolve(play(new Wire(socket, plain))).catch(() => {});
+    }
+
+    /** Closes all connections there are. */
+    hangUp() {
+        for (const socket of this.sockets) socket.destroy();
+        this.sockets.clear();
+    }
+
+    async stop() {
+        this.hangUp();
+        await new Promise((resolve) => this.server.close(resolve));
     }
 }

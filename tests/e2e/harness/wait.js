@@ -16,6 +16,9 @@ export async function within(ms, what, promise) {
     }
 }
 
+/** Lets others have their turn: sockets are not read while writes succeed at once. */
+export const turn = () => new Promise((resolve) => setImmediate(resolve));
+
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**

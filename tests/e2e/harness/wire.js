@@ -18,15 +18,16 @@ export function forgetWires() {
 /** Opens a connection to 127.0.0.1:port (`to`: another address, `from`: a certain own one). With `secure` (options of tls.connect) over TLS. */
 export async function connect(port, { secure, ms = 5000, from, to = '127.0.0.1' } = {}) {
     const where = { port, host: to, localAddress: from };
+    const plain = net.connect({ ...where, allowHalfOpen: true, noDelay: true });
     const socket = secure
-        ? tls.connect({ ...where, servername: 'localhost', ...secure })
-        : net.connect({ ...where, allowHalfOpen: true, noDelay: true });
+        ? tls.connect({ socket: plain, servername: 'localhost', ...secure })
+        : plain;
     const ready = new Promise((resolve, reject) => {
         socket.once(secure ? 'secureConnect' : 'connect', resolve);
         socket.once('error', reject);
     });
     await within(ms, `a connection to port ${port}`, ready);
-    return new Wire(socket);
+    return new Wire(socket, plain);
 }
 
 export class Wire {
@@ -34,8 +35,10 @@ export class Wire {
     #held = 0; // bytes in them
     #wake = null; // of whoever waits for more
 
-    constructor(socket) {
+    /** `plain`: the TCP socket, where `socket` is a TLS one on it. */
+    constructor(socket, plain = socket) {
         this.socket = socket;
+        this.plain = plain;
         this.end = null; // 'end' or an error's code, once the other side is done
         this.received = 0;
         socket.on('data', (bytes) => this.#take(bytes));
@@ -80,7 +83,8 @@ export class Wire {
 
     /** Leaves with a RST. */
     reset() {
-        this.socket.resetAndDestroy();
+        this.plain.resetAndDestroy();
+        this.socket.destroy();
     }
 
     /** More bytes are there, or the other side is done. */

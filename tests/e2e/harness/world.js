@@ -9,7 +9,7 @@ import { Node } from './node.js';
 import { key, Provider } from './provider.js';
 import { Redis } from './redis.js';
 import { Speaker } from './speaker.js';
-import { FullPort, Mute } from './strangers.js';
+import { FullPort, Mute, Puppet } from './strangers.js';
 import { within } from './wait.js';
 import { forgetWires } from './wire.js';
 
@@ -76,6 +76,11 @@ export class World {
     /** A port that takes no more connections. */
     async fullPort() {
         return this.#enter(new FullPort());
+    }
+
+    /** A provider of which the test writes every byte. */
+    async puppet(options) {
+        return this.#enter(new Puppet(options));
     }
 
     /** HAProxy before nodes at these ports. */

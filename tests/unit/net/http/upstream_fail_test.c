@@ -72,6 +72,21 @@ static void test_malformed(void)
     }
 }
 
+static void test_interim(void)
+{
+    PROMISE("interim answers have a ceiling: as many as there may be pass, one more is the end")
+    for (unsigned more = 0; more < 2; more++) {
+        start_over();
+        ask(&call, GET, SLICE_NONE);
+        request_at(0);
+        for (unsigned i = 0; i < UPSTREAM_INTERIM_MAX + more; i++)
+            peer_send(&peers[0], "HTTP/1.1 103 Early Hints\r\n\r\n");
+        peer_send(&peers[0], OK_HELLO);
+        RUN_UNTIL(loop, is_over(&call));
+        CHECK(more == 0 ? call.ends == 1 : failed(&call, ERR_PROTOCOL));
+    }
+}
+
 static void test_cut_short(void)
 {
     static const char *const answers[] = {
@@ -321,6 +336,7 @@ int main(void)
 {
     upstream_open();
     test_malformed();
+    test_interim();
     test_cut_short();
     test_no_connection();
     test_timeouts();
