@@ -8,11 +8,11 @@
 #include "base/utf8.h"
 
 /* What Redis holds may have been written by anyone. */
-json_t *admin_text(struct slice s)
+json_t *admin_text(struct slice text)
 {
-    char *copy = mem_string(s);
-    utf8_repair(copy, s.len);
-    json_t *json = json_stringn(copy, s.len);
+    char *copy = mem_string(text);
+    utf8_repair(copy, text.len);
+    json_t *json = json_stringn(copy, text.len);
     free(copy);
     return json;
 }
