@@ -22,6 +22,7 @@
 --        schema, generation        of the pool, of its roster
 --        epoch, epoch_why          when it began (ms), and why: new, emptied, server changed
 --        closed_ms                 until admissions begin again; 0 = they are open
+--        strategy, strategy_by     how one is chosen; person (weir_strategy) or configuration
 --        day                       "2026-11-21" (UTC), the day that day_* and "today" speak of
 --   2) "subscription"  one each, sorted by name
 --        name, account
@@ -30,6 +31,8 @@
 --        enabled                   1 if state is on
 --        active, max, available    available = max - active, never below 0
 --        priority, burst_limit     burst_limit 0 = none
+--        tier                      what it weighs, where tiers weigh
+--        session_since_ms          since when it has the session; 0 = it has not
 --        in_cooldown               1 | 0
 --        cooldown_remaining_ms     0 if not cooling
 --        cooldown_until_ms         0 if not cooling
@@ -89,7 +92,8 @@ local function of_subscription(sub, now, books)
         { "state", sub.paused == 1 and "paused" or sub.state }, { "enabled", sub.is_on and 1 or 0 },
         { "active", sub.active }, { "max", sub.max },
         { "available", math.max(0, sub.max - sub.active) }, { "priority", sub.priority },
-        { "burst_limit", sub.burst }, { "in_cooldown", left_ms > 0 and 1 or 0 },
+        { "burst_limit", sub.burst }, { "tier", sub.tier },
+        { "session_since_ms", sub.session or 0 }, { "in_cooldown", left_ms > 0 and 1 or 0 },
         { "cooldown_remaining_ms", left_ms },
         { "cooldown_until_ms", left_ms > 0 and sub.cooling or 0 },
         { "cooldown_reason", reason }, { "health", health.tell(sub, now) },
@@ -190,6 +194,7 @@ local function of_pool(view, now, subs, nodes)
         { "schema", view.schema }, { "epoch", string.format("%.0f", view.epoch) },
         { "epoch_why", redis.call("HGET", k.epoch, "why") },
         { "closed_ms", math.max(0, view.closed - now) }, { "generation", view.generation },
+        { "strategy", view.strategy }, { "strategy_by", view.said and "person" or "configuration" },
         { "day", pool.date(pool.day(now)) }
     })
 end

@@ -72,6 +72,8 @@ local function show_pool(lines, k, sections)
         .. "%d subscriptions, %d cooling; %d of %d nodes alive", get("active"), get("capacity"),
         get("available"), get("leases"), get("subscriptions"), get("cooling"),
         get("nodes_alive"), get("nodes"))
+    lines[#lines + 1] = "  strategy " .. get("strategy")
+        .. (get("strategy_by") == "person" and ", as a person said (weir_strategy)" or "")
     lines[#lines + 1] = string.format("  today %s requests, %s errors, %s tokens in, %s out",
         short(today("requests")), short(today("errors")), tokens_in(today, ""),
         short(today("output")))
@@ -209,3 +211,4 @@ register("cool", mend.cool, { "allow-oom" })
 register("open", mend.open, { "allow-oom" })
 register("enable", mend.enable, { "allow-oom" })
 register("free", mend.free, { "allow-oom" })
+register("strategy", mend.strategy, { "allow-oom" })

@@ -27,6 +27,10 @@ static json_t *subscription_json(const struct pool_subscription *s)
                   (json_int_t)((s->cooldown_ms + 999) / 1000), "total_requests",
                   (json_int_t)s->requests, "total_errors", (json_int_t)s->errors, "enabled",
                   (int)s->is_enabled, "priority", (int)s->priority);
+    json_object_set_new(json, "tier", json_integer(s->tier));
+    if (s->session_since_ms > 0)
+        json_object_set_new(json, "session_since_ms",
+                            json_integer((json_int_t)s->session_since_ms));
     json_object_set_new(json, "state", admin_text(s->state));
     if (s->cooldown_ms > 0)
         json_object_set_new(json, "cooldown_reason", admin_text(s->cooldown_reason));
@@ -87,6 +91,8 @@ static json_t *status_json(const struct admin *a, const struct pool_snapshot *s)
     json_object_set_new(json, "epoch", json_integer((json_int_t)s->epoch));
     json_object_set_new(json, "restoring_ms", json_integer((json_int_t)s->closed_ms));
     json_object_set_new(json, "roster", json_integer((json_int_t)s->generation));
+    json_object_set_new(json, "strategy", admin_text(s->strategy));
+    json_object_set_new(json, "strategy_said_by", admin_text(s->strategy_by));
     json_object_set_new(json, "nodes", nodes);
     return json;
 }

@@ -155,11 +155,13 @@ end
 
 function node:declare()
     local config = self.config
-    local arguments = { self.name, self.boot, format("%.0f", config.edited), "0" }
+    local arguments = { self.name, self.boot, format("%.0f", config.edited), "0",
+        config.strategy or "headroom", "18000000" }
     for _, sub in ipairs(config.subs) do
         for i = 1, 6 do
             arguments[#arguments + 1] = tostring(sub[i])
         end
+        arguments[#arguments + 1] = tostring(sub.tier or 1)
     end
     self.control.link:send("declare", arguments, on_declared, self)
 end
