@@ -220,6 +220,8 @@ static bool read_environment(struct config_reader *r)
         return false;
     if (wants_keys && !config_read_keys(r))
         return false;
+    if (!wants_keys)
+        config_mind_endpoints(r);
     if (r->config->subscription_count == 0)
         return fail_nothing_configured(r);
     return config_read_overrides(r);

@@ -99,6 +99,8 @@ MUST_USE bool config_fail_field(struct config_reader *r, const char *key, bool i
 MUST_USE bool config_fail_word(struct config_reader *r, const json_t *value, bool is_later);
 MUST_USE bool config_fail_content(struct config_reader *r, struct slice text);
 void config_mind_variables(struct config_reader *r); /* warns of those that are set */
+/* Warns of SERVICE_ENDPOINTS, where no keys from the environment get them. */
+void config_mind_endpoints(struct config_reader *r);
 bool config_variable_is_foreign(struct slice name);
 /* "; FILE is of PROGRAM, see PAGE" of the first thing found that a predecessor left, or "". */
 const char *config_foreign_trace(const struct config_environment *e, char *out, size_t size);

@@ -100,6 +100,16 @@ void config_mind_variables(struct config_reader *r)
     config_at(r, "");
 }
 
+void config_mind_endpoints(struct config_reader *r)
+{
+    unsigned line;
+    if (config_variable_get(r->environment, "SERVICE_ENDPOINTS", &line).len == 0)
+        return;
+    config_at_variable(r, "SERVICE_ENDPOINTS", line);
+    config_warn(r, "not read, for the config has subscriptions, each with a base_url of its own");
+    config_at(r, "");
+}
+
 bool config_variable_is_foreign(struct slice name)
 {
     return predecessor_find(PREDECESSOR_VARIABLE, name) != NULL ||
@@ -142,7 +152,7 @@ const char *config_foreign_trace(const struct config_environment *e, char *out, 
     out[0] = '\0';
     for (size_t i = 0; i < count && out[0] == '\0'; i++)
         if (find_file(e, words[i].word, path, sizeof(path)))
-            snprintf(out, size, "; %.200s is of %s, see docs/switch.md#%s", path,
+            snprintf(out, size, "; %.200s is by its name of %s, see docs/switch.md#%s", path,
                      words[i].whose->name, words[i].whose->section);
     if (out[0] == '\0' && find_variable(e, &variable))
         snprintf(out, size, "; %s is of %s, see docs/switch.md#%s", variable->word,

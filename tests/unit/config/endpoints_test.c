@@ -124,6 +124,13 @@ static void test_errors_of_items(void)
         CHECK(c != NULL && has_warning(c, "anthropic[1]: no key is left for this URL"));
         config_release(c);
     }
+    PROMISE("beside subscriptions of a file it is told of, and not read")
+    {
+        struct config *c = load("own.json");
+        CHECK(c != NULL && has_warning(c, "SERVICE_ENDPOINTS (environment): not read, for the"));
+        CHECK(c != NULL && strcmp(c->subscriptions[0].origin.host, "api.anthropic.com") == 0);
+        config_release(c);
+    }
     clear_environment();
 }
 

@@ -225,15 +225,16 @@ static void test_traces(void)
     {
         CHECK(load_refused(NULL, "neither a config file nor a key, expected one of three"));
         write_file("providers.yaml", "providers: []\n", 0600);
-        CHECK(load_refused(NULL, "; providers.yaml is of claude-code-provider-balancer, see "
-                                 "docs/switch.md#claude-code-provider-balancer"));
+        CHECK(load_refused(NULL,
+                           "; providers.yaml is by its name of claude-code-provider-balancer, see "
+                           "docs/switch.md#claude-code-provider-balancer"));
         unlink("providers.yaml");
         set_variable("CLAUDEFLARE_CONFIG_PATH", "/x");
         CHECK(load_refused(NULL, "; CLAUDEFLARE_CONFIG_PATH is of Claudeflare"));
         set_variable("XDG_CONFIG_HOME", fixture_folder);
         CHECK(mkdir("claudeflare", 0700) == 0);
         write_file("claudeflare/claudeflare.json", "{}", 0600);
-        CHECK(load_refused(NULL, "/claudeflare/claudeflare.json is of Claudeflare"));
+        CHECK(load_refused(NULL, "/claudeflare/claudeflare.json is by its name of Claudeflare"));
         unlink("claudeflare/claudeflare.json");
     }
     clear_environment();
