@@ -128,6 +128,7 @@ static const struct predecessor_word variables[] = {
     {"DEFAULT_AGENT_MODEL", &claudeflare, NO_MODELS},
     {"DATA_RETENTION_DAYS", &claudeflare, "nothing: no request or answer is kept"},
     {"REQUEST_RETENTION_DAYS", &claudeflare, "nothing: days of usage are kept for 35 days"},
+    {"STORE_PAYLOADS", &claudeflare, "nothing: no request or answer is kept"},
     {"CF_PRICING_REFRESH_HOURS", &claudeflare, NO_COSTS},
     {"CF_PRICING_OFFLINE", &claudeflare, NO_COSTS},
     {"CF_STREAM_USAGE_BUFFER_KB", &claudeflare, "nothing: usage is read as the stream passes"},

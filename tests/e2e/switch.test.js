@@ -7,6 +7,13 @@ import { call, environment, freePort, PATHS, run, test, weir } from './harness/i
 
 const page = await readFile(new URL('../../docs/switch.md', import.meta.url), 'utf8');
 
+/** A heading's address, as GitHub makes it. */
+const addressOf = (heading) =>
+    heading
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N} _-]/gu, '')
+        .replaceAll(' ', '-');
+
 // { title, section, blocks: [shell], left: [what stands in backquotes in the first column] }
 const sections = page
     .split('\n## ')
@@ -16,7 +23,7 @@ const sections = page
         const rows = [...text.matchAll(/^\| ([^|]*) \|/gm)].map(([, cell]) => cell);
         return {
             title,
-            section: title.toLowerCase().replaceAll(' ', '-').replaceAll(',', ''),
+            section: addressOf(title),
             blocks: [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block),
             left: rows.flatMap((row) => [...row.matchAll(/`([^`]+)`/g)].map(([, word]) => word)),
         };
@@ -27,6 +34,19 @@ const programs = sections.slice(1);
 const PAGE = new RegExp(
     `docs/switch\\.md#(${programs.map(({ section }) => section).join('|')})(?![a-z-])`,
 );
+
+for (const name of ['switch.md', 'macos.md'])
+    test(`each link of docs/${name} leads to a page, and to a section of it`, async () => {
+        const docs = new URL('../../docs/', import.meta.url);
+        const text = await readFile(new URL(name, docs), 'utf8');
+        const links = [...text.matchAll(/\]\(([^)#\s]*)(?:#([^)\s]+))?\)/g)];
+        assert.ok(links.length > 0);
+        for (const [whole, file, section] of links) {
+            const there = await readFile(new URL(file || name, docs), 'utf8');
+            const headings = [...there.matchAll(/^#+ (.*)$/gm)].map(([, one]) => addressOf(one));
+            assert.ok(section === undefined || headings.includes(section), whole);
+        }
+    });
 
 let folders = 0;
 async function folder(world) {
