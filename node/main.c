@@ -60,6 +60,10 @@ static const struct cli_command *find_command(const char *name)
             return &commands[i];
         suggest_consider(&near, slice_of(name), slice_of(commands[i].name));
     }
+    struct slice word;
+    (void)slice_cut(slice_of(name), '=', &word); /* --config=FILE */
+    if (cli_complain_foreign(NULL, word))
+        return NULL;
     if (near.best.len > 0)
         (void)cli_complain(EXIT_USAGE, "unknown command \"%s\"; did you mean \"%.*s\"?", name,
                            SLICE_ARG(near.best));

@@ -9,6 +9,7 @@
 #include "admin/admin_priv.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "config/predecessors.h"
 #include "dialect/dialect.h"
 
 enum { BODY_BYTES_MAX = 4096 };
@@ -151,13 +152,25 @@ static bool brings_too_much(const struct http1_request *r)
     return r->framing == HTTP1_CHUNKED || (r->framing == HTTP1_SIZED && r->length > BODY_BYTES_MAX);
 }
 
+/* A predecessor's path has its equal elsewhere; no other is anything. */
+static struct http_refusal nothing_here(struct http_message *m)
+{
+    const struct predecessor_word *w = predecessor_find(PREDECESSOR_PATH, m->request.path);
+    const char *why = "there is nothing at this path; requests to providers begin with /v1/, and / "
+                      "lists the rest";
+    char here[PREDECESSOR_HERE_MAX];
+    if (w != NULL)
+        why = arena_printf(&m->arena, "%s is a path of %s; here it is %s", w->word, w->whose->name,
+                           predecessor_here(w, here))
+                  .at;
+    return (struct http_refusal){.status = 404, .why = why};
+}
+
 struct http_refusal admin_head(struct admin *a, struct http_message *m, const struct access *access)
 {
     const struct endpoint *e = endpoint_of(&m->request);
     if (e == NULL)
-        return (struct http_refusal){.status = 404,
-                                     .why = "there is nothing at this path; requests to providers "
-                                            "begin with /v1/, and / lists the rest"};
+        return nothing_here(m);
     if (!e->is_open) {
         struct access_refusal no = access_to_admin(a->config, access, &m->request, &m->arena);
         if (no.status != 0)

@@ -54,6 +54,12 @@ MUST_USE bool cli_options_read(struct cli_options *options, const struct cli_com
                                char **arguments);
 void cli_options_print(const struct cli_command *command);
 
+/* ---- foreign.c: what other programs' users type ---- */
+
+/* command: that it stood behind; NULL: it stood in a command's place. False: nobody's word, and
+ * nothing is said. */
+MUST_USE bool cli_complain_foreign(const char *command, struct slice word);
+
 /* ---- terminal.c: how we speak ---- */
 
 /* "weir: ..." in red on standard error. Gives `code` back. */

@@ -197,6 +197,7 @@ static bool fail_nothing_configured(struct config_reader *r)
         return config_fail(
             r, "one of these",
             "is missing, and neither ANTHROPIC_API_KEYS nor ANTHROPIC_API_KEY is set");
+    char trace[512];
     r->source = "nothing to serve";
     r->path[0] = '\0';
     return config_fail(r,
@@ -205,7 +206,8 @@ static bool fail_nothing_configured(struct config_reader *r)
                        "(2) that line, ANTHROPIC_API_KEYS=key1,key2, in a file .env here; "
                        "(3) a file config.json here or --config FILE: "
                        "{\"subscriptions\": [{\"name\": \"main\", \"api_key\": \"sk-ant-...\"}]}",
-                       "neither a config file nor a key");
+                       "neither a config file nor a key%s",
+                       config_foreign_trace(r->environment, trace, sizeof(trace)));
 }
 
 /* A file without subscriptions leaves the keys to the environment: so a container's config may be
@@ -218,6 +220,8 @@ static bool read_environment(struct config_reader *r)
         return false;
     if (wants_keys && !config_read_keys(r))
         return false;
+    if (!wants_keys)
+        config_mind_endpoints(r);
     if (r->config->subscription_count == 0)
         return fail_nothing_configured(r);
     return config_read_overrides(r);

@@ -6,11 +6,13 @@
  *     values.c    one kind of value after the other: read, compare, free
  *     places.c    the same of hosts, URLs and networks
  *     env.c       variables; subscriptions made from keys found there (env.h)
+ *     endpoints.c SERVICE_ENDPOINTS, the URLs of those
  *     dotenv.c    ./.env
  *     check.c     what no single field shows: names, keys, files, who can reach us
  *     compare.c   the digest, and what differs between two configs
  *     file.c      bytes of files, within limits; what is wrong with JSON that is none
  *     message.c   words for errors and warnings
+ *     foreign.c   what is said of predecessors' words and files (predecessors.h)
  *
  * Everything works on one struct config_reader and stops at the first error: a function that gives
  * false has written it with config_fail(). */
@@ -90,6 +92,26 @@ enum config_file_result config_file_read(struct config_reader *r, const char *pa
 MUST_USE bool config_file_check(struct config_reader *r, const char *path); /* readable at all */
 /* yours; NULL: the error is written, with line and column */
 json_t *config_json_parse(struct config_reader *r, struct slice text);
+
+/* ---- foreign.c: words of predecessors. The three of failing give true if it is none ---- */
+
+MUST_USE bool config_fail_field(struct config_reader *r, const char *key, bool is_later);
+MUST_USE bool config_fail_word(struct config_reader *r, const json_t *value, bool is_later);
+MUST_USE bool config_fail_content(struct config_reader *r, struct slice text);
+void config_mind_variables(struct config_reader *r); /* warns of those that are set */
+/* Warns of SERVICE_ENDPOINTS, where no keys from the environment get them. */
+void config_mind_endpoints(struct config_reader *r);
+bool config_variable_is_foreign(struct slice name);
+/* "; FILE is of PROGRAM, see PAGE" of the first thing found that a predecessor left, or "". */
+const char *config_foreign_trace(const struct config_environment *e, char *out, size_t size);
+
+/* ---- endpoints.c ---- */
+
+/* The value of SERVICE_ENDPOINTS; the source of messages is set. */
+MUST_USE bool config_read_endpoints(struct config_reader *r, struct slice text);
+/* In a file that goes on behind it: its JSON, over however many lines, without quotes around it.
+ * *used: bytes up to behind the closing quote. False: its end is not found. */
+MUST_USE bool config_endpoints_span(struct slice from, struct slice *json, size_t *used);
 
 /* ---- message.c ---- */
 

@@ -99,6 +99,8 @@ static bool fail_unknown(struct config_reader *r, const char *section, const cha
     struct slice near = nearest_member(section, key, all, sizeof(all));
     const char *elsewhere = same_name_elsewhere(key);
     snprintf(expected, sizeof(expected), "one of %s", all);
+    if (!config_fail_field(r, key, is_later(section, key)))
+        return false;
     if (is_later(section, key))
         return config_fail(r, expected, "not supported by this version");
     if (near.len > 0)

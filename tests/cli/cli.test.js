@@ -110,6 +110,9 @@ test('the tables of docs/config.md are what help config --markdown says, to the 
 test('what is not understood is named, with a hint, and the exit code is 2', async (t) => {
   const cases = [
     [['chek'], /unknown command "chek"; did you mean "check"\?/],
+    [['accounts'], /"accounts" is of Claudeflare; here it is weir status; .* see docs\/switch\.md#claudeflare/],
+    [['--config=x'], /"--config" is of .*; here it is weir serve --config FILE; see docs\/switch\.md#/],
+    [['serve', '--workers', '1'], /serve: "--workers" is of anthropic-load-balancer; here it is "server": /],
     [['frobnicate'], /`weir help` lists them/],
     [['help', 'frobnicate'], /unknown command/],
     [['status', '--jsn'], /unknown option --jsn; did you mean --json\?/],
