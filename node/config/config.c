@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "config/config_priv.h"
 #include "config/env.h"
+#include "crypto/digest.h"
 
 /* ---- ownership ---- */
 
@@ -134,6 +135,17 @@ static bool read_file_content(struct config_reader *r, struct buf *content, bool
     return is_read;
 }
 
+/* "weir.json (sha256 1a2b3c4d)" */
+void config_note_source(struct config_reader *r, const char *path, struct slice content)
+{
+    char digest[DIGEST_TEXT_MAX];
+    char *to = r->config->sources;
+    size_t used = strlen(to);
+    digest_text(content, digest);
+    snprintf(to + used, sizeof(r->config->sources) - used, "%s%.200s (sha256 %s)",
+             used > 0 ? ", " : "", path, digest);
+}
+
 static enum config_file_result read_config_file(struct config_reader *r, const char *path,
                                                 const char *named_by)
 {
@@ -145,6 +157,7 @@ static enum config_file_result read_config_file(struct config_reader *r, const c
     if (result == CONFIG_FILE_READ) {
         set_source(r, path);
         r->config->is_from_file = true;
+        config_note_source(r, path, buf_slice(&content));
         if (!read_file_content(r, &content, is_public))
             result = CONFIG_FILE_FAILED;
     }
@@ -223,6 +236,12 @@ static bool read_environment(struct config_reader *r)
     return config_read_overrides(r);
 }
 
+static void note_environment(struct config *c)
+{
+    size_t used = strlen(c->sources);
+    snprintf(c->sources + used, sizeof(c->sources) - used, "%senvironment", used > 0 ? ", " : "");
+}
+
 static bool read_all(struct config_reader *r, const char *path, bool may_look)
 {
     set_source(r, "environment");
@@ -233,7 +252,9 @@ static bool read_all(struct config_reader *r, const char *path, bool may_look)
     if (path == NULL && may_look && !find_config_file(r))
         return false;
     r->source = r->config->source;
-    return read_environment(r) && config_finish(r);
+    bool is_read = read_environment(r);
+    note_environment(r->config);
+    return is_read && config_finish(r);
 }
 
 bool config_load(const char *path, struct config **config, struct config_error *error)

@@ -48,10 +48,13 @@ struct host_names {
     size_t count;
 };
 
+#define CONFIG_DOTENV_PATH ".env"
+
 struct config {
     char *source;      /* file name or "environment", for messages */
     bool is_from_file; /* source is a file */
     bool has_dotenv;   /* ./.env was read besides */
+    char sources[512]; /* all that was read, files with their digest, for messages */
 
     struct subscription *subscriptions;
     size_t subscription_count;

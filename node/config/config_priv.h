@@ -9,6 +9,7 @@
  *     dotenv.c    ./.env
  *     check.c     what no single field shows: names, keys, files, who can reach us
  *     compare.c   the digest, and what differs between two configs
+ *     changes.c   that in words, for whoever asked for a reload (changes.h)
  *     file.c      bytes of files, within limits; what is wrong with JSON that is none
  *     message.c   words for errors and warnings
  *
@@ -49,6 +50,10 @@ struct config_reader {
     enum { DOTENV_IF_THERE, DOTENV_MUST, DOTENV_NOT } dotenv;
 };
 
+/* ---- config.c ---- */
+
+void config_note_source(struct config_reader *r, const char *path, struct slice content);
+
 /* ---- fields.c ---- */
 
 MUST_USE bool config_read_defaults(struct config_reader *r);
@@ -77,6 +82,10 @@ MUST_USE bool config_mind_quotes(struct config_reader *r, struct slice key);
 /* Keys fetched, everything checked together. */
 MUST_USE bool config_finish(struct config_reader *r);
 void config_make_digest(struct config *c);
+/* Both in one struct config, or in one struct subscription. */
+bool config_knob_differs(const struct config_knob *knob, const void *a, const void *b);
+bool config_knob_needs_restart(const struct config_knob *knob, const struct config *running,
+                               const struct config *wanted);
 
 /* account.c */
 void config_make_accounts(struct config *c);

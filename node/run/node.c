@@ -198,6 +198,7 @@ static bool run(struct node *n, int *listeners)
         .on_worker_ready = on_worker_ready,
     };
     s->metrics = mem_new((s->worker_count + 1) * sizeof(s->metrics[0]));
+    reload_count(n, true);
     s->connections_max = host_connections(s->worker_count);
     s->reserve_max = host_reserve(s->worker_count);
     retry_budget_init(&n->retries, clock_ms());
@@ -286,7 +287,7 @@ int node_serve(const char *config_path)
         return 2;
     }
     n.config_at_start = config_hold(n.config);
-    reload_remember_file(&n);
+    reload_remember_files(&n);
     use_memory_plainly();
     log_setup(n.config->log_level, n.config->log_format);
     if (!meet_supervisor(&n) || !start_log()) {

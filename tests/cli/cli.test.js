@@ -76,13 +76,13 @@ test('help and version go to standard output', async (t) => {
   for (const args of [['help'], ['--help'], ['-h']]) {
     const { code, stdout } = await weir(t, args);
     assert.equal(code, 0);
-    for (const command of ['serve', 'check', 'status', 'health', 'cooldown', 'version']) assert.match(stdout, new RegExp(`\n  ${command} `));
+    for (const command of ['serve', 'check', 'status', 'health', 'cooldown', 'reload', 'drain', 'version']) assert.match(stdout, new RegExp(`\n  ${command} `));
   }
   for (const args of [['version'], ['--version']]) assert.match((await weir(t, args)).stdout, /^weir \d+\.\d+\.\d+\n$/);
 });
 
 test('every command explains itself', async (t) => {
-  for (const command of ['serve', 'check', 'status', 'health', 'cooldown', 'version', 'help']) {
+  for (const command of ['serve', 'check', 'status', 'health', 'cooldown', 'reload', 'drain', 'version', 'help']) {
     const { code, stdout } = await weir(t, [command, '--help']);
     assert.equal(code, 0);
     assert.ok(stdout.startsWith(`weir ${command}: `), stdout);
