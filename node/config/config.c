@@ -118,6 +118,7 @@ bool config_parse(struct slice json, const char *source, struct config **config,
     reader_init(&r, NULL, error);
     set_source(&r, source);
     bool is_read = config_read_defaults(&r) && read_json(&r, json) && config_finish(&r);
+    is_read = config_conclude(&r, is_read);
     *config = take_config(&r, is_read);
     return is_read;
 }
@@ -226,12 +227,14 @@ static bool fail_nothing_configured(struct config_reader *r)
 static bool read_environment(struct config_reader *r)
 {
     bool wants_keys = r->config->subscription_count == 0;
+    bool may_have_lost_them = wants_keys && r->first.count > 0; /* to an error in their list */
     bool wants_dotenv = r->dotenv == DOTENV_MUST || (r->dotenv == DOTENV_IF_THERE && wants_keys);
     if (wants_dotenv && !config_read_dotenv(r))
         return false;
-    if (wants_keys && !config_read_keys(r))
-        return false;
-    if (r->config->subscription_count == 0)
+    r->are_keys_bad = may_have_lost_them || (wants_keys && !config_read_keys(r));
+    if (r->are_keys_bad && !may_have_lost_them)
+        config_collect(r);
+    if (!r->are_keys_bad && r->config->subscription_count == 0)
         return fail_nothing_configured(r);
     return config_read_overrides(r);
 }
@@ -262,7 +265,7 @@ bool config_load(const char *path, struct config **config, struct config_error *
     struct config_environment environment = {0};
     struct config_reader r;
     reader_init(&r, &environment, error);
-    bool is_read = read_all(&r, path, true);
+    bool is_read = config_conclude(&r, read_all(&r, path, true));
     *config = take_config(&r, is_read);
     config_environment_fini(&environment);
     return is_read;
@@ -274,7 +277,8 @@ bool config_reload(const struct config *running, struct config **config, struct 
     struct config_reader r;
     reader_init(&r, &environment, error);
     r.dotenv = running->has_dotenv ? DOTENV_MUST : DOTENV_NOT;
-    bool is_read = read_all(&r, running->is_from_file ? running->source : NULL, false);
+    const char *path = running->is_from_file ? running->source : NULL;
+    bool is_read = config_conclude(&r, read_all(&r, path, false));
     *config = take_config(&r, is_read);
     config_environment_fini(&environment);
     return is_read;

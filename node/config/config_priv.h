@@ -13,8 +13,10 @@
  *     file.c      bytes of files, within limits; what is wrong with JSON that is none
  *     message.c   words for errors and warnings
  *
- * Everything works on one struct config_reader and stops at the first error: a function that gives
- * false has written it with config_fail(). */
+ * Everything works on one struct config_reader. A function that gives false has written its error
+ * with config_fail(), and stops. Where the next field, variable or check has nothing to do with it,
+ * its caller puts the error to the others with config_collect() and goes on: so all are found at
+ * once, and what only follows from one that is listed is not. */
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
@@ -41,12 +43,16 @@ struct config_reader {
     struct config *config;                  /* being made */
     struct config_environment *environment; /* NULL: no variables and no files are looked at */
     struct config_error *error;
-    const char *source; /* what messages begin with: a file, a variable */
-    char variable[160]; /* room for a source that is one */
-    unsigned line;      /* of source; 0: not known */
-    unsigned column;    /* the same */
-    char path[256];     /* of the value being read: "server.port"; "" at the top */
-    bool has_secrets;   /* the file itself holds some */
+    const char *source;        /* what messages begin with: a file, a variable */
+    char variable[160];        /* room for a source that is one */
+    unsigned line;             /* of source; 0: not known */
+    unsigned column;           /* the same */
+    char path[256];            /* of the value being read: "server.port"; "" at the top */
+    struct config_error first; /* of those that were collected; count and all are of them */
+    char failed[4096];         /* where they are: "\nSOURCE|PATH\n" */
+    unsigned unlisted;         /* errors that found no room */
+    bool are_keys_bad;         /* of the environment: there is no more to say about subscriptions */
+    bool has_secrets;          /* the file itself holds some */
     enum { DOTENV_IF_THERE, DOTENV_MUST, DOTENV_NOT } dotenv;
 };
 
@@ -105,6 +111,10 @@ json_t *config_json_parse(struct config_reader *r, struct slice text);
 /* Both give false. The format is of what was found, a clause: "found 7", "is empty". */
 bool config_fail(struct config_reader *r, const char *expected, const char *format, ...)
     PRINTF_LIKE(3, 4);
+/* The error just written is one of several: reading may go on. */
+void config_collect(struct config_reader *r);
+/* Whether there was none, the last function's result among them; the error says all. */
+MUST_USE bool config_conclude(struct config_reader *r, bool is_read);
 bool config_fail_value(struct config_reader *r, const struct config_knob *knob,
                        const json_t *value);
 void config_warn(struct config_reader *r, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -10,7 +10,7 @@
 struct loop;
 struct node;
 
-enum { CONTROL_ERROR_MAX = 4096 };
+enum { CONTROL_ERROR_MAX = 8192 };
 
 struct control_call {
     /* Control thread: do it, fill in what follows. */

@@ -278,12 +278,21 @@ static bool start_log(void)
     return false;
 }
 
+static void complain(const struct config_error *error)
+{
+    struct slice rest = slice_of(error->all), line;
+    while (rest.len > 0) {
+        rest = slice_cut(rest, '\n', &line);
+        fprintf(stderr, "weir: %.*s\n", SLICE_ARG(line));
+    }
+}
+
 int node_serve(const char *config_path)
 {
     struct node n = {0};
     struct config_error error;
     if (!config_load(config_path, &n.config, &error)) {
-        fprintf(stderr, "weir: %s\n", error.text);
+        complain(&error);
         return 2;
     }
     n.config_at_start = config_hold(n.config);

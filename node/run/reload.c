@@ -77,6 +77,18 @@ void reload_count(struct node *n, bool is_taken)
         metrics_set(m, GAUGE_RELOAD_SUCCESS_TIME, now_s);
 }
 
+/* A line of the log, or of systemd's status. */
+static void put_in_a_line(const struct config_error *why, char *out, size_t size)
+{
+    struct slice rest = slice_of(why->all), text;
+    const char *separator = "";
+    for (size_t used = 0; rest.len > 0 && used < size; separator = "; ") {
+        rest = slice_cut(rest, '\n', &text);
+        int len = snprintf(out + used, size - used, "%s%.*s", separator, SLICE_ARG(text));
+        used += len > 0 ? (size_t)len : 0;
+    }
+}
+
 /* NULL: error says why. Before there are workers nothing is read: a file that has changed by then
  * is seen again in their first second. */
 static struct config *read_again(struct node *n, char *error, size_t error_len)
@@ -90,7 +102,7 @@ static struct config *read_again(struct node *n, char *error, size_t error_len)
     reload_remember_files(n);
     if (config_reload(n->config, &new, &why))
         return new;
-    snprintf(error, error_len, "%s", why.text);
+    put_in_a_line(&why, error, error_len);
     return NULL;
 }
 

@@ -80,10 +80,15 @@ test('a refused reload: why, that the old one goes on, and both in /metrics', as
     const started = await value('reload_success_timestamp_seconds');
     assert.ok(Math.abs(started - Date.now() / 1000) < 60);
     const good = structuredClone(node.config);
-    await node.writeConfig({ ...good, timeouts: { idle_ms: -1 } });
+    await node.writeConfig({
+        ...good,
+        timeouts: { idle_ms: -1 },
+        retry: { attempts: 'x' },
+    });
     const told = await weir(['reload', ...at(node)], { dir: node.dir });
     assert.equal(told.code, 1);
-    assert.match(told.err, /goes on with the configuration it had: .*timeouts\.idle_ms/);
+    assert.match(told.err, /goes on with the configuration it had: .*timeouts\.idle_ms: found -1/);
+    assert.match(told.err, /: .*retry\.attempts: found "x".*; /, 'all that is wrong, not the first');
     assert.equal(await value('reload_successful'), 0);
     assert.ok((await value('reload_timestamp_seconds')) >= started);
     assert.equal((await post(node.port)).status, 200);
