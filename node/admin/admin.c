@@ -37,31 +37,6 @@ static void ready(struct admin *a, struct connection *call)
     admin_answer_json(call, is_ready ? 200 : 503, json_pack("{s:s}", "status", word));
 }
 
-struct admin_reload {
-    struct admin_wait wait;
-};
-
-static void ask_reload(struct admin *a, struct connection *call)
-{
-    struct admin_reload *r = mem_new(sizeof(*r));
-    admin_wait_init(&r->wait, a, call);
-    a->options.on_reload(r, a->options.arg);
-}
-
-void admin_reload_done(struct admin_reload *r, size_t subscriptions, const char *error)
-{
-    struct connection *call = r->wait.call;
-    free(r);
-    if (call == NULL)
-        return;
-    if (error != NULL)
-        admin_answer_error(call, 500, slice_of(error));
-    else
-        admin_answer_json(call, 200,
-                          json_pack("{s:s, s:I}", "status", "reloaded", "subscriptions",
-                                    (json_int_t)subscriptions));
-}
-
 struct admin_look {
     struct admin_wait wait;
     admin_page_fn page;
@@ -99,7 +74,8 @@ static const struct endpoint {
     {"ready", "GET", "/ready", true, ready, NULL},
     {"status", "GET", "/status", false, admin_status, NULL},
     {"metrics", "GET", "/metrics", false, admin_metrics, NULL},
-    {"reload", "POST", "/admin/reload", false, ask_reload, NULL},
+    {"reload", "POST", "/admin/reload", false, admin_ask_reload, NULL},
+    {"drain", "POST", "/admin/drain", false, admin_ask_drain, NULL},
     {"cooldown_clear", "POST", "/api/cooldown/clear", false, NULL, admin_clear_cooldown},
 };
 

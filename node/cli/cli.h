@@ -27,6 +27,8 @@ int cli_check(const struct cli_options *options);
 int cli_status(const struct cli_options *options);
 int cli_health(const struct cli_options *options);
 int cli_cooldown(const struct cli_options *options);
+int cli_reload(const struct cli_options *options);
+int cli_drain(const struct cli_options *options);
 int cli_help_config(bool is_markdown);
 
 /* ---- options.c: what stands on the command line ---- */

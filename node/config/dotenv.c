@@ -9,7 +9,7 @@
 #include "config/config_priv.h"
 #include "config/env.h"
 
-static const char dotenv_path[] = ".env";
+static const char dotenv_path[] = CONFIG_DOTENV_PATH;
 
 void config_environment_fini(struct config_environment *e)
 {
@@ -243,6 +243,24 @@ static bool read_lines(struct config_reader *r, struct slice text)
     return true;
 }
 
+/* A process keeps the environment it was started with: what that sets, no edit of .env changes. At
+ * the start it may be meant so (PORT=9000 weir serve); a reload comes of an edit. */
+static void mind_shadowed(struct config_reader *r)
+{
+    const struct config_environment *e = r->environment;
+    for (size_t i = 0; r->dotenv == DOTENV_MUST && i < e->count; i++) {
+        unsigned line;
+        struct slice value = config_variable_get(e, e->variables[i].name, &line);
+        if (line > 0 || slice_eq(value, slice_of(e->variables[i].value)))
+            continue;
+        r->line = e->variables[i].line;
+        config_warn(r,
+                    "%s is set in the environment as well, to something else, and that goes "
+                    "first: this line has no effect",
+                    e->variables[i].name);
+    }
+}
+
 /* The file may be absent, if a former reading did not have it either. */
 bool config_read_dotenv(struct config_reader *r)
 {
@@ -252,6 +270,10 @@ bool config_read_dotenv(struct config_reader *r)
     r->source = dotenv_path;
     enum config_file_result result = config_file_read(r, dotenv_path, &content, &is_public);
     bool is_read = result == CONFIG_FILE_READ && read_lines(r, buf_slice(&content));
+    if (is_read) {
+        config_note_source(r, dotenv_path, buf_slice(&content));
+        mind_shadowed(r);
+    }
     r->line = 0;
     if (content.at != NULL)
         explicit_bzero(content.at, content.cap);

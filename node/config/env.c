@@ -139,7 +139,7 @@ bool config_read_overrides(struct config_reader *r)
             continue;
         config_at(r, knob->path);
         if (!read_override(r, knob, text))
-            return false;
+            config_collect(r);
     }
     leave_variable(r);
     r->path[0] = '\0';

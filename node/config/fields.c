@@ -137,7 +137,7 @@ bool config_read_members(struct config_reader *r, json_t *object, const char *se
         const char *key = json_object_iter_key(at);
         size_t mark = config_path_begin(r, "%s%.64s", r->path[0] != '\0' ? "." : "", key);
         if (!read_member(r, section, key, json_object_iter_value(at), base))
-            return false;
+            config_collect(r);
         config_path_end(r, mark);
     }
     return true;
