@@ -39,6 +39,9 @@ void admin_strategy(struct admin *admin, struct connection *call);
 void admin_strategies(struct admin *admin, struct connection *call);
 void admin_set_strategy(struct admin *admin, struct connection *call,
                         const struct http_message *message);
+/* reload.c, drain.c */
+void admin_ask_reload(struct admin *admin, struct connection *call);
+void admin_ask_drain(struct admin *admin, struct connection *call);
 
 /* cooldown.c */
 void admin_clear_cooldown(struct admin *admin, struct connection *call,

@@ -36,3 +36,5 @@ void config_environment_fini(struct config_environment *e);
 char *config_state_dir(const struct config_environment *e);
 /* Messages are about this setting now, wherever its value has come from. */
 void config_at(struct config_reader *r, const char *path);
+/* The same of a variable; line: of ./.env, else 0. */
+void config_at_variable(struct config_reader *r, const char *name, unsigned line);

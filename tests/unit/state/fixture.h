@@ -264,8 +264,8 @@ static inline void take_slot(const char *seq)
 {
     char name[64];
     snprintf(name, sizeof(name), "weir_declare_%s", functions_version);
-    SERVER_DO(&server, "FCALL", name, "1", BASE, "n2", "00000002", "0", "0", "headroom",
-              "18000000", "s0", "s0", "1", "1", "1", "0", "1");
+    SERVER_DO(&server, "FCALL", name, "1", BASE, "n2", "00000002", "0", "0", "headroom", "18000000",
+              "s0", "s0", "1", "1", "1", "0", "1");
     other_node("admit", seq, "granted");
 }
 
