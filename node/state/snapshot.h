@@ -16,6 +16,8 @@ struct pool_subscription {
     struct slice name;
     struct slice state; /* on, off, paused, leaving */
     uint32_t active, max, priority;
+    uint32_t available; /* slots a request would get now */
+    uint32_t held_back; /* the other free ones: it cools, is broken, off, on trial */
     bool is_enabled;
     uint64_t cooldown_ms; /* left; 0: not cooling */
     struct slice cooldown_reason;
