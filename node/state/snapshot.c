@@ -51,6 +51,8 @@ static void read_subscription(const struct redis_value *from, struct arena *text
         .state = kept(texts, from, "state"),
         .active = (uint32_t)number_of(from, "active"),
         .max = (uint32_t)number_of(from, "max"),
+        .available = (uint32_t)number_of(from, "available"),
+        .held_back = (uint32_t)number_of(from, "held_back"),
         .priority = (uint32_t)number_of(from, "priority"),
         .tier = (uint32_t)number_of(from, "tier"),
         .session_since_ms = number_of(from, "session_since_ms"),
