@@ -41,6 +41,20 @@ static const struct cli_command commands[] = {
      "                           fails, what closed the subscription is back as it was\n"
      "weir cooldown clear --all  the same for each that is closed\n\n"
      "Finds the node as `weir status` does. Exits with 0 too if nothing was closed.\n"},
+    {"reload", CLI_CONFIG | CLI_URL | CLI_JSON, cli_reload,
+     "have a node read its config again, and say what that changed",
+     "Names what was read (files with the beginning of their SHA-256), and what was added, "
+     "removed,\n"
+     "renamed, rotated (a key, by the beginning of its SHA-256), changed, or needs a restart.\n"
+     "Refused, with 1 and the reason, the node goes on with what it had.\n\n"
+     "Finds the node as `weir status` does.\n"},
+    {"drain", CLI_CONFIG | CLI_URL, cli_drain,
+     "have a node leave, and wait until nothing runs there",
+     "As SIGTERM does: /ready says no at once, what runs may end for server.drain_seconds, then\n"
+     "the process ends. Until nothing runs the door stays open, so take the node out of its\n"
+     "balancer. What restarts it always (docker, systemd) starts it again.\n"
+     "Exits with 0 once nothing runs and its door is closed.\n\n"
+     "Finds the node as `weir status` does.\n"},
     {"version", 0, version, "print the version", ""},
     {"help", CLI_TOPIC | CLI_MARKDOWN, help, "this text; `weir help config` explains every setting",
      "weir help COMMAND is the same as weir COMMAND --help.\n"},
@@ -60,6 +74,10 @@ static const struct cli_command *find_command(const char *name)
             return &commands[i];
         suggest_consider(&near, slice_of(name), slice_of(commands[i].name));
     }
+    struct slice word;
+    (void)slice_cut(slice_of(name), '=', &word); /* --config=FILE */
+    if (cli_complain_foreign(NULL, word))
+        return NULL;
     if (near.best.len > 0)
         (void)cli_complain(EXIT_USAGE, "unknown command \"%s\"; did you mean \"%.*s\"?", name,
                            SLICE_ARG(near.best));

@@ -22,6 +22,12 @@ die() {
     exit 1
 }
 
+# Elsewhere the packages are called otherwise, the build stops, and the shell may be an old one.
+need_linux() {
+    [ "$(uname -s)" = Linux ] || die "Weir is built for Linux, and this is $(uname -s)." \
+        "It runs here in a container: docs/macos.md says how."
+}
+
 # The comment at a script's head is its help: one text, so the two cannot differ.
 show_help() { sed -n '2,/^[^#]/{/^#/!q; s/^# \{0,1\}//; p}' "$0"; }
 

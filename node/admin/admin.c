@@ -9,6 +9,7 @@
 #include "admin/admin_priv.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "config/predecessors.h"
 #include "dialect/dialect.h"
 
 enum { BODY_BYTES_MAX = 4096 };
@@ -34,31 +35,6 @@ static void ready(struct admin *a, struct connection *call)
         word = "redis down";
     bool is_ready = strcmp(word, "ready") == 0;
     admin_answer_json(call, is_ready ? 200 : 503, json_pack("{s:s}", "status", word));
-}
-
-struct admin_reload {
-    struct admin_wait wait;
-};
-
-static void ask_reload(struct admin *a, struct connection *call)
-{
-    struct admin_reload *r = mem_new(sizeof(*r));
-    admin_wait_init(&r->wait, a, call);
-    a->options.on_reload(r, a->options.arg);
-}
-
-void admin_reload_done(struct admin_reload *r, size_t subscriptions, const char *error)
-{
-    struct connection *call = r->wait.call;
-    free(r);
-    if (call == NULL)
-        return;
-    if (error != NULL)
-        admin_answer_error(call, 500, slice_of(error));
-    else
-        admin_answer_json(call, 200,
-                          json_pack("{s:s, s:I}", "status", "reloaded", "subscriptions",
-                                    (json_int_t)subscriptions));
 }
 
 struct admin_look {
@@ -98,7 +74,8 @@ static const struct endpoint {
     {"ready", "GET", "/ready", true, ready, NULL},
     {"status", "GET", "/status", false, admin_status, NULL},
     {"metrics", "GET", "/metrics", false, admin_metrics, NULL},
-    {"reload", "POST", "/admin/reload", false, ask_reload, NULL},
+    {"reload", "POST", "/admin/reload", false, admin_ask_reload, NULL},
+    {"drain", "POST", "/admin/drain", false, admin_ask_drain, NULL},
     {"cooldown_clear", "POST", "/api/cooldown/clear", false, NULL, admin_clear_cooldown},
 };
 
@@ -151,13 +128,25 @@ static bool brings_too_much(const struct http1_request *r)
     return r->framing == HTTP1_CHUNKED || (r->framing == HTTP1_SIZED && r->length > BODY_BYTES_MAX);
 }
 
+/* A predecessor's path has its equal elsewhere; no other is anything. */
+static struct http_refusal nothing_here(struct http_message *m)
+{
+    const struct predecessor_word *w = predecessor_find(PREDECESSOR_PATH, m->request.path);
+    const char *why = "there is nothing at this path; requests to providers begin with /v1/, and / "
+                      "lists the rest";
+    char here[PREDECESSOR_HERE_MAX];
+    if (w != NULL)
+        why = arena_printf(&m->arena, "%s is a path of %s; here it is %s", w->word, w->whose->name,
+                           predecessor_here(w, here))
+                  .at;
+    return (struct http_refusal){.status = 404, .why = why};
+}
+
 struct http_refusal admin_head(struct admin *a, struct http_message *m, const struct access *access)
 {
     const struct endpoint *e = endpoint_of(&m->request);
     if (e == NULL)
-        return (struct http_refusal){.status = 404,
-                                     .why = "there is nothing at this path; requests to providers "
-                                            "begin with /v1/, and / lists the rest"};
+        return nothing_here(m);
     if (!e->is_open) {
         struct access_refusal no = access_to_admin(a->config, access, &m->request, &m->arena);
         if (no.status != 0)

@@ -15,6 +15,8 @@
 struct loop;
 struct admin;
 struct admin_reload;
+struct admin_drain;
+struct config_reloaded;
 struct admin_look;
 
 struct admin_options {
@@ -26,6 +28,8 @@ struct admin_options {
     const struct node_identity *node;
     /* Reload the configuration (elsewhere); admin_reload_done() with the same `reload` answers. */
     void (*on_reload)(struct admin_reload *reload, void *arg);
+    /* The node is to leave (elsewhere); admin_drain_done() with the same `drain` answers. */
+    void (*on_drain)(struct admin_drain *drain, void *arg);
     /* Look at the pool (elsewhere); admin_look_done() with the same `look` answers. */
     void (*on_look)(struct admin_look *look, void *arg);
     bool (*is_draining)(void *arg);
@@ -44,9 +48,13 @@ struct http_refusal admin_head(struct admin *admin, struct http_message *message
                                const struct access *access);
 void admin_handle(struct admin *admin, struct connection *call, const struct http_message *message);
 
-/* On the admin's loop, once per on_reload. error NULL: done, with so many subscriptions. Frees
+/* On the admin's loop, once per on_reload. error NULL: done, and that is told (borrowed). Frees
  * reload. */
-void admin_reload_done(struct admin_reload *reload, size_t subscriptions, const char *error);
+void admin_reload_done(struct admin_reload *reload, const struct config_reloaded *done,
+                       const char *error);
+
+/* The same, once per on_drain: so many requests still run here. Frees drain. */
+void admin_drain_done(struct admin_drain *drain, uint64_t running, const char *error);
 
 /* The same, once per on_look. snapshot: borrowed; NULL: `why` says what was in the way. Frees
  * look. */

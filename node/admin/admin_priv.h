@@ -32,6 +32,10 @@ void admin_look(struct admin *admin, struct connection *call, admin_page_fn page
 void admin_status(struct admin *admin, struct connection *call);
 void admin_metrics(struct admin *admin, struct connection *call);
 
+/* reload.c, drain.c */
+void admin_ask_reload(struct admin *admin, struct connection *call);
+void admin_ask_drain(struct admin *admin, struct connection *call);
+
 /* cooldown.c */
 void admin_clear_cooldown(struct admin *admin, struct connection *call,
                           const struct http_message *message);

@@ -78,7 +78,13 @@
     X(BODY_BYTES_HELD, "weir_request_bodies_held_bytes", "", "Request bodies held in memory.")   \
     X(OUTBOX, "weir_settlements_waiting", "", "Settlements not yet confirmed by Redis.")         \
     X(REDIS_UP, "weir_redis_connections_up", "", "Workers whose Redis connection is up.")        \
-    X(NOTICE_CHANNEL_UP, "weir_notice_channel_up", "", "1 while the notice channel is heard.")
+    X(NOTICE_CHANNEL_UP, "weir_notice_channel_up", "", "1 while the notice channel is heard.")   \
+    X(RELOAD_SUCCESSFUL, "weir_config_last_reload_successful", "",                               \
+      "1 if the config was taken over when it was last read, 0 if it was refused.")              \
+    X(RELOAD_TIME, "weir_config_last_reload_timestamp_seconds", "",                              \
+      "When the config was last read, in Unix time; the start counts.")                          \
+    X(RELOAD_SUCCESS_TIME, "weir_config_last_reload_success_timestamp_seconds", "",              \
+      "When it was last read and taken over.")
 
 #define HISTOGRAM_TABLE(X)                                                                       \
     X(ADMISSION, "weir_admission_seconds", "From a complete request to its slot.")               \

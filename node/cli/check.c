@@ -100,12 +100,24 @@ static void print_config(const struct config *c)
     print_subscriptions(c);
 }
 
+static int complain_of_all(const struct config_error *error)
+{
+    struct slice rest = slice_of(error->all), line;
+    while (rest.len > 0) {
+        rest = slice_cut(rest, '\n', &line);
+        (void)cli_complain(EXIT_USAGE, "%.*s", SLICE_ARG(line));
+    }
+    if (error->count > 1)
+        (void)cli_complain(EXIT_USAGE, "%u errors", error->count);
+    return EXIT_USAGE;
+}
+
 int cli_check(const struct cli_options *options)
 {
     struct config *c;
     struct config_error error;
     if (!config_load(options->config, &c, &error))
-        return cli_complain(EXIT_USAGE, "%s", error.text);
+        return complain_of_all(&error);
     print_config(c);
     for (size_t i = 0; i < c->warning_count; i++)
         cli_warn("%s", c->warnings[i]);

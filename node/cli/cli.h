@@ -27,6 +27,8 @@ int cli_check(const struct cli_options *options);
 int cli_status(const struct cli_options *options);
 int cli_health(const struct cli_options *options);
 int cli_cooldown(const struct cli_options *options);
+int cli_reload(const struct cli_options *options);
+int cli_drain(const struct cli_options *options);
 int cli_help_config(bool is_markdown);
 
 /* ---- options.c: what stands on the command line ---- */
@@ -53,6 +55,12 @@ struct cli_command {
 MUST_USE bool cli_options_read(struct cli_options *options, const struct cli_command *command,
                                char **arguments);
 void cli_options_print(const struct cli_command *command);
+
+/* ---- foreign.c: what other programs' users type ---- */
+
+/* command: that it stood behind; NULL: it stood in a command's place. False: nobody's word, and
+ * nothing is said. */
+MUST_USE bool cli_complain_foreign(const char *command, struct slice word);
 
 /* ---- terminal.c: how we speak ---- */
 

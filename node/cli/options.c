@@ -49,6 +49,8 @@ static const struct option *find_option(const struct cli_command *command, struc
             return &known[i];
         suggest_consider(&near, name, slice_of(known[i].name));
     }
+    if (cli_complain_foreign(command->name, name))
+        return NULL;
     if (near.best.len > 0)
         (void)cli_complain(EXIT_USAGE, "%s: unknown option %.*s; did you mean %.*s?", command->name,
                            SLICE_ARG(name), SLICE_ARG(near.best));

@@ -91,8 +91,10 @@ static bool check_authorities(struct config_reader *r, const char *file)
 static bool finish_subscription(struct config_reader *r, struct subscription *s)
 {
     size_t mark = config_path_begin(r, ".name");
-    if (s->name == NULL)
-        return config_fail(r, config_name.expected, "is missing");
+    if (s->name == NULL) {
+        (void)config_fail(r, config_name.expected, "is missing");
+        config_collect(r);
+    }
     config_path_end(r, mark);
     if (!fetch_key(r, s))
         return false;
@@ -111,7 +113,8 @@ static bool finish_subscription(struct config_reader *r, struct subscription *s)
 
 static bool same_key(const struct subscription *a, const struct subscription *b)
 {
-    return slice_eq(secret_reveal(&a->api_key), secret_reveal(&b->api_key)) &&
+    return secret_is_set(&a->api_key) &&
+           slice_eq(secret_reveal(&a->api_key), secret_reveal(&b->api_key)) &&
            strcmp(a->origin.authority, b->origin.authority) == 0;
 }
 
@@ -120,6 +123,8 @@ static bool compare_subscriptions(struct config_reader *r)
     const struct subscription *all = r->config->subscriptions;
     for (size_t i = 0; i < r->config->subscription_count; i++)
         for (size_t j = 0; j < i; j++) {
+            if (all[i].name == NULL || all[j].name == NULL)
+                continue; /* that is an error already */
             if (strcmp(all[i].name, all[j].name) == 0) {
                 (void)config_path_begin(r, "subscriptions[%zu].name", i);
                 return config_fail(r, "a name of its own",
@@ -143,7 +148,7 @@ static bool finish_subscriptions(struct config_reader *r)
     for (size_t i = 0; i < c->subscription_count; i++) {
         size_t mark = config_path_begin(r, "[%zu]", i);
         if (!finish_subscription(r, &c->subscriptions[i]))
-            return false;
+            config_collect(r);
         config_path_end(r, mark);
         is_any_enabled |= c->subscriptions[i].is_enabled;
     }
@@ -240,8 +245,13 @@ static void fill_in(struct config_reader *r)
 
 bool config_finish(struct config_reader *r)
 {
-    if (!finish_subscriptions(r) || !check_tls(r) || !check_redis(r) || !check_memory(r))
-        return false;
+    static bool (*const checks[])(struct config_reader *) = {finish_subscriptions, check_tls,
+                                                             check_redis, check_memory};
+    for (size_t i = r->are_keys_bad ? 1 : 0; i < sizeof(checks) / sizeof(checks[0]); i++)
+        if (!checks[i](r))
+            config_collect(r);
+    if (r->first.count > 0)
+        return true; /* config_conclude() says them */
     mind_host(r);
     fill_in(r);
     config_make_digest(r->config);

@@ -26,19 +26,37 @@ static void put_value(const struct config_knob *knob, const void *base, struct b
 
 /* ---- what a restart is needed for ---- */
 
-static bool needs_restart(const struct config_knob *knob, const struct config *a,
-                          const struct config *b)
+struct difference {
+    bool is_other;
+    bool is_switched; /* one of them has none */
+};
+
+static struct difference difference(const struct config_knob *knob, const void *a, const void *b)
 {
+    struct difference d;
     struct buf left, right;
     buf_init(&left, VALUE_TEXT_MAX);
     buf_init(&right, VALUE_TEXT_MAX);
     put_value(knob, a, &left);
     put_value(knob, b, &right);
-    bool is_switched = (buf_len(&left) == 0) != (buf_len(&right) == 0);
-    bool is_other = !slice_eq(buf_slice(&left), buf_slice(&right));
+    d.is_switched = (buf_len(&left) == 0) != (buf_len(&right) == 0);
+    d.is_other = !slice_eq(buf_slice(&left), buf_slice(&right));
     wipe(&left);
     wipe(&right);
-    return (knob->flags & KNOB_RESTART) != 0 ? is_other : is_switched;
+    return d;
+}
+
+bool config_knob_differs(const struct config_knob *knob, const void *a, const void *b)
+{
+    return difference(knob, a, b).is_other;
+}
+
+bool config_knob_needs_restart(const struct config_knob *knob, const struct config *running,
+                               const struct config *wanted)
+{
+    struct difference d = difference(knob, running, wanted);
+    return ((knob->flags & KNOB_RESTART) != 0 && d.is_other) ||
+           ((knob->flags & KNOB_RESTART_ON_OFF) != 0 && d.is_switched);
 }
 
 bool config_needs_restart(const struct config *running, const struct config *wanted, char *paths,
@@ -48,8 +66,7 @@ bool config_needs_restart(const struct config *running, const struct config *wan
     paths[0] = '\0';
     for (size_t i = 0; i < config_knob_count; i++) {
         const struct config_knob *knob = &config_knobs[i];
-        if ((knob->flags & (KNOB_RESTART | KNOB_RESTART_ON_OFF)) == 0 ||
-            !needs_restart(knob, running, wanted))
+        if (!config_knob_needs_restart(knob, running, wanted))
             continue;
         int len = snprintf(paths + used, size - used, "%s%s", used > 0 ? ", " : "", knob->path);
         if (len > 0 && (size_t)len < size - used)

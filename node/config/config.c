@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "config/config_priv.h"
 #include "config/env.h"
+#include "crypto/digest.h"
 
 /* ---- ownership ---- */
 
@@ -124,6 +125,7 @@ bool config_parse(struct slice json, const char *source, struct config **config,
     reader_init(&r, NULL, error);
     set_source(&r, source);
     bool is_read = config_read_defaults(&r) && read_json(&r, json) && config_finish(&r);
+    is_read = config_conclude(&r, is_read);
     *config = take_config(&r, is_read);
     return is_read;
 }
@@ -141,6 +143,17 @@ static bool read_file_content(struct config_reader *r, struct buf *content, bool
     return is_read;
 }
 
+/* "weir.json (sha256 1a2b3c4d)" */
+void config_note_source(struct config_reader *r, const char *path, struct slice content)
+{
+    char digest[DIGEST_TEXT_MAX];
+    char *to = r->config->sources;
+    size_t used = strlen(to);
+    digest_text(content, digest);
+    snprintf(to + used, sizeof(r->config->sources) - used, "%s%.200s (sha256 %s)",
+             used > 0 ? ", " : "", path, digest);
+}
+
 static enum config_file_result read_config_file(struct config_reader *r, const char *path,
                                                 const char *named_by)
 {
@@ -152,6 +165,7 @@ static enum config_file_result read_config_file(struct config_reader *r, const c
     if (result == CONFIG_FILE_READ) {
         set_source(r, path);
         r->config->is_from_file = true;
+        config_note_source(r, path, buf_slice(&content));
         if (!read_file_content(r, &content, is_public))
             result = CONFIG_FILE_FAILED;
     }
@@ -204,6 +218,7 @@ static bool fail_nothing_configured(struct config_reader *r)
         return config_fail(
             r, "one of these",
             "is missing, and neither ANTHROPIC_API_KEYS nor ANTHROPIC_API_KEY is set");
+    char trace[512];
     r->source = "nothing to serve";
     r->path[0] = '\0';
     return config_fail(r,
@@ -212,7 +227,8 @@ static bool fail_nothing_configured(struct config_reader *r)
                        "(2) that line, ANTHROPIC_API_KEYS=key1,key2, in a file .env here; "
                        "(3) a file config.json here or --config FILE: "
                        "{\"subscriptions\": [{\"name\": \"main\", \"api_key\": \"sk-ant-...\"}]}",
-                       "neither a config file nor a key");
+                       "neither a config file nor a key%s",
+                       config_foreign_trace(r->environment, trace, sizeof(trace)));
 }
 
 /* A file without subscriptions leaves the keys to the environment: so a container's config may be
@@ -220,14 +236,24 @@ static bool fail_nothing_configured(struct config_reader *r)
 static bool read_environment(struct config_reader *r)
 {
     bool wants_keys = r->config->subscription_count == 0;
+    bool may_have_lost_them = wants_keys && r->first.count > 0; /* to an error in their list */
     bool wants_dotenv = r->dotenv == DOTENV_MUST || (r->dotenv == DOTENV_IF_THERE && wants_keys);
     if (wants_dotenv && !config_read_dotenv(r))
         return false;
-    if (wants_keys && !config_read_keys(r))
-        return false;
-    if (r->config->subscription_count == 0)
+    r->are_keys_bad = may_have_lost_them || (wants_keys && !config_read_keys(r));
+    if (r->are_keys_bad && !may_have_lost_them)
+        config_collect(r);
+    if (!wants_keys)
+        config_mind_endpoints(r);
+    if (!r->are_keys_bad && r->config->subscription_count == 0)
         return fail_nothing_configured(r);
     return config_read_overrides(r);
+}
+
+static void note_environment(struct config *c)
+{
+    size_t used = strlen(c->sources);
+    snprintf(c->sources + used, sizeof(c->sources) - used, "%senvironment", used > 0 ? ", " : "");
 }
 
 static bool read_all(struct config_reader *r, const char *path, bool may_look)
@@ -240,7 +266,9 @@ static bool read_all(struct config_reader *r, const char *path, bool may_look)
     if (path == NULL && may_look && !find_config_file(r))
         return false;
     r->source = r->config->source;
-    return read_environment(r) && config_finish(r);
+    bool is_read = read_environment(r);
+    note_environment(r->config);
+    return is_read && config_finish(r);
 }
 
 bool config_load(const char *path, struct config **config, struct config_error *error)
@@ -248,7 +276,7 @@ bool config_load(const char *path, struct config **config, struct config_error *
     struct config_environment environment = {0};
     struct config_reader r;
     reader_init(&r, &environment, error);
-    bool is_read = read_all(&r, path, true);
+    bool is_read = config_conclude(&r, read_all(&r, path, true));
     *config = take_config(&r, is_read);
     config_environment_fini(&environment);
     return is_read;
@@ -260,7 +288,8 @@ bool config_reload(const struct config *running, struct config **config, struct 
     struct config_reader r;
     reader_init(&r, &environment, error);
     r.dotenv = running->has_dotenv ? DOTENV_MUST : DOTENV_NOT;
-    bool is_read = read_all(&r, running->is_from_file ? running->source : NULL, false);
+    const char *path = running->is_from_file ? running->source : NULL;
+    bool is_read = config_conclude(&r, read_all(&r, path, false));
     *config = take_config(&r, is_read);
     config_environment_fini(&environment);
     return is_read;

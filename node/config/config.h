@@ -49,10 +49,13 @@ struct host_names {
     size_t count;
 };
 
+#define CONFIG_DOTENV_PATH ".env"
+
 struct config {
     char *source;      /* file name or "environment", for messages */
     bool is_from_file; /* source is a file */
     bool has_dotenv;   /* ./.env was read besides */
+    char sources[512]; /* all that was read, files with their digest, for messages */
 
     struct subscription *subscriptions;
     size_t subscription_count;
@@ -123,7 +126,10 @@ struct config {
     _Atomic unsigned references; /* private */
 };
 
-/* What is wrong, and where. No member shows a secret, or drives a terminal. */
+enum { CONFIG_ERRORS_LISTED = 20 };
+
+/* What is wrong, and where: of the first error, and the texts of all. No member shows a secret, or
+ * drives a terminal. */
 struct config_error {
     char source[256];   /* "weir.json", ".env", "PORT (environment)", "PORT (.env:6)" */
     unsigned line;      /* of source, from 1; 0: not known */
@@ -132,6 +138,8 @@ struct config_error {
     char found[1024];   /* "found 0", "unknown field" */
     char expected[512]; /* "a whole number from 1 to 1000" */
     char text[2048];    /* all of that: "SOURCE:LINE:COLUMN: PATH: FOUND, expected EXPECTED" */
+    unsigned count;     /* of errors */
+    char all[8192];     /* their texts, a line each; behind so many: "and N more" */
 };
 
 /* Read `path`, or without one (NULL): WEIR_CONFIG, ./config.json,

@@ -7,14 +7,19 @@
  *     places.c    the same of hosts, URLs and networks
  *     env.c       variables; subscriptions made from keys found there (env.h)
  *     face.c      what those are called by, and what is shown of a key (face.h)
+ *     endpoints.c SERVICE_ENDPOINTS, the URLs of those
  *     dotenv.c    ./.env
  *     check.c     what no single field shows: names, keys, files, who can reach us
  *     compare.c   the digest, and what differs between two configs
+ *     changes.c   that in words, for whoever asked for a reload (changes.h)
  *     file.c      bytes of files, within limits; what is wrong with JSON that is none
  *     message.c   words for errors and warnings
+ *     foreign.c   what is said of predecessors' words and files (predecessors.h)
  *
- * Everything works on one struct config_reader and stops at the first error: a function that gives
- * false has written it with config_fail(). */
+ * Everything works on one struct config_reader. A function that gives false has written its error
+ * with config_fail(), and stops. Where the next field, variable or check has nothing to do with it,
+ * its caller puts the error to the others with config_collect() and goes on: so all are found at
+ * once, and what only follows from one that is listed is not. */
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
@@ -41,14 +46,22 @@ struct config_reader {
     struct config *config;                  /* being made */
     struct config_environment *environment; /* NULL: no variables and no files are looked at */
     struct config_error *error;
-    const char *source; /* what messages begin with: a file, a variable */
-    char variable[160]; /* room for a source that is one */
-    unsigned line;      /* of source; 0: not known */
-    unsigned column;    /* the same */
-    char path[256];     /* of the value being read: "server.port"; "" at the top */
-    bool has_secrets;   /* the file itself holds some */
+    const char *source;        /* what messages begin with: a file, a variable */
+    char variable[160];        /* room for a source that is one */
+    unsigned line;             /* of source; 0: not known */
+    unsigned column;           /* the same */
+    char path[256];            /* of the value being read: "server.port"; "" at the top */
+    struct config_error first; /* of those that were collected; count and all are of them */
+    char failed[4096];         /* where they are: "\nSOURCE|PATH\n" */
+    unsigned unlisted;         /* errors that found no room */
+    bool are_keys_bad;         /* of the environment: there is no more to say about subscriptions */
+    bool has_secrets;          /* the file itself holds some */
     enum { DOTENV_IF_THERE, DOTENV_MUST, DOTENV_NOT } dotenv;
 };
+
+/* ---- config.c ---- */
+
+void config_note_source(struct config_reader *r, const char *path, struct slice content);
 
 /* ---- fields.c ---- */
 
@@ -79,6 +92,10 @@ MUST_USE bool config_mind_quotes(struct config_reader *r, struct slice key);
 /* Keys fetched, everything checked together. */
 MUST_USE bool config_finish(struct config_reader *r);
 void config_make_digest(struct config *c);
+/* Both in one struct config, or in one struct subscription. */
+bool config_knob_differs(const struct config_knob *knob, const void *a, const void *b);
+bool config_knob_needs_restart(const struct config_knob *knob, const struct config *running,
+                               const struct config *wanted);
 
 /* account.c */
 void config_make_accounts(struct config *c);
@@ -93,11 +110,35 @@ MUST_USE bool config_file_check(struct config_reader *r, const char *path); /* r
 /* yours; NULL: the error is written, with line and column */
 json_t *config_json_parse(struct config_reader *r, struct slice text);
 
+/* ---- foreign.c: words of predecessors. The three of failing give true if it is none ---- */
+
+MUST_USE bool config_fail_field(struct config_reader *r, const char *key, bool is_later);
+MUST_USE bool config_fail_word(struct config_reader *r, const json_t *value, bool is_later);
+MUST_USE bool config_fail_content(struct config_reader *r, struct slice text);
+void config_mind_variables(struct config_reader *r); /* warns of those that are set */
+/* Warns of SERVICE_ENDPOINTS, where no keys from the environment get them. */
+void config_mind_endpoints(struct config_reader *r);
+bool config_variable_is_foreign(struct slice name);
+/* "; FILE is of PROGRAM, see PAGE" of the first thing found that a predecessor left, or "". */
+const char *config_foreign_trace(const struct config_environment *e, char *out, size_t size);
+
+/* ---- endpoints.c ---- */
+
+/* The value of SERVICE_ENDPOINTS; the source of messages is set. */
+MUST_USE bool config_read_endpoints(struct config_reader *r, struct slice text);
+/* In a file that goes on behind it: its JSON, over however many lines, without quotes around it.
+ * *used: bytes up to behind the closing quote. False: its end is not found. */
+MUST_USE bool config_endpoints_span(struct slice from, struct slice *json, size_t *used);
+
 /* ---- message.c ---- */
 
 /* Both give false. The format is of what was found, a clause: "found 7", "is empty". */
 bool config_fail(struct config_reader *r, const char *expected, const char *format, ...)
     PRINTF_LIKE(3, 4);
+/* The error just written is one of several: reading may go on. */
+void config_collect(struct config_reader *r);
+/* Whether there was none, the last function's result among them; the error says all. */
+MUST_USE bool config_conclude(struct config_reader *r, bool is_read);
 bool config_fail_value(struct config_reader *r, const struct config_knob *knob,
                        const json_t *value);
 void config_warn(struct config_reader *r, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -9,7 +9,7 @@
 #include "config/config_priv.h"
 #include "config/env.h"
 
-static const char dotenv_path[] = ".env";
+static const char dotenv_path[] = CONFIG_DOTENV_PATH;
 
 void config_environment_fini(struct config_environment *e)
 {
@@ -111,9 +111,17 @@ static struct assignment take_apart(struct slice line)
     return a;
 }
 
-static bool add_variable(struct config_reader *r, const struct assignment *a)
+/* takes value */
+static void keep_variable(struct config_reader *r, struct slice name, char *value)
 {
     struct config_environment *e = r->environment;
+    e->variables = mem_resize(e->variables, (e->count + 1) * sizeof(*e->variables));
+    e->variables[e->count++] = (struct config_variable){mem_string(name), value, r->line};
+}
+
+static bool add_variable(struct config_reader *r, const struct assignment *a)
+{
+    const struct config_environment *e = r->environment;
     if (!a->has_text)
         return config_fail(r, "NAME=value", "no '=' behind the name");
     if (a->text.len > 0 && memchr(a->text.at, '\0', a->text.len) != NULL)
@@ -123,9 +131,16 @@ static bool add_variable(struct config_reader *r, const struct assignment *a)
     char *value = read_value(r, a->text);
     if (value == NULL)
         return false;
-    e->variables = mem_resize(e->variables, (e->count + 1) * sizeof(*e->variables));
-    e->variables[e->count++] = (struct config_variable){mem_string(a->name), value, r->line};
+    keep_variable(r, a->name, value);
     return true;
+}
+
+/* One of a predecessor is not read, only told of: that it is there is enough. */
+static void note_foreign(struct config_reader *r, const struct assignment *a)
+{
+    if (config_variable_is_foreign(a->name) && a->text.len > 0 &&
+        r->environment->count < CONFIG_VARIABLES_MAX)
+        keep_variable(r, a->name, mem_string(SLICE("(not read)")));
 }
 
 /* Where a quoted value that began on a former line ends: behind a quote with nothing of its line
@@ -161,22 +176,89 @@ static struct slice skip_quoted(const struct assignment *a, struct slice rest, u
     return slice_from(rest, end);
 }
 
+static unsigned lines_in(struct slice s)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < s.len; i++)
+        count += s.at[i] == '\n';
+    return count;
+}
+
+/* SERVICE_ENDPOINTS, whose JSON may go on over several lines, as its users have it. *rest: what is
+ * behind its first line, then behind its last; `end` is that of the file. */
+static bool add_endpoints(struct config_reader *r, struct assignment *a, const char *end,
+                          struct slice *rest, unsigned *lines)
+{
+    struct slice all = {a->text.at, a->text.len > 0 ? (size_t)(end - a->text.at) : 0};
+    struct slice json = SLICE_NONE, line;
+    size_t used;
+    if (!config_endpoints_span(all, &json, &used)) {
+        if (slice_starts(a->text, SLICE("{")))
+            return config_fail(r, "its last }", "the JSON of SERVICE_ENDPOINTS does not end");
+        *rest = skip_quoted(a, *rest, lines);
+        if (*lines > 0)
+            a->text.len = (size_t)((rest->len > 0 ? rest->at : end) - a->text.at);
+        return add_variable(r, a);
+    }
+    if (r->environment->count == CONFIG_VARIABLES_MAX || memchr(json.at, '\0', json.len) != NULL)
+        return add_variable(r, a); /* which says so */
+    *rest = slice_cut(slice_from(all, used), '\n', &line);
+    *lines = lines_in((struct slice){all.at, used});
+    keep_variable(r, a->name, mem_string(json));
+    struct assignment behind = take_apart(line);
+    return (behind.name.len == 0 && !behind.has_text) || slice_starts(behind.name, SLICE("#")) ||
+           config_fail(r, "a comment at most", "something stands behind SERVICE_ENDPOINTS");
+}
+
+/* The line that `line` is; *text: what is behind it, or what it made us read besides. */
+static bool read_line(struct config_reader *r, struct slice line, const char *end,
+                      struct slice *text)
+{
+    unsigned skipped = 0;
+    bool is_read = true;
+    struct assignment a = take_apart(line);
+    if (slice_eq(a.name, SLICE("SERVICE_ENDPOINTS")))
+        is_read = add_endpoints(r, &a, end, text, &skipped);
+    else if (config_variable_is_ours(a.name))
+        is_read = add_variable(r, &a);
+    else {
+        note_foreign(r, &a);
+        *text = skip_quoted(&a, *text, &skipped);
+    }
+    r->line += is_read ? skipped : 0;
+    return is_read;
+}
+
 static bool read_lines(struct config_reader *r, struct slice text)
 {
+    const char *end = text.at + text.len;
     if (slice_starts(text, SLICE("\xef\xbb\xbf")))
         text = slice_from(text, 3);
     for (r->line = 1; text.len > 0; r->line++) {
         struct slice line;
-        unsigned skipped = 0;
         text = slice_cut(text, '\n', &line);
-        struct assignment a = take_apart(line);
-        if (!config_variable_is_ours(a.name))
-            text = skip_quoted(&a, text, &skipped);
-        else if (!add_variable(r, &a))
+        if (!read_line(r, line, end, &text))
             return false;
-        r->line += skipped;
     }
     return true;
+}
+
+/* A process keeps the environment it was started with: what that sets, no edit of .env changes. At
+ * the start it may be meant so (PORT=9000 weir serve); a reload comes of an edit. */
+static void mind_shadowed(struct config_reader *r)
+{
+    const struct config_environment *e = r->environment;
+    for (size_t i = 0; r->dotenv == DOTENV_MUST && i < e->count; i++) {
+        unsigned line;
+        struct slice value = config_variable_get(e, e->variables[i].name, &line);
+        if (line > 0 || slice_eq(value, slice_of(e->variables[i].value)))
+            continue;
+        r->line = e->variables[i].line;
+        config_warn(r,
+                    "%s is set in the environment as well, to something else, and that goes "
+                    "first: this line has no effect",
+                    e->variables[i].name);
+    }
 }
 
 /* The file may be absent, if a former reading did not have it either. */
@@ -188,6 +270,10 @@ bool config_read_dotenv(struct config_reader *r)
     r->source = dotenv_path;
     enum config_file_result result = config_file_read(r, dotenv_path, &content, &is_public);
     bool is_read = result == CONFIG_FILE_READ && read_lines(r, buf_slice(&content));
+    if (is_read) {
+        config_note_source(r, dotenv_path, buf_slice(&content));
+        mind_shadowed(r);
+    }
     r->line = 0;
     if (content.at != NULL)
         explicit_bzero(content.at, content.cap);

@@ -129,6 +129,7 @@ static bool read_override(struct config_reader *r, const struct config_knob *kno
 
 bool config_read_overrides(struct config_reader *r)
 {
+    config_mind_variables(r);
     for (size_t i = 0; i < config_knob_count; i++) {
         const struct config_knob *knob = &config_knobs[i];
         unsigned line;
@@ -139,7 +140,7 @@ bool config_read_overrides(struct config_reader *r)
             continue;
         config_at(r, knob->path);
         if (!read_override(r, knob, text))
-            return false;
+            config_collect(r);
     }
     leave_variable(r);
     r->path[0] = '\0';
@@ -148,60 +149,6 @@ bool config_read_overrides(struct config_reader *r)
 
 /* ---- keys ---- */
 
-static bool is_list_of_urls(const json_t *urls)
-{
-    size_t count = json_array_size(urls);
-    bool is_list = count > 0 && count <= SUBSCRIPTIONS_MAX;
-    for (size_t i = 0; is_list && i < count; i++)
-        is_list = json_is_string(json_array_get(urls, i));
-    return is_list;
-}
-
-/* SERVICE_ENDPOINTS is {"anthropic": ["https://...", ...]}. */
-static bool check_endpoints(struct config_reader *r, json_t *services)
-{
-    for (void *at = json_object_iter(services); at != NULL;
-         at = json_object_iter_next(services, at)) {
-        const char *service = json_object_iter_key(at);
-        size_t mark = config_path_begin(r, "%.64s", service);
-        if (strcmp(service, "anthropic") != 0)
-            return config_fail(r, "only \"anthropic\"",
-                               "this service is not supported by this version");
-        if (!is_list_of_urls(json_object_iter_value(at)))
-            return config_fail(r, "a list of 1 to 200 URLs", "found none");
-        config_path_end(r, mark);
-    }
-    return true;
-}
-
-/* The variable's users write their URLs with the /v1 that ours leave out. */
-static bool set_endpoint(struct config_reader *r, struct subscription *s, const json_t *url)
-{
-    static const char expected[] = "https://host[:port][/path]";
-    struct slice text = config_text_of(url);
-    const char *why;
-    while (text.len > 0 && text.at[text.len - 1] == '/')
-        text.len--;
-    if (text.len >= 3 && memcmp(text.at + text.len - 3, "/v1", 3) == 0)
-        text.len -= 3;
-    if (text.len > CONFIG_URL_MAX)
-        return config_fail(r, expected, "a URL is longer than %d bytes", CONFIG_URL_MAX);
-    return origin_parse(&s->origin, text, &why) || config_fail(r, expected, "%s", why);
-}
-
-/* The i-th subscription gets the i-th URL, from the front again when there are fewer. */
-static bool set_endpoints(struct config_reader *r, const json_t *urls)
-{
-    size_t count = json_array_size(urls);
-    for (size_t i = 0; count > 0 && i < r->config->subscription_count; i++) {
-        size_t mark = config_path_begin(r, "anthropic[%zu]", i % count);
-        if (!set_endpoint(r, &r->config->subscriptions[i], json_array_get(urls, i % count)))
-            return false;
-        config_path_end(r, mark);
-    }
-    return true;
-}
-
 static bool read_service_endpoints(struct config_reader *r)
 {
     unsigned line;
@@ -209,10 +156,7 @@ static bool read_service_endpoints(struct config_reader *r)
     if (text.len == 0)
         return true;
     enter_variable(r, "SERVICE_ENDPOINTS", line);
-    json_t *services = config_json_parse(r, text);
-    bool is_read = services != NULL && check_endpoints(r, services) &&
-                   set_endpoints(r, json_object_get(services, "anthropic"));
-    json_decref(services);
+    bool is_read = config_read_endpoints(r, text);
     leave_variable(r);
     return is_read;
 }

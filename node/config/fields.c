@@ -99,6 +99,8 @@ static bool fail_unknown(struct config_reader *r, const char *section, const cha
     struct slice near = nearest_member(section, key, all, sizeof(all));
     const char *elsewhere = same_name_elsewhere(key);
     snprintf(expected, sizeof(expected), "one of %s", all);
+    if (!config_fail_field(r, key, is_later(section, key)))
+        return false;
     if (is_later(section, key))
         return config_fail(r, expected, "not supported by this version");
     if (near.len > 0)
@@ -135,7 +137,7 @@ bool config_read_members(struct config_reader *r, json_t *object, const char *se
         const char *key = json_object_iter_key(at);
         size_t mark = config_path_begin(r, "%s%.64s", r->path[0] != '\0' ? "." : "", key);
         if (!read_member(r, section, key, json_object_iter_value(at), base))
-            return false;
+            config_collect(r);
         config_path_end(r, mark);
     }
     return true;

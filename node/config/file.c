@@ -150,7 +150,7 @@ json_t *config_json_parse(struct config_reader *r, struct slice text)
     }
     json_t *json = json_loadb(text.at, text.len, JSON_REJECT_DUPLICATES, &e);
     if (json == NULL)
-        return fail_syntax(r, text, &e);
+        return config_fail_content(r, text) ? fail_syntax(r, text, &e) : NULL;
     if (json_is_object(json))
         return json;
     (void)config_fail(r, "an object: { ... }", "found a list");

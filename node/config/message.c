@@ -60,6 +60,61 @@ bool config_fail(struct config_reader *r, const char *expected, const char *form
     return false;
 }
 
+/* ---- several ---- */
+
+/* The field has failed before, or the key of the subscription that is now found to have none. */
+static bool is_known(struct config_reader *r)
+{
+    static const char *const below[] = {"", ".api_key", ".api_key_env", ".api_key_file"};
+    char place[sizeof(r->error->source) + sizeof(r->error->path) + 32];
+    for (size_t i = 0; i < sizeof(below) / sizeof(below[0]); i++) {
+        snprintf(place, sizeof(place), "\n%s|%s%s\n", r->error->source, r->error->path, below[i]);
+        if (strstr(r->failed, place) != NULL)
+            return true;
+    }
+    return false;
+}
+
+static void remember_place(struct config_reader *r)
+{
+    size_t used = strlen(r->failed);
+    int len = snprintf(r->failed + used, sizeof(r->failed) - used, "\n%s|%s\n", r->error->source,
+                       r->error->path);
+    if (len < 0 || (size_t)len >= sizeof(r->failed) - used)
+        r->failed[used] = '\0';
+}
+
+void config_collect(struct config_reader *r)
+{
+    struct config_error *first = &r->first;
+    unsigned count = first->count;
+    if (is_known(r))
+        return;
+    remember_place(r);
+    if (count == 0)
+        *first = *r->error;
+    size_t used = strlen(first->all), len = strlen(r->error->text);
+    bool fits = count < CONFIG_ERRORS_LISTED && used + len + 32 < sizeof(first->all);
+    if (fits)
+        snprintf(first->all + used, sizeof(first->all) - used, "%s%s", used > 0 ? "\n" : "",
+                 r->error->text);
+    r->unlisted += !fits;
+    first->count = count + 1;
+}
+
+bool config_conclude(struct config_reader *r, bool is_read)
+{
+    if (!is_read)
+        config_collect(r);
+    if (r->first.count == 0)
+        return true;
+    size_t used = strlen(r->first.all);
+    if (r->unlisted > 0)
+        snprintf(r->first.all + used, sizeof(r->first.all) - used, "\nand %u more", r->unlisted);
+    *r->error = r->first;
+    return false;
+}
+
 static bool is_quoted_number(const struct config_knob *knob, const json_t *value)
 {
     uint64_t number;

@@ -247,7 +247,10 @@ static bool find_word(struct config_reader *r, const struct config_knob *knob, j
     char expected[256];
     if (has_word(knob->words, meant_by(knob->also, config_text_of(value)), index))
         return true;
-    if (!has_word(knob->later, config_text_of(value), &ignored))
+    bool is_later = has_word(knob->later, config_text_of(value), &ignored);
+    if (!config_fail_word(r, value, is_later))
+        return false;
+    if (!is_later)
         return config_fail_value(r, knob, value);
     config_expected(knob, expected, sizeof(expected));
     return config_fail(r, expected, "\"%s\" is not supported by this version",

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dialect/anthropic.h"
+#include "dialect/signs_priv.h"
 #include "format/delay.h"
 #include "format/retry_after.h"
 
@@ -17,11 +18,6 @@ struct reading {
 };
 
 /* --- where it came from --- */
-
-static bool is_below(struct slice path, struct slice root)
-{
-    return slice_starts(path, root) && (path.len == root.len || path.at[root.len] == '/');
-}
 
 enum endpoint_group anthropic_group(const struct http1_request *request)
 {
@@ -37,20 +33,12 @@ enum endpoint_group anthropic_group(const struct http1_request *request)
     if (is_post && slice_eq(request->path, SLICE("/v1/messages/count_tokens")))
         return GROUP_COUNTING;
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-        if (is_below(request->path, own[i]))
+        if (signs_is_below(request->path, own[i]))
             return GROUP_OWN;
     return GROUP_OTHER;
 }
 
 /* --- windows --- */
-
-static struct slice value_of(const struct reading *r, const char *name)
-{
-    const struct http1_response *response = r->response;
-    const struct http1_header *h =
-        http1_header(response->headers, response->header_count, slice_of(name));
-    return h != NULL ? slice_trim(h->value) : SLICE_NONE;
-}
 
 static bool is_unit(char c)
 {
@@ -74,23 +62,6 @@ static bool says_no(struct slice status)
     return slice_eq(status, SLICE("rejected")) || slice_eq(status, SLICE("blocked"));
 }
 
-/* This window is closed. The widest counts, and of several as wide the one that opens last. */
-static void note_closed(struct answer_signs *signs, struct slice window, int width,
-                        struct slice reset)
-{
-    uint64_t reset_ms = 0;
-    bool has_reset = delay_read(reset, signs->wall_ms, &reset_ms);
-    if (width < (int)signs->closed ||
-        (width == (int)signs->closed && (!has_reset || reset_ms < signs->reset_ms)))
-        return;
-    size_t len = window.len < WINDOW_NAME_MAX ? window.len : WINDOW_NAME_MAX;
-    memcpy(signs->window, window.at, len);
-    signs->window[len] = '\0';
-    signs->closed = width;
-    signs->has_reset = has_reset;
-    signs->reset_ms = reset_ms;
-}
-
 static struct slice reset_of(const struct reading *r, struct slice window)
 {
     char name[sizeof(UNIFIED) + WINDOW_NAME_MAX + sizeof("-reset")];
@@ -98,8 +69,8 @@ static struct slice reset_of(const struct reading *r, struct slice window)
         return SLICE_NONE;
     const struct slice parts[] = {SLICE(UNIFIED), window, SLICE("-reset")};
     slice_join(name, sizeof(name), parts, sizeof(parts) / sizeof(parts[0]));
-    struct slice own = value_of(r, name);
-    return own.len > 0 ? own : value_of(r, UNIFIED "reset");
+    struct slice own = signs_header(r->response, name);
+    return own.len > 0 ? own : signs_header(r->response, UNIFIED "reset");
 }
 
 /* anthropic-ratelimit-unified-WINDOW-status: rejected */
@@ -113,10 +84,10 @@ static void read_window(const struct reading *r, const struct http1_header *h)
         return;
     window.len -= end.len;
     if (is_length(window, &suffix))
-        note_closed(r->signs, window, suffix.len > 0 ? CLOSED_FAMILY : CLOSED_WINDOW,
-                    reset_of(r, window));
+        signs_note_closed(r->signs, window, suffix.len > 0 ? CLOSED_FAMILY : CLOSED_WINDOW,
+                          reset_of(r, window));
     else
-        note_closed(r->signs, window, CLOSED_LANE, reset_of(r, window));
+        signs_note_closed(r->signs, window, CLOSED_LANE, reset_of(r, window));
 }
 
 /* The claim that closed it all, where no window says so itself. */
@@ -133,29 +104,30 @@ static void read_claim(const struct reading *r)
         {SLICE_ROW("overage"), "overage", CLOSED_LANE},
     };
     /* clang-format on */
-    struct slice claim = value_of(r, UNIFIED "representative-claim");
-    struct slice reset = value_of(r, UNIFIED "reset");
-    if (r->signs->closed != CLOSED_NONE || !says_no(value_of(r, UNIFIED "status")))
+    struct slice claim = signs_header(r->response, UNIFIED "representative-claim");
+    struct slice reset = signs_header(r->response, UNIFIED "reset");
+    if (r->signs->closed != CLOSED_NONE || !says_no(signs_header(r->response, UNIFIED "status")))
         return;
     for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]); i++)
         if (slice_eq(claim, claims[i].claim)) {
-            note_closed(r->signs, slice_of(claims[i].window), claims[i].width, reset);
+            signs_note_closed(r->signs, slice_of(claims[i].window), claims[i].width, reset);
             return;
         }
     if (claim.len > 0) /* a family's, and whatever comes after it */
-        note_closed(r->signs, claim, CLOSED_FAMILY, reset);
+        signs_note_closed(r->signs, claim, CLOSED_FAMILY, reset);
     else if (reset.len > 0)
-        note_closed(r->signs, SLICE("unified"), CLOSED_WINDOW, reset);
+        signs_note_closed(r->signs, SLICE("unified"), CLOSED_WINDOW, reset);
 }
 
 static void read_lanes(const struct reading *r)
 {
-    struct slice slow = value_of(r, UNIFIED "slow-status");
-    struct slice why = value_of(r, UNIFIED "overage-disabled-reason");
+    struct slice slow = signs_header(r->response, UNIFIED "slow-status");
+    struct slice why = signs_header(r->response, UNIFIED "overage-disabled-reason");
     uint64_t slow_ms;
     if (slice_eq(slow, SLICE("slot_busy")) || slice_eq(slow, SLICE("active"))) {
         r->signs->is_low_lane = true;
-        if (delay_read(value_of(r, UNIFIED "slow-retry-after"), r->signs->wall_ms, &slow_ms)) {
+        if (delay_read(signs_header(r->response, UNIFIED "slow-retry-after"), r->signs->wall_ms,
+                       &slow_ms)) {
             r->signs->has_retry = true;
             r->signs->retry_ms = slow_ms;
         }
@@ -165,42 +137,20 @@ static void read_lanes(const struct reading *r)
 
 /* --- limits of keys --- */
 
-/* anthropic-ratelimit-tokens-remaining, x-ratelimit-remaining-tokens: 0. The name of the header
- * that says when it is full again goes to `reset`. */
-static bool is_used_up(const struct http1_header *h, char *reset, size_t size)
-{
-    static const struct slice word = SLICE_ROW("remaining");
-    const char *at = memmem(h->name.at, h->name.len, word.at, word.len);
-    if (at == NULL || !slice_eq(slice_trim(h->value), SLICE("0")) || h->name.len >= size)
-        return false;
-    size_t before = (size_t)(at - h->name.at);
-    const struct slice parts[] = {
-        {h->name.at, before}, SLICE("reset"), slice_from(h->name, before + word.len)};
-    slice_join(reset, size, parts, sizeof(parts) / sizeof(parts[0]));
-    return true;
-}
-
 /* Fast mode and priority have tokens of their own: without them the subscription is as good as
  * before. */
 static void read_key_limit(const struct reading *r, const struct http1_header *h)
 {
-    char name[64];
-    uint64_t refill_ms;
     struct answer_signs *signs = r->signs;
     bool is_lane = slice_starts_nocase(h->name, SLICE("anthropic-fast-")) ||
                    slice_starts_nocase(h->name, SLICE("anthropic-priority-"));
     if (is_lane || slice_starts_nocase(h->name, SLICE("anthropic-ratelimit-")) ||
         slice_starts_nocase(h->name, SLICE("x-ratelimit-")))
         signs->has_limits = true;
-    if (!is_used_up(h, name, sizeof(name)))
-        return;
-    if (is_lane)
-        note_closed(signs, SLICE("fast or priority"), CLOSED_LANE, SLICE_NONE);
-    else if (delay_read(value_of(r, name), signs->wall_ms, &refill_ms) &&
-             (!signs->has_refill || refill_ms > signs->refill_ms)) {
-        signs->has_refill = true;
-        signs->refill_ms = refill_ms;
-    }
+    if (signs_is_used_up(h) && is_lane)
+        signs_note_closed(signs, SLICE("fast or priority"), CLOSED_LANE, SLICE_NONE);
+    else if (signs_is_used_up(h))
+        signs_note_refill(r->response, h, signs);
 }
 
 void anthropic_read_signs(const struct http1_request *request,
@@ -214,7 +164,8 @@ void anthropic_read_signs(const struct http1_request *request,
         return; /* what is left of its quota is another matter */
     signs->has_retry =
         retry_after_read(response->headers, response->header_count, wall_ms, &signs->retry_ms);
-    signs->is_page = slice_starts_nocase(value_of(&r, "content-type"), SLICE("text/html"));
+    signs->is_page =
+        slice_starts_nocase(signs_header(response, "content-type"), SLICE("text/html"));
     for (unsigned i = 0; i < response->header_count; i++) {
         read_window(&r, &response->headers[i]);
         read_key_limit(&r, &response->headers[i]);

@@ -5,11 +5,12 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct loop;
 struct node;
 
-enum { CONTROL_ERROR_MAX = 1024 };
+enum { CONTROL_ERROR_MAX = 8192 };
 
 struct control_call {
     /* Control thread: do it, fill in what follows. */
@@ -18,8 +19,9 @@ struct control_call {
     void (*on_done)(struct control_call *call);
     void *arg; /* the sender's */
 
-    bool is_done;         /* else error says why not */
-    size_t subscriptions; /* of a reload: how many there are now */
+    bool is_done;     /* else error says why not */
+    uint64_t running; /* of a drain: requests that still run */
+    void *result;     /* what else there is to say; on_done frees it */
     char error[CONTROL_ERROR_MAX];
 
     struct node *node; /* private, both */

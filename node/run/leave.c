@@ -6,11 +6,17 @@
  *   BREAKING   what still runs is cut off and settled
  * When nothing is left but to book (or in BREAKING), that goes on as long as it gets less, and a
  * lease time at most: by then the slots have returned by themselves. Without Redis it gets no less.
+ * POST /admin/drain is SIGTERM with a longer notice: until nothing runs, so that whoever asked can
+ * ask how far it is. Notice and drain share server.drain_seconds then.
  * SIGINT, from a person at a terminal, leaves out the notice, and idle callers are not waited for.
  * Asked again, it goes on at once. */
 #include <signal.h>
 
+#include <stdio.h>
+
 #include "base/log.h"
+#include "base/metrics.h"
+#include "run/control.h"
 #include "run/node_priv.h"
 #include "state/lease.h"
 #include "state/pool.h"
@@ -101,13 +107,24 @@ static void on_drain_look(void *arg)
         n->last_words.since_ms = 0;
 }
 
+/* Whoever was not told that the door closes is served once more: that takes a moment. */
+static uint64_t drain_ms(const struct node *n)
+{
+    uint64_t now_ms = loop_now_ms(n->loop), usual_ms = n->config->server.drain_seconds * 1000ULL;
+    if (n->drain_by_ms == 0)
+        return usual_ms;
+    return n->drain_by_ms > now_ms + NOTICE_MS ? n->drain_by_ms - now_ms : NOTICE_MS;
+}
+
 static void start_draining(struct node *n, bool is_hurried)
 {
+    uint64_t at_most_ms = drain_ms(n);
     log_message(LOG_INFO, "draining: no new connections; requests have %u s to end",
-                n->config->server.drain_seconds);
+                (unsigned)(at_most_ms / 1000));
+    loop_timer_free(n->drain_timer);
     for (unsigned i = 0; i < n->shared.worker_count; i++)
         worker_drain(n->workers[i], is_hurried);
-    node_go(n, PHASE_DRAINING, (uint64_t)n->config->server.drain_seconds * 1000);
+    node_go(n, PHASE_DRAINING, at_most_ms);
     n->drain_timer = loop_every(n->loop, DRAIN_LOOK_MS, on_drain_look, n);
 }
 
@@ -130,6 +147,14 @@ void leave_phase_over(void *arg)
     }
 }
 
+static void announce(struct node *n, const char *cause)
+{
+    atomic_store(&n->shared.is_draining, true);
+    log_message(LOG_INFO, "%s: leaving", cause);
+    for (unsigned i = 0; i < n->shared.worker_count; i++)
+        worker_announce(n->workers[i]);
+}
+
 void leave_asked(struct node *n, int signal)
 {
     if (n->workers[0] == NULL) { /* not even a name yet */
@@ -141,10 +166,7 @@ void leave_asked(struct node *n, int signal)
     switch (n->phase) {
     case PHASE_STARTING:
     case PHASE_RUNNING:
-        atomic_store(&n->shared.is_draining, true);
-        log_message(LOG_INFO, "%s: leaving", signal == SIGINT ? "SIGINT" : "SIGTERM");
-        for (unsigned i = 0; i < n->shared.worker_count; i++)
-            worker_announce(n->workers[i]);
+        announce(n, signal == SIGINT ? "SIGINT" : "SIGTERM");
         if (signal == SIGINT) /* a person at a terminal, no balancer to wait for */
             start_draining(n, true);
         else
@@ -162,4 +184,45 @@ void leave_asked(struct node *n, int signal)
         leave(n);
         return;
     }
+}
+
+/* ---- by hand ---- */
+
+static uint64_t running(const struct node *n)
+{
+    int64_t count =
+        metrics_gauge(n->shared.metrics, n->shared.worker_count + 1, GAUGE_EXCHANGES_ACTIVE);
+    return count > 0 ? (uint64_t)count : 0;
+}
+
+static void on_notice_look(void *arg)
+{
+    struct node *n = arg;
+    if (loop_now_ms(n->loop) >= n->notice_ends_ms && running(n) == 0)
+        start_draining(n, false);
+}
+
+static void give_long_notice(struct node *n)
+{
+    uint64_t now_ms = loop_now_ms(n->loop), at_most_ms = n->config->server.drain_seconds * 1000ULL;
+    if (at_most_ms < NOTICE_MS)
+        at_most_ms = NOTICE_MS;
+    announce(n, "POST /admin/drain");
+    n->drain_by_ms = now_ms + at_most_ms;
+    n->notice_ends_ms = now_ms + NOTICE_MS;
+    node_go(n, PHASE_NOTICE, at_most_ms);
+    n->drain_timer = loop_every(n->loop, DRAIN_LOOK_MS, on_notice_look, n);
+    duty_leaving(n);
+}
+
+void leave_run(struct node *n, struct control_call *call)
+{
+    call->is_done = n->workers[0] != NULL;
+    if (!call->is_done) {
+        snprintf(call->error, sizeof(call->error), "this node has no name yet, and does not serve");
+        return;
+    }
+    if (n->phase == PHASE_STARTING || n->phase == PHASE_RUNNING)
+        give_long_notice(n);
+    call->running = running(n);
 }

@@ -198,6 +198,7 @@ static bool run(struct node *n, int *listeners)
         .on_worker_ready = on_worker_ready,
     };
     s->metrics = mem_new((s->worker_count + 1) * sizeof(s->metrics[0]));
+    reload_count(n, true);
     s->connections_max = host_connections(s->worker_count);
     s->reserve_max = host_reserve(s->worker_count);
     retry_budget_init(&n->retries, clock_ms());
@@ -277,16 +278,25 @@ static bool start_log(void)
     return false;
 }
 
+static void complain(const struct config_error *error)
+{
+    struct slice rest = slice_of(error->all), line;
+    while (rest.len > 0) {
+        rest = slice_cut(rest, '\n', &line);
+        fprintf(stderr, "weir: %.*s\n", SLICE_ARG(line));
+    }
+}
+
 int node_serve(const char *config_path)
 {
     struct node n = {0};
     struct config_error error;
     if (!config_load(config_path, &n.config, &error)) {
-        fprintf(stderr, "weir: %s\n", error.text);
+        complain(&error);
         return 2;
     }
     n.config_at_start = config_hold(n.config);
-    reload_remember_file(&n);
+    reload_remember_files(&n);
     use_memory_plainly();
     log_setup(n.config->log_level, n.config->log_format);
     if (!meet_supervisor(&n) || !start_log()) {

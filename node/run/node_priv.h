@@ -41,14 +41,24 @@ enum phase {
 #undef X
 };
 
+/* What tells that a file is another one, after an edit by rename too. */
+struct file_mark {
+    uint64_t device, inode, bytes;
+    struct timespec changed;
+};
+
+struct watched_file {
+    struct file_mark seen;    /* when it was read */
+    struct file_mark changed; /* seen once: it must stand still for a second */
+};
+
 struct node {
     struct node_shared shared;
     struct retry_budget retries;
     struct node_identity identity;
     struct config *config;
     struct config *config_at_start; /* what only a restart changes is still as it says */
-    struct timespec config_seen;
-    struct timespec config_changed; /* seen once: it must stand still for a second */
+    struct watched_file config_file, dotenv;
     struct loop *loop;
     struct state *state;
     struct private_redis *private_redis;
@@ -58,6 +68,8 @@ struct node {
     enum phase phase;
     struct deadline phase_deadline;
     struct loop_timer *pulse_timer, *drain_timer;
+    uint64_t drain_by_ms;    /* asked for by POST /admin/drain: all has ended by then; 0: not so */
+    uint64_t notice_ends_ms; /* the least there is then */
     struct deadline farewell;
     bool has_said_farewell;
     struct {
@@ -116,14 +128,16 @@ void notice_start(struct node *node);
 void notice_stop(struct node *node);
 
 /* reload.c */
-void reload_remember_file(struct node *node);
+void reload_remember_files(struct node *node);
+void reload_count(struct node *node, bool is_taken); /* for /metrics */
 void reload_if_changed(struct node *node); /* a file that changed and stands still again */
 void reload_on_signal(struct node *node);
 void reload_run(struct node *node, struct control_call *call); /* POST /admin/reload */
 
 /* leave.c */
-void leave_asked(struct node *node, int signal); /* SIGTERM, SIGINT; again: faster */
-void leave_phase_over(void *arg);                /* of a deadline: arg is the node */
+void leave_asked(struct node *node, int signal);              /* SIGTERM, SIGINT; again: faster */
+void leave_run(struct node *node, struct control_call *call); /* POST /admin/drain */
+void leave_phase_over(void *arg);                             /* of a deadline: arg is the node */
 
 /* duty.c: nothing happens where there is no supervisor */
 void duty_start(struct node *node); /* its loop will run: it is told what is waited for */

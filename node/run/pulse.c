@@ -145,7 +145,7 @@ static void on_declared(enum err err, struct slice message, void *arg)
 
 static uint64_t edited_ms(const struct node *n)
 {
-    const struct timespec *at = &n->config_seen;
+    const struct timespec *at = &n->config_file.seen.changed;
     if (!n->config->is_from_file || at->tv_sec < 0)
         return 0;
     return (uint64_t)at->tv_sec * 1000 + (uint64_t)at->tv_nsec / 1000000;

@@ -1,26 +1,92 @@
-/* The configuration read again: on SIGHUP, on POST /admin/reload, or because its file changed. All
- * or nothing: a bad file, or one that is away, changes nothing. What only a restart can change is
- * said, measured by what the node started with, and left as it was. */
+/* The configuration read again: on SIGHUP, on POST /admin/reload, or because its file or .env
+ * changed. All or nothing: a bad file, or one that is away, changes nothing. What only a restart
+ * can change is said, measured by what the node started with, and left as it was. One reload is
+ * done after the other, because the control thread does all of them; each is told what came of it
+ * alone. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/budget.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "config/changes.h"
 #include "run/control.h"
 #include "run/node_priv.h"
 
-static void warn_restart(const struct node *n)
-{
-    char paths[512];
-    if (config_needs_restart(n->config_at_start, n->config, paths, sizeof(paths)))
-        log_message(LOG_WARN, "changed, but taken over only by a restart of the node: %s", paths);
-}
+enum { SUMMARY_MAX = 2048 };
 
-void reload_remember_file(struct node *n)
+/* ---- which files there are ---- */
+
+static bool mark_of(const char *path, struct file_mark *mark)
 {
     struct stat st;
-    if (n->config->is_from_file && stat(n->config->source, &st) == 0)
-        n->config_seen = n->config_changed = st.st_mtim;
+    *mark = (struct file_mark){0};
+    if (stat(path, &st) < 0)
+        return false;
+    *mark = (struct file_mark){(uint64_t)st.st_dev, (uint64_t)st.st_ino, (uint64_t)st.st_size,
+                               st.st_mtim};
+    return true;
+}
+
+static bool is_same(const struct file_mark *a, const struct file_mark *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->bytes == b->bytes &&
+           a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+static void remember(struct watched_file *file, const char *path)
+{
+    struct file_mark mark;
+    if (mark_of(path, &mark))
+        file->seen = file->changed = mark;
+}
+
+void reload_remember_files(struct node *n)
+{
+    if (n->config->is_from_file)
+        remember(&n->config_file, n->config->source);
+    if (n->config->has_dotenv)
+        remember(&n->dotenv, CONFIG_DOTENV_PATH);
+}
+
+/* It is another one than was read, and has stood still from one second to the next. One that is
+ * away may be about to be replaced: nothing is read then. */
+static bool has_changed(struct watched_file *file, const char *path)
+{
+    struct file_mark mark;
+    if (!mark_of(path, &mark) || is_same(&mark, &file->seen))
+        return false;
+    bool stands_still = is_same(&mark, &file->changed);
+    file->changed = mark;
+    return stands_still;
+}
+
+/* ---- a reload ---- */
+
+void reload_count(struct node *n, bool is_taken)
+{
+    struct metrics *m = &n->shared.metrics[n->shared.worker_count];
+    int64_t now_s = (int64_t)(clock_wall_ms() / 1000);
+    metrics_set(m, GAUGE_RELOAD_SUCCESSFUL, is_taken);
+    metrics_set(m, GAUGE_RELOAD_TIME, now_s);
+    if (is_taken)
+        metrics_set(m, GAUGE_RELOAD_SUCCESS_TIME, now_s);
+}
+
+/* A line of the log, or of systemd's status. */
+static void put_in_a_line(const struct config_error *why, char *out, size_t size)
+{
+    struct slice rest = slice_of(why->all), text;
+    const char *separator = "";
+    for (size_t used = 0; rest.len > 0 && used < size; separator = "; ") {
+        rest = slice_cut(rest, '\n', &text);
+        int len = snprintf(out + used, size - used, "%s%.*s", separator, SLICE_ARG(text));
+        used += len > 0 ? (size_t)len : 0;
+    }
 }
 
 /* NULL: error says why. Before there are workers nothing is read: a file that has changed by then
@@ -33,75 +99,107 @@ static struct config *read_again(struct node *n, char *error, size_t error_len)
         snprintf(error, error_len, "this node waits for its name, and does not serve yet");
         return NULL;
     }
-    reload_remember_file(n);
+    reload_remember_files(n);
     if (config_reload(n->config, &new, &why))
         return new;
-    snprintf(error, error_len, "%s", why.text);
+    put_in_a_line(&why, error, error_len);
     return NULL;
 }
 
-static bool take(struct node *n, const char *cause, char *error, size_t error_len)
+static void tell_refused(const char *cause, const char *error)
 {
-    struct config *new = read_again(n, error, error_len);
-    if (new == NULL) {
-        log_message(LOG_ERROR, "reload refused, nothing was changed: %s", error);
-        return false;
+    char event[CONTROL_ERROR_MAX + 64];
+    snprintf(event, sizeof(event), "reload refused, nothing was changed: %s", error);
+    if (log_begin(LOG_ERROR, event)) {
+        log_string("cause", cause);
+        log_end();
     }
+}
+
+static void tell_taken(const char *cause, const struct config_reloaded *done)
+{
+    char summary[SUMMARY_MAX];
+    config_tell_changes(&done->changes, summary, sizeof(summary));
+    if (done->changes.needs_restart.listed > 0)
+        log_message(LOG_WARN, "changed, but taken over only by a restart of the node: %s",
+                    strstr(summary, CONFIG_RESTART_WORDS) + sizeof(CONFIG_RESTART_WORDS) - 1);
+    if (log_begin(LOG_INFO, "reloaded")) {
+        log_string("cause", cause);
+        log_string("source", done->sources);
+        log_string("digest", done->digest);
+        log_string("changes", summary);
+        log_number("subscriptions", done->subscriptions);
+        log_end();
+    }
+}
+
+static void describe(const struct node *n, const struct config *new, struct config_reloaded *done)
+{
+    snprintf(done->sources, sizeof(done->sources), "%s", new->sources);
+    snprintf(done->digest, sizeof(done->digest), "%s", new->digest);
+    done->subscriptions = new->subscription_count;
+    config_compare(n->config_at_start, n->config, new, &done->changes);
+}
+
+static void use(struct node *n, struct config *new)
+{
     config_release(n->config);
     n->config = new;
-    warn_restart(n);
     log_set_level(new->log_level);
     budget_update(n->shared.budget, new->server.memory_bytes, new->server.max_body_bytes);
     config_log_warnings(new);
     for (unsigned i = 0; i < n->shared.worker_count; i++)
         worker_use_config(n->workers[i], new);
     pulse_declare(n);
-    if (log_begin(LOG_INFO, "reloaded")) {
-        log_string("cause", cause);
-        log_string("source", new->source);
-        log_number("subscriptions", new->subscription_count);
-        log_end();
+}
+
+static bool take(struct node *n, const char *cause, struct config_reloaded *done, char *error,
+                 size_t error_len)
+{
+    struct config *new = read_again(n, error, error_len);
+    if (new == NULL) {
+        tell_refused(cause, error);
+        return false;
     }
+    describe(n, new, done);
+    use(n, new);
+    tell_taken(cause, done);
     return true;
 }
 
-static bool reload(struct node *n, const char *cause, char *error, size_t error_len)
+static bool reload(struct node *n, const char *cause, struct config_reloaded *done, char *error)
 {
     duty_reloading(n);
-    bool is_taken = take(n, cause, error, error_len);
+    bool is_taken = take(n, cause, done, error, CONTROL_ERROR_MAX);
+    reload_count(n, is_taken);
     duty_reloaded(n, is_taken ? NULL : error);
     return is_taken;
 }
 
+static void reload_unasked(struct node *n, const char *cause)
+{
+    char error[CONTROL_ERROR_MAX] = "";
+    struct config_reloaded *done = mem_new(sizeof(*done));
+    (void)reload(n, cause, done, error);
+    free(done);
+}
+
 void reload_run(struct node *n, struct control_call *call)
 {
-    call->is_done = reload(n, "POST /admin/reload", call->error, sizeof(call->error));
-    call->subscriptions = n->config->subscription_count;
+    struct config_reloaded *done = mem_new(sizeof(*done));
+    call->result = done;
+    call->is_done = reload(n, "POST /admin/reload", done, call->error);
 }
 
 void reload_on_signal(struct node *n)
 {
-    char error[CONTROL_ERROR_MAX] = "";
-    reload(n, "SIGHUP", error, sizeof(error));
+    reload_unasked(n, "SIGHUP");
 }
 
-static bool same_time(struct timespec a, struct timespec b)
-{
-    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-/* A file that changed is read once it has stood still from one second to the next. */
 void reload_if_changed(struct node *n)
 {
-    struct stat st;
-    char error[CONTROL_ERROR_MAX] = "";
-    if (!n->config->is_from_file || stat(n->config->source, &st) < 0 ||
-        same_time(st.st_mtim, n->config_seen))
-        return;
-    if (!same_time(st.st_mtim, n->config_changed)) {
-        n->config_changed = st.st_mtim;
-        return;
-    }
-    if (n->phase == PHASE_RUNNING)
-        reload(n, "the file changed", error, sizeof(error));
+    bool is_file = n->config->is_from_file && has_changed(&n->config_file, n->config->source);
+    bool is_dotenv = n->config->has_dotenv && has_changed(&n->dotenv, CONFIG_DOTENV_PATH);
+    if ((is_file || is_dotenv) && n->phase == PHASE_RUNNING)
+        reload_unasked(n, is_file ? "the file changed" : ".env changed");
 }

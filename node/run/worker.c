@@ -189,7 +189,8 @@ static void on_turn_end(void *arg)
 
 static void on_reloaded(struct control_call *call)
 {
-    admin_reload_done(call->arg, call->subscriptions, call->is_done ? NULL : call->error);
+    admin_reload_done(call->arg, call->result, call->is_done ? NULL : call->error);
+    free(call->result);
     free(call);
 }
 
@@ -198,6 +199,20 @@ static void on_reload(struct admin_reload *reload, void *arg)
     struct worker *w = arg;
     struct control_call *call = mem_new(sizeof(*call));
     *call = (struct control_call){.run = reload_run, .on_done = on_reloaded, .arg = reload};
+    control_send(call, w->shared->node, w->shared->control, w->loop);
+}
+
+static void on_drain_begun(struct control_call *call)
+{
+    admin_drain_done(call->arg, call->running, call->is_done ? NULL : call->error);
+    free(call);
+}
+
+static void on_drain(struct admin_drain *drain, void *arg)
+{
+    struct worker *w = arg;
+    struct control_call *call = mem_new(sizeof(*call));
+    *call = (struct control_call){.run = leave_run, .on_done = on_drain_begun, .arg = drain};
     control_send(call, w->shared->node, w->shared->control, w->loop);
 }
 
@@ -378,6 +393,7 @@ static struct admin *make_admin(struct worker *w)
         .budget = w->shared->budget,
         .node = w->shared->identity,
         .on_reload = on_reload,
+        .on_drain = on_drain,
         .on_look = on_look,
         .is_draining = is_draining,
         .trouble = trouble,

@@ -76,13 +76,13 @@ test('help and version go to standard output', async (t) => {
   for (const args of [['help'], ['--help'], ['-h']]) {
     const { code, stdout } = await weir(t, args);
     assert.equal(code, 0);
-    for (const command of ['serve', 'check', 'status', 'health', 'cooldown', 'version']) assert.match(stdout, new RegExp(`\n  ${command} `));
+    for (const command of ['serve', 'check', 'status', 'health', 'cooldown', 'reload', 'drain', 'version']) assert.match(stdout, new RegExp(`\n  ${command} `));
   }
   for (const args of [['version'], ['--version']]) assert.match((await weir(t, args)).stdout, /^weir \d+\.\d+\.\d+\n$/);
 });
 
 test('every command explains itself', async (t) => {
-  for (const command of ['serve', 'check', 'status', 'health', 'cooldown', 'version', 'help']) {
+  for (const command of ['serve', 'check', 'status', 'health', 'cooldown', 'reload', 'drain', 'version', 'help']) {
     const { code, stdout } = await weir(t, [command, '--help']);
     assert.equal(code, 0);
     assert.ok(stdout.startsWith(`weir ${command}: `), stdout);
@@ -110,6 +110,9 @@ test('the tables of docs/config.md are what help config --markdown says, to the 
 test('what is not understood is named, with a hint, and the exit code is 2', async (t) => {
   const cases = [
     [['chek'], /unknown command "chek"; did you mean "check"\?/],
+    [['accounts'], /"accounts" is of Claudeflare; here it is weir status; .* see docs\/switch\.md#claudeflare/],
+    [['--config=x'], /"--config" is of .*; here it is weir serve --config FILE; see docs\/switch\.md#/],
+    [['serve', '--workers', '1'], /serve: "--workers" is of anthropic-load-balancer; here it is "server": /],
     [['frobnicate'], /`weir help` lists them/],
     [['help', 'frobnicate'], /unknown command/],
     [['status', '--jsn'], /unknown option --jsn; did you mean --json\?/],
@@ -372,4 +375,41 @@ test('output that cannot be written is a failure', async (t) => {
   t.after(() => fs.closeSync(full));
   assert.throws(() => execFileSync(path.resolve(binary), ['version'], { stdio: ['ignore', full, 'ignore'] }),
     (error) => error.status === 1);
+});
+
+const WRONG = {
+  subscriptions: [
+    { name: 'bad name', api_key: 'sk-ant-api03-x', max_concurrent: 0 },
+    { name: 'b', base_url: 'nowhere' },
+    { api_key: 'two words', prority: 1 },
+    { name: 'd', api_key: 'sk-ant-api03-d' },
+    { name: 'd', api_key: 'sk-ant-api03-e' },
+  ],
+  server: { port: 70000 },
+  tiemouts: {},
+};
+
+test('check and serve list all errors of a config, each with its place, and no key', async (t) => {
+  for (const command of ['check', 'serve']) {
+    const { code, stderr } = await weir(t, [command, '--config', 'w.json'],
+      { files: { 'w.json': WRONG }, env: { LOG_LEVEL: 'loud' } });
+    assert.equal(code, 2);
+    const lines = stderr.trim().split('\n').filter((line) => !/^weir: \d+ errors$/.test(line));
+    const places = lines.map((line) => /^weir: (w\.json|LOG_LEVEL \(environment\)): ([^:]+): .*, expected ./.exec(line)?.[2] ?? line);
+    assert.deepEqual(places.sort(), [
+      'logging.level', 'server.port', 'subscriptions[0].max_concurrent', 'subscriptions[0].name', 'subscriptions[1]',
+      'subscriptions[1].base_url', 'subscriptions[2].api_key', 'subscriptions[2].name', 'subscriptions[2].prority',
+      'subscriptions[4].name', 'tiemouts',
+    ]);
+    assert.ok(!/two words|sk-ant/.test(stderr), stderr);
+    if (command === 'check') assert.match(stderr, /^weir: 11 errors$/m);
+  }
+});
+
+test('of very many errors twenty are listed, and the rest counted', async (t) => {
+  const subscriptions = Array.from({ length: 50 }, (_, i) => ({ name: `s${i}` }));
+  const { code, stderr } = await weir(t, ['check', '--config', 'w.json'], { files: { 'w.json': { subscriptions } } });
+  assert.equal(code, 2);
+  assert.equal(stderr.match(/no key, expected/g).length, 20);
+  assert.match(stderr, /^weir: and 30 more$/m);
 });

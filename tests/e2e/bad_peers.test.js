@@ -134,8 +134,8 @@ const BODIES = {
     ],
 };
 
-/** A stream that goes on with the same for some megabytes, and then breaks off. */
-function aStream(start, again, bytes = size(4 << 20)) {
+/** A stream that goes on with the same for more than is held back, and then breaks off. */
+function aStream(start, again, bytes = Math.max(size(4 << 20), 1 << 18)) {
     const type = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n';
     return async (wire) => {
         await saysOnce(`${type}content-length: ${bytes * 2}\r\n\r\n${start}`)(wire);

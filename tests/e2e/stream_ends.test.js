@@ -1,8 +1,9 @@
 // A stream ends by what it said, whatever its coding, its framing and its connection do: a matrix of
 // ends, codings and framings; and what is booked when nobody told it.
 import assert from 'node:assert/strict';
-import { CODINGS, put } from './harness/speaker.js';
-import { connect, messagesRequest, test } from './harness/index.js';
+import { CODINGS } from './harness/codings.js';
+import { connect, messagesRequest, test, within } from './harness/index.js';
+import { takeRequest } from './harness/plays.js';
 
 const event = (type, more = {}) =>
     `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`;
@@ -83,8 +84,25 @@ const ENDS = [
     ['content, then an error and RST', [...PART, ERROR], RESET, 'failed'],
 ];
 
+/** Writes, and waits until the kernel has it. */
+const put = (socket, bytes) => new Promise((resolve) => socket.write(bytes, () => resolve()));
+
+/** A provider that says and does `speak(socket)` behind each request: another one in each case. */
+async function aSpeaker(world) {
+    const puppet = await world.puppet();
+    puppet.asked = 0;
+    puppet.play = async (wire) => {
+        for (;;) {
+            await takeRequest(wire);
+            puppet.asked++;
+            await puppet.speak(wire.socket);
+        }
+    };
+    return puppet;
+}
+
 async function setting(world) {
-    const speaker = await world.speaker();
+    const speaker = await aSpeaker(world);
     const provider = await world.provider();
     const list = world.subscriptions(provider, 2, {});
     list[0].base_url = speaker.url;
@@ -175,7 +193,7 @@ for (const [name, coding] of Object.entries(CODINGS)) {
 }
 
 test('a stream that stays silent is passed on after hold_ms, and is then the answer', async (world) => {
-    const speaker = await world.speaker();
+    const speaker = await aSpeaker(world);
     const provider = await world.provider();
     const { node } = await world.setting({
         provider,
@@ -201,7 +219,7 @@ test('a stream that stays silent is passed on after hold_ms, and is then the ans
 });
 
 test('a provider that is silent within a stream is covered by pings of ours', async (world) => {
-    const speaker = await world.speaker();
+    const speaker = await aSpeaker(world);
     const { node } = await world.setting({
         url: speaker.url,
         config: { queue: { ping_ms: 150 } },
@@ -244,7 +262,7 @@ for (const [title, leave] of Object.entries(LEAVERS)) {
     test(`${title}: near what was streamed is booked, as an estimate`, async (world) => {
         for (const name of ['identity', 'gzip', 'zstd']) {
             const coding = CODINGS[name];
-            const speaker = await world.speaker();
+            const speaker = await aSpeaker(world);
             const { redis, node } = await world.setting({ url: speaker.url });
             const coder = coding.coder();
             let socketOf;
@@ -296,14 +314,13 @@ test('who leaves a stream that is silent, whole or not begun frees its slot', as
             const said = new Promise((resolve) => (isSaid = resolve));
             speaker.speak = async (socket) => {
                 await say(socket, { events, coding, framing: 'chunked', end: OPEN });
-                isSaid();
+                isSaid({ closed: new Promise((resolve) => socket.once('close', resolve)) });
             };
             const wire = await connect(node.port);
             await wire.send(messagesRequest({ stream: true }));
-            await said;
-            const { asked } = speaker;
+            const { closed } = await said;
             wire.leave();
-            await speaker.gone.find('the end of its connection', (one) => one.number === asked);
+            await within(5000, 'the end of its connection', closed);
             await node.activeReaches(0);
         });
     }
@@ -345,7 +362,7 @@ test('a JSON answer that is an error goes elsewhere; one that breaks off too', a
 });
 
 test('alone, a provider that says nothing is an error of ours', async (world) => {
-    const speaker = await world.speaker();
+    const speaker = await aSpeaker(world);
     const { node } = await world.setting({ url: speaker.url });
     speaker.speak = async (socket) => {
         socket.end('HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n');
@@ -388,7 +405,7 @@ const OK = 'HTTP/1.1 200 OK\r\n';
 const HOLD_MS = 100;
 
 test('an answer that takes longer than hold_ms has one head', async (world, t) => {
-    const speaker = await world.speaker();
+    const speaker = await aSpeaker(world);
     const config = { retry: { hold_ms: HOLD_MS }, queue: { ping_ms: 0 } };
     const { node } = await world.setting({ url: speaker.url, config });
     for (const [title, answer] of Object.entries(LONG_ANSWERS)) {

@@ -138,7 +138,7 @@ test('many reloads in a row: the last word is READY', async (world) => {
     const { node } = await world.setting({ supervisor: [], config: { server: { workers: 3 } } });
     await told(node, 'READY');
     for (let i = 0; i < 10; i++) node.child.signal('SIGHUP');
-    assert.equal((await node.reload(node.config)).event, 'reloaded');
+    assert.equal((await node.reload()).event, 'reloaded');
     await eventually('READY behind the last RELOADING', () => {
         const lines = node.child.out.items.map((line) => JSON.parse(line).told ?? '');
         const last = (name) => lines.findLastIndex((text) => text.startsWith(`${name}=`));

@@ -1,7 +1,7 @@
 // node.js - a weir node: `weir serve` with a config of its own in a directory of its own.
 // Its log is read as it comes; what happens inside is waited for as log events. At its end it must
 // have exited with 0, without a sanitizer's report, and without a secret in its log.
-import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Child, run } from './child.js';
 import { call } from './http.js';
@@ -130,9 +130,9 @@ export class Node {
         for (const { api_key: key } of this.config.subscriptions ?? [])
             if (key) this.secrets.add(key);
         if (this.config.admin?.token) this.secrets.add(this.config.admin.token);
-        await writeFile(this.file, this.text ?? JSON.stringify(this.config, null, 2), {
-            mode: 0o600,
-        });
+        const text = this.text ?? JSON.stringify(this.config, null, 2);
+        await writeFile(`${this.file}.new`, text, { mode: 0o600 });
+        await rename(`${this.file}.new`, this.file); // who watches it never sees half of it
     }
 
     #readLine(line) {

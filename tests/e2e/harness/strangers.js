@@ -84,6 +84,7 @@ export class Puppet {
         this.server = net.createServer(options, (socket) => this.#take(socket));
         await new Promise((resolve) => this.server.listen(0, '127.0.0.1', resolve));
         this.port = this.server.address().port;
+        this.url = `http://127.0.0.1:${this.port}`;
         return this;
     }
 

@@ -8,7 +8,6 @@ import { forgetPlace, rememberPlace } from './child.js';
 import { Node } from './node.js';
 import { key, Provider } from './provider.js';
 import { Redis } from './redis.js';
-import { Speaker } from './speaker.js';
 import { FullPort, Mute, Puppet } from './strangers.js';
 import { within } from './wait.js';
 import { forgetWires } from './wire.js';
@@ -66,11 +65,6 @@ export class World {
     /** A peer that takes connections and says nothing. */
     async mute() {
         return this.#enter(new Mute());
-    }
-
-    /** A provider whose every byte is the test's. */
-    async speaker() {
-        return this.#enter(new Speaker());
     }
 
     /** A port that takes no more connections. */

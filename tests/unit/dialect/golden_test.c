@@ -3,7 +3,8 @@
 #include <dirent.h>
 
 #include "check.h"
-#include "dialect/dialect.h"
+#include "dialect/anthropic.h"
+#include "dialect/openai.h"
 #include "dialect/watch.h"
 
 enum { FILE_MAX = 16384, LINES_MAX = 200, PATH_BYTES = 512 };
@@ -28,6 +29,19 @@ static const char *const for_subscriptions[] = {
 #define X(name, word) [SUBSCRIPTION_##name] = (word),
     FOR_SUBSCRIPTION_TABLE(X)
 #undef X
+};
+
+/* What a dialect's folder is read with. */
+static const struct reader {
+    const char *folder;
+    unsigned files_min;
+    void (*read_signs)(const struct http1_request *request, const struct http1_response *response,
+                       uint64_t wall_ms, struct answer_signs *signs);
+    struct meaning (*meaning)(const struct answer_signs *signs, const struct error_words *said);
+    const struct watch_words *words;
+} readers[] = {
+    {"anthropic", 120, anthropic_read_signs, anthropic_meaning, &anthropic_words},
+    {"openai", 60, openai_read_signs, openai_meaning, &openai_words},
 };
 
 /* A file: what is expected, the request's line, the answer's head and body. */
@@ -91,21 +105,22 @@ static bool open_golden(struct golden *golden, const char *path)
     return used > 2 && golden->class.len > 0;
 }
 
-static struct meaning meaning_of(const struct golden *golden, const struct http1_response *response)
+static struct meaning meaning_of(const struct reader *reader, const struct golden *golden,
+                                 const struct http1_response *response)
 {
     struct http1_request request = {0};
     struct answer_signs signs;
     request.path = slice_cut(golden->request, ' ', &request.method);
-    dialect_anthropic.read_signs(&request, response, now_ms, &signs);
+    reader->read_signs(&request, response, now_ms, &signs);
     const struct http1_header *type =
         http1_header(response->headers, response->header_count, SLICE("content-type"));
     bool is_sse = type != NULL && slice_starts(type->value, SLICE("text/event-stream"));
     struct watch *watch =
-        watch_new(dialect_anthropic.words, is_sse ? WATCH_SSE : WATCH_JSON, CODING_IDENTITY);
+        watch_new(reader->words, is_sse ? WATCH_SSE : WATCH_JSON, CODING_IDENTITY);
     watch_feed(watch, golden->body);
     struct error_words words = watch_error(watch);
     bool is_error = response->status >= 400 || watch_said(watch) == SAID_ERROR;
-    struct meaning meaning = dialect_anthropic.meaning(&signs, is_error ? &words : NULL);
+    struct meaning meaning = reader->meaning(&signs, is_error ? &words : NULL);
     watch_free(watch);
     return meaning;
 }
@@ -125,7 +140,7 @@ static bool is_time(const struct meaning *m, struct slice expected)
     return expected.at[0] != '-' && strcmp(seconds, wanted) == 0;
 }
 
-static bool check_golden(const char *path)
+static bool check_golden(const struct reader *reader, const char *path)
 {
     static struct golden golden;
     struct http1_header headers[HTTP1_HEADERS_MAX];
@@ -137,7 +152,7 @@ static bool check_golden(const char *path)
         fprintf(stderr, "    %s: %s\n", path, why);
         return false;
     }
-    struct meaning m = meaning_of(&golden, &response);
+    struct meaning m = meaning_of(reader, &golden, &response);
     if (slice_eq(golden.class, slice_of(classes[m.class])) &&
         slice_eq(golden.scope, slice_of(scopes[m.scope])) &&
         slice_eq(golden.for_request, slice_of(for_requests[m.request])) &&
@@ -154,9 +169,10 @@ static bool check_golden(const char *path)
     return false;
 }
 
-int main(void)
+static void check_folder(const struct reader *reader)
 {
-    static const char folder[] = TESTS_FOLDER "/golden/upstream/anthropic";
+    char folder[PATH_BYTES / 2];
+    snprintf(folder, sizeof(folder), "%s/golden/upstream/%s", TESTS_FOLDER, reader->folder);
     DIR *dir = opendir(folder);
     unsigned count = 0;
     PROMISE("every recorded answer means what its file says")
@@ -165,12 +181,18 @@ int main(void)
         if (strstr(entry->d_name, ".http") == NULL)
             continue;
         snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
-        CHECK(check_golden(path));
+        CHECK(check_golden(reader, path));
         count++;
     }
     PROMISE("there are many")
-    CHECK(count >= 120);
+    CHECK(count >= reader->files_min);
     if (dir != NULL)
         closedir(dir);
+}
+
+int main(void)
+{
+    for (size_t i = 0; i < sizeof(readers) / sizeof(readers[0]); i++)
+        check_folder(&readers[i]);
     return check_done();
 }

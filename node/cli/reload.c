@@ -1,0 +1,76 @@
+/* `weir reload`: one question to /admin/reload, and what came of it in words. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/answer.h"
+
+enum { TEXT_SHOWN = 4096, NAME_SHOWN = 600 };
+
+/* A summary has "; " between its kinds: a line each. */
+static void print_changes(const json_t *body)
+{
+    char summary[TEXT_SHOWN];
+    cli_text_of(body, "summary", summary, sizeof(summary));
+    for (char *at = summary; at != NULL && *at != '\0';) {
+        char *end = strstr(at, "; ");
+        if (end != NULL)
+            *end = '\0';
+        bool is_warning = strncmp(at, "needs a restart", strlen("needs a restart")) == 0;
+        cli_put(is_warning ? CLI_YELLOW : CLI_PLAIN, "%s\n", at);
+        at = end != NULL ? end + 2 : NULL;
+    }
+}
+
+static int refused(const struct cli_target *target, const struct cli_answer *answer,
+                   const json_t *body)
+{
+    char words[TEXT_SHOWN];
+    cli_text_of(json_object_get(body, "error"), "message", words, sizeof(words));
+    if (answer->status != 500 || words[0] == '\0')
+        return cli_complain_answer(target, answer, body);
+    return cli_complain(EXIT_FAILED,
+                        "%s refused the reload, and goes on with the configuration it had: %s",
+                        target->url, words);
+}
+
+static int tell(const struct cli_options *options, const struct cli_target *target,
+                const struct cli_answer *answer)
+{
+    char source[NAME_SHOWN], digest[32];
+    json_t *body = cli_answer_json(answer);
+    int code = EXIT_FINE;
+    if (answer->status != 200)
+        code = refused(target, answer, body);
+    else if (!json_is_object(body) || !json_is_string(json_object_get(body, "summary")))
+        code = cli_complain(EXIT_FAILED, "%s answers, but not as a Weir node of this version does",
+                            target->url);
+    else if (options->is_json)
+        printf("%.*s\n", (int)buf_len(&answer->body), answer->body.at);
+    else {
+        printf("%s has read %s; settings %s\n", target->url,
+               cli_text_of(body, "source", source, sizeof(source)),
+               cli_text_of(body, "digest", digest, sizeof(digest)));
+        print_changes(body);
+    }
+    json_decref(body);
+    return code;
+}
+
+int cli_reload(const struct cli_options *options)
+{
+    struct cli_target target;
+    struct cli_answer answer;
+    const char *why;
+    int code = EXIT_USAGE;
+    if (!cli_target_init(&target, options)) {
+        cli_target_fini(&target);
+        return code;
+    }
+    if (cli_ask(&target, "/admin/reload", "", &answer, &why))
+        code = tell(options, &target, &answer);
+    else
+        code = cli_complain_unreachable(&target, why);
+    cli_answer_fini(&answer);
+    cli_target_fini(&target);
+    return code;
+}

@@ -1,0 +1,202 @@
+// A reload tells the truth: what was read, what that changed, and what became of it. And a node
+// that is taken out by hand.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+    call,
+    connect,
+    EventReader,
+    eventually,
+    key,
+    messagesRequest,
+    post,
+    test,
+    weir,
+} from './harness/index.js';
+
+const sha = (bytes) => createHash('sha256').update(bytes).digest('hex').slice(0, 8);
+const reload = (node) => call(node.port, 'POST', '/admin/reload', { body: '' });
+const at = (node) => ['--url', `http://127.0.0.1:${node.port}`];
+
+test('a reload names its source, and what was added, removed, renamed, rotated, changed', async (world) => {
+    const { node } = await world.setting({ subscriptions: 4 });
+    const config = structuredClone(node.config);
+    const [alpha, beta, gamma] = config.subscriptions;
+    const added = { ...alpha, name: 'new', api_key: key('new') };
+    config.subscriptions = [
+        { ...alpha, api_key: key('other') },
+        { ...beta, name: 'second' },
+        { ...gamma, max_concurrent: 9, priority: 7 },
+        added,
+    ];
+    config.timeouts = { idle_ms: 123000 };
+    await node.writeConfig(config);
+    const from = node.mark();
+    const { status, json } = await reload(node);
+    assert.equal(status, 200);
+    const file = await readFile(node.file);
+    assert.equal(json.source, `${node.file} (sha256 ${sha(file)}), environment`);
+    assert.match(json.digest, /^[0-9a-f]{8}$/);
+    assert.equal(json.unchanged, false);
+    assert.deepEqual(json.added, ['new']);
+    assert.deepEqual(json.removed, ['delta']);
+    assert.deepEqual(json.renamed, ['beta -> second']);
+    assert.deepEqual(json.rotated, [`alpha ${sha(key('alpha'))} -> ${sha(key('other'))}`]);
+    assert.deepEqual(json.changed.sort(), [
+        'gamma.max_concurrent',
+        'gamma.priority',
+        'timeouts.idle_ms',
+    ]);
+    assert.deepEqual(json.needs_restart, []);
+    const line = await node.log.find('the line', (l) => l.event === 'reloaded', { from });
+    assert.equal(line.changes, json.summary);
+    assert.equal(line.source, json.source);
+    for (const name of ['alpha', 'other', 'new'])
+        assert.ok(!JSON.stringify([json, line]).includes(key(name)), 'no key is shown');
+});
+
+test('a reload that changes nothing says so, and one that needs a restart names what', async (world) => {
+    const { node } = await world.setting();
+    assert.deepEqual([(await reload(node)).json.unchanged], [true]);
+    const again = await weir(['reload', ...at(node)], { dir: node.dir });
+    assert.equal(again.code, 0);
+    assert.match(again.out, /has read .*weir\.json \(sha256 [0-9a-f]{8}\)/);
+    assert.match(again.out, /^unchanged$/m);
+    const config = structuredClone(node.config);
+    config.server.workers = 2;
+    await node.writeConfig(config);
+    const { json } = await reload(node);
+    assert.deepEqual([json.unchanged, json.needs_restart], [true, ['server.workers']]);
+    const told = await weir(['reload', ...at(node)], { dir: node.dir });
+    assert.match(told.out, /^needs a restart: server\.workers$/m);
+});
+
+test('a refused reload: why, that the old one goes on, and both in /metrics', async (world) => {
+    const { node } = await world.setting();
+    const value = async (name) => (await node.metrics()).value(`weir_config_last_${name}`);
+    assert.equal(await value('reload_successful'), 1, 'the start counts');
+    const started = await value('reload_success_timestamp_seconds');
+    assert.ok(Math.abs(started - Date.now() / 1000) < 60);
+    const good = structuredClone(node.config);
+    await node.writeConfig({
+        ...good,
+        timeouts: { idle_ms: -1 },
+        retry: { attempts: 'x' },
+    });
+    const told = await weir(['reload', ...at(node)], { dir: node.dir });
+    assert.equal(told.code, 1);
+    assert.match(told.err, /goes on with the configuration it had: .*timeouts\.idle_ms: found -1/);
+    assert.match(told.err, /: .*retry\.attempts: found "x".*; /, 'all that is wrong, not the first');
+    assert.equal(await value('reload_successful'), 0);
+    assert.ok((await value('reload_timestamp_seconds')) >= started);
+    assert.equal((await post(node.port)).status, 200);
+    await node.writeConfig(good);
+    assert.equal((await reload(node)).status, 200);
+    assert.equal(await value('reload_successful'), 1);
+});
+
+test('reloads at the same time: one after the other, and each hears what came of it', async (world) => {
+    const { node } = await world.setting();
+    const config = structuredClone(node.config);
+    config.subscriptions[0].max_concurrent = 9;
+    await node.writeConfig(config);
+    const answers = await Promise.all(Array.from({ length: 8 }, () => reload(node)));
+    const changed = answers.filter(({ json }) => !json.unchanged);
+    assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
+    assert.deepEqual(
+        changed.map(({ json }) => json.changed),
+        [['alpha.max_concurrent']],
+    );
+});
+
+/** A node whose keys are in .env beside it. */
+async function withDotenv(world, env = {}) {
+    const redis = await world.redis();
+    const node = world.nodeToCome({ config: { redis: { url: redis.url } }, env });
+    await mkdir(node.dir, { recursive: true });
+    const file = join(node.dir, '.env');
+    const put = (text) => writeFile(file, text, { mode: 0o600 });
+    await put(`ANTHROPIC_API_KEYS=${key('one')}\n`);
+    await node.start();
+    return { node, file, put };
+}
+
+test('.env is watched like the file, edits by rename too', async (world) => {
+    const { node, file, put } = await withDotenv(world);
+    const isReloaded = (line) => line.event === 'reloaded';
+    let from = node.mark();
+    await put(`ANTHROPIC_API_KEYS=${key('one')},${key('two')}\n`);
+    const edited = await node.log.find('the edit', isReloaded, { from });
+    assert.equal(edited.cause, '.env changed');
+    assert.equal(edited.subscriptions, 2);
+    assert.match(edited.changes, /^added /);
+    assert.ok(edited.source.includes(`.env (sha256 ${sha(await readFile(file))})`));
+    from = node.mark();
+    const text = `ANTHROPIC_API_KEYS=${key('one')},${key('two')},${key('three')}\n`;
+    await writeFile(`${file}.new`, text, { mode: 0o600 });
+    await rename(`${file}.new`, file); // as sed -i and editors do
+    assert.equal((await node.log.find('the rename', isReloaded, { from })).subscriptions, 3);
+});
+
+test('a line of .env that the environment overrules is named', async (world) => {
+    const { node, put } = await withDotenv(world, { ANTHROPIC_API_KEYS: key('own') });
+    const from = node.mark();
+    await put(`# mine\nANTHROPIC_API_KEYS=${key('one')},${key('two')}\n`);
+    const isNamed = (line) => /^\.env:2: ANTHROPIC_API_KEYS is set in the env/.test(line.event);
+    await node.log.find('the line', isNamed, { from });
+    const done = await node.log.find('the reload', (l) => l.event === 'reloaded', { from });
+    assert.deepEqual([done.subscriptions, done.changes], [1, 'unchanged']);
+});
+
+test('weir drain: not ready at once, what runs ends, then the node leaves', async (world) => {
+    const { provider, redis, node } = await world.setting({
+        config: { server: { drain_seconds: 30 } },
+    });
+    await provider.fault('alpha', { hold: true });
+    const wire = await connect(node.port);
+    await wire.send(messagesRequest({ stream: true, script: { hold: true } }));
+    await provider.activeReaches(1);
+    await provider.step('alpha', 4);
+    const events = new EventReader(await wire.head());
+    const from = node.mark();
+    const drained = weir(['drain', ...at(node)], { dir: node.dir, ms: 40000 });
+    await node.log.find('its leave', (line) => /\/admin\/drain: leaving/.test(line.event), { from });
+    const ready = await call(node.port, 'GET', '/ready');
+    assert.deepEqual([ready.status, ready.json.status], [503, 'draining']);
+    const asked = await call(node.port, 'POST', '/admin/drain', { body: '' });
+    assert.equal(asked.json.running, 1, 'asked again, it only says how far it is');
+    await provider.step('alpha', -1);
+    await events.all();
+    const { code, out } = await drained;
+    assert.equal(code, 0, out);
+    assert.match(out, /is leaving[^]*^1 request left$[^]*^0 requests left$[^]*is drained: nothing ran/m);
+    wire.leave();
+    assert.equal((await node.child.wait(5000)).code, 0);
+    assert.equal((await redis.leases()).length, 0);
+});
+
+test('weir drain: what does not end is cut off with server.drain_seconds', async (world) => {
+    const { provider, node } = await world.setting({ config: { server: { drain_seconds: 2 } } });
+    await provider.fault('alpha', { hold: true });
+    const held = post(node.port).catch((error) => error);
+    await provider.activeReaches(1);
+    const { code, err } = await weir(['drain', ...at(node)], { dir: node.dir });
+    assert.equal(code, 1);
+    assert.match(err, /takes no connections any more; when it was last asked 1 still ran/);
+    assert.equal((await node.child.wait(8000)).code, 0);
+    await held;
+});
+
+test('reload and drain are an operator’s: with a token set, nobody else’s', async (world) => {
+    const { node } = await world.setting({ config: { admin: { token: 'a-token-of-the-admin' } } });
+    for (const command of ['reload', 'drain']) {
+        const refused = await weir([command, ...at(node)], { dir: node.dir });
+        assert.equal(refused.code, 1);
+        assert.match(refused.err, /set admin\.token or WEIR_ADMIN_TOKEN/);
+    }
+    assert.equal((await call(node.port, 'GET', '/ready')).status, 200);
+    const env = { WEIR_ADMIN_TOKEN: 'a-token-of-the-admin' };
+    assert.equal((await weir(['reload', ...at(node)], { dir: node.dir, env })).code, 0);
+});
