@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "config/config_priv.h"
 #include "config/env.h"
+#include "config/face.h"
 #include "crypto/tls.h"
 
 /* ---- one subscription ---- */
@@ -98,6 +99,7 @@ static bool finish_subscription(struct config_reader *r, struct subscription *s)
     if (!fetch_key(r, s))
         return false;
     decide_auth_type(s);
+    config_make_face(s);
     if (!s->origin.is_tls && !origin_is_local(&s->origin))
         config_warn(r, "base_url is http://: the key travels unencrypted to %s", s->origin.host);
     mark = config_path_begin(r, ".ca_file");

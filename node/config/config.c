@@ -40,6 +40,13 @@ static void config_free(struct config *c)
     free(c);
 }
 
+void config_drop_subscription(struct config *c, size_t index)
+{
+    struct subscription *at = &c->subscriptions[index];
+    forget_values(at, true);
+    memmove(at, at + 1, (--c->subscription_count - index) * sizeof(*at));
+}
+
 struct config *config_hold(struct config *c)
 {
     atomic_fetch_add_explicit(&c->references, 1, memory_order_relaxed);

@@ -24,7 +24,7 @@ enum { SUBSCRIPTIONS_MAX = 200, MAX_CONCURRENT_MAX = 1000 };
 
 enum auth_type { AUTH_API_KEY, AUTH_TOKEN }; /* `auto` is decided by the key's prefix on reading */
 
-enum { ACCOUNT_MAX = 21 };
+enum { ACCOUNT_MAX = 21, FACE_MAX = 32 };
 
 /* How one is chosen of several that may take a request (lua/lib/strategy.lua). */
 #define STRATEGY_TABLE(X)               \
@@ -46,6 +46,7 @@ struct subscription {
     char *name;
     char account[ACCOUNT_MAX]; /* whose slots these are: made of credential and base URL */
     struct secret api_key;
+    char face[FACE_MAX]; /* "sk-ant-...ab12 #3f9c20": what may be seen of the key */
     char *api_key_env; /* where the key was found; both NULL: in the config itself */
     char *api_key_file;
     enum auth_type auth_type;

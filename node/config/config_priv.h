@@ -6,6 +6,7 @@
  *     values.c    one kind of value after the other: read, compare, free
  *     places.c    the same of hosts, URLs and networks
  *     env.c       variables; subscriptions made from keys found there (env.h)
+ *     face.c      what those are called by, and what is shown of a key (face.h)
  *     endpoints.c SERVICE_ENDPOINTS, the URLs of those
  *     dotenv.c    ./.env
  *     check.c     what no single field shows: names, keys, files, who can reach us
@@ -72,6 +73,7 @@ MUST_USE bool config_read_knob(struct config_reader *r, const struct config_knob
                                json_t *value, void *base);
 /* A new one with its defaults. Valid until the next. */
 MUST_USE bool config_add_subscription(struct config_reader *r, struct subscription **added);
+void config_drop_subscription(struct config *c, size_t index); /* config.c */
 
 /* ---- values.c and places.c ---- */
 

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "config/config_priv.h"
 #include "config/env.h"
+#include "config/face.h"
 
 /* NULL if unset or empty: docker-compose hands on an unset variable as an empty one. Nothing in
  * this program changes its environment once there are threads, so they do not disturb. */
@@ -163,14 +164,11 @@ static bool read_service_endpoints(struct config_reader *r)
 static bool add_key(struct config_reader *r, struct slice key)
 {
     struct subscription *added;
-    char name[32];
     if (r->config->subscription_count == SUBSCRIPTIONS_MAX)
         return config_fail(r, "fewer", "more than %d keys", SUBSCRIPTIONS_MAX);
     if (!config_add_subscription(r, &added))
         return false;
-    snprintf(name, sizeof(name), "key-%zu", r->config->subscription_count);
-    added->name = mem_string(slice_of(name));
-    size_t mark = config_path_begin(r, "%s", name);
+    size_t mark = config_path_begin(r, "key %zu", r->config->subscription_count);
     if (!config_mind_quotes(r, key) || !config_set_key(r, &added->api_key, key))
         return false;
     config_path_end(r, mark);
@@ -211,13 +209,28 @@ static bool mind_openai_keys(struct config_reader *r)
     return true;
 }
 
+const char *config_keys_variable(const struct config_reader *r, unsigned *line)
+{
+    const char *name = "ANTHROPIC_API_KEYS";
+    if (config_variable_get(r->environment, name, line).len > 0)
+        return name;
+    (void)config_variable_get(r->environment, "ANTHROPIC_API_KEY", line);
+    return "ANTHROPIC_API_KEY";
+}
+
 bool config_read_keys(struct config_reader *r)
 {
+    unsigned line;
     if (!add_keys_of(r, "ANTHROPIC_API_KEYS"))
         return false;
     if (r->config->subscription_count == 0 && !add_keys_of(r, "ANTHROPIC_API_KEY"))
         return false;
-    return mind_openai_keys(r) && read_service_endpoints(r);
+    if (!mind_openai_keys(r) || !read_service_endpoints(r))
+        return false;
+    enter_variable(r, config_keys_variable(r, &line), line);
+    config_name_by_key(r);
+    leave_variable(r);
+    return true;
 }
 
 /* systemd's, else where the user's programs keep such things, else beside us. */
