@@ -16,8 +16,8 @@ struct pool_subscription {
     struct slice name;
     struct slice state; /* on, off, paused, leaving */
     uint32_t active, max, priority, tier;
-    uint32_t available; /* slots a request would get now */
-    uint32_t held_back; /* the other free ones: it cools, is broken, off, on trial */
+    uint32_t available;        /* slots a request would get now */
+    uint32_t held_back;        /* the other free ones: it cools, is broken, off, on trial */
     uint64_t session_since_ms; /* since when it has the pool's session; 0: it has not */
     bool is_enabled;
     uint64_t cooldown_ms; /* left; 0: not cooling */
