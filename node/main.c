@@ -41,6 +41,15 @@ static const struct cli_command commands[] = {
      "                           fails, what closed the subscription is back as it was\n"
      "weir cooldown clear --all  the same for each that is closed\n\n"
      "Finds the node as `weir status` does. Exits with 0 too if nothing was closed.\n"},
+    {"strategy", CLI_CONFIG | CLI_URL | CLI_TOPIC, cli_strategy,
+     "show or set how one is chosen of several subscriptions",
+     "weir strategy              which one holds, and who said so\n"
+     "weir strategy NAME         choose so from now on, on all nodes: headroom, priority, "
+     "session,\n"
+     "                           least-requests, round-robin, weighted, weighted-round-robin\n"
+     "weir strategy configured   as the configuration says, again\n\n"
+     "Finds the node as `weir status` does. What was said holds before what is configured, and\n"
+     "survives restarts. docs/strategies.md tells them apart.\n"},
     {"reload", CLI_CONFIG | CLI_URL | CLI_JSON, cli_reload,
      "have a node read its config again, and say what that changed",
      "Names what was read (files with the beginning of their SHA-256), and what was added, "

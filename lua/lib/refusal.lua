@@ -75,6 +75,23 @@ local function explain(view, sub, r, now, limited)
     return "busy", refusal.RETRY_MS
 end
 
+-- Free slots that a request nobody has labelled would get now, and what stands in the way of the
+-- other free ones: a word from above, or nil. Of what is on trial one request at a time is let in.
+function refusal.free_now(view, sub, now)
+    local free = math.max(0, sub.max - sub.active)
+    if free == 0 or view.closed > now then
+        return 0, nil
+    end
+    local burst_ms = slots.burst_wait_ms(view, sub, now)
+    local limited = burst_ms > 0 and { [sub.account] = burst_ms } or {}
+    local word = explain(view, sub, { labels = "" }, now, limited)
+    if word ~= "busy" then
+        return 0, word
+    end
+    local is_tried = sub.trials and sub.trials[trial.ALL] or sub.health and sub.health.broken > 0
+    return is_tried and 1 or free, nil
+end
+
 local function note(tally, word, wait_ms, sub)
     tally.counts[word] = (tally.counts[word] or 0) + 1
     if wait_ms and (not tally.waits[word] or wait_ms < tally.waits[word]) then

@@ -7,7 +7,7 @@ local repair = {}
 local TYPES = {
     slots = "hash", roster = "hash", epoch = "hash", cooldowns = "hash", open = "hash",
     posting = "hash", blocks = "hash", totals = "hash", sweeps = "hash", holders = "zset",
-    swept = "zset",
+    swept = "zset", settings = "hash",
     boots = "zset", restored = "set", events = "stream"
 }
 
@@ -83,6 +83,10 @@ local function raise(text)
     error(string.find(text, "^%u+ ") and redis.error_reply(text) or text, 0)
 end
 
+local function text_of(reply)
+    return type(reply) == "table" and reply.err or tostring(reply)
+end
+
 -- A verb that survives what a hand has done.
 function repair.guarded(verb)
     return function(keys, argv)
@@ -90,12 +94,13 @@ function repair.guarded(verb)
         if is_fine then
             return reply
         end
-        local text = type(reply) == "table" and reply.err or tostring(reply)
+        local text = text_of(reply)
         if not string.find(text, "^WRONGTYPE ") then
             raise(text)
         end
         mend_all(pool.keys(keys))
-        return verb(keys, argv)
+        is_fine, reply = pcall(verb, keys, argv)
+        return is_fine and reply or raise(text_of(reply))
     end
 end
 

@@ -2,7 +2,7 @@
 -- node that spoke last.
 --
 --   weir:{main}:roster   <name> -> "account=3f9a1c20b7d4 max=5 priority=1 burst=10
---                                   edited=1795200000123 state=on paused=0"
+--                                   edited=1795200000123 state=on paused=0 tier=1"
 --
 --   account   what slots, cooldowns and leases belong to: a keyed hash of credential and base URL,
 --             so a rename keeps them, and a new credential under an old name begins without a block
@@ -16,17 +16,18 @@
 local roster = {}
 
 local PATTERN = "^account=([%w-]+) max=(%d+) priority=(%d+) burst=(%d+) edited=(%d+) state=(%a+) "
-    .. "paused=([01])$"
+    .. "paused=([01]) tier=(%d+)$"
 
 local function parse(view, name, line)
-    local account, max, priority, burst, edited, state, paused = string.match(line, PATTERN)
+    local account, max, priority, burst, edited, state, paused, tier = string.match(line, PATTERN)
     local rest = ""
     if not account then
         local fields = pool.fields(line)
         account, max, priority, burst = fields.account, fields.max, fields.priority, fields.burst
         edited, state, paused = fields.edited, fields.state, fields.paused
+        tier = fields.tier
         for _, known in ipairs({ "account", "max", "priority", "burst", "edited", "state",
-            "paused" }) do
+            "paused", "tier" }) do
             fields[known] = nil
         end
         for key, value in pairs(fields) do
@@ -39,6 +40,7 @@ local function parse(view, name, line)
     local sub = slots.add(view, name, account)
     sub.max, sub.priority, sub.burst = pool.count(max), pool.count(priority), pool.count(burst)
     sub.edited, sub.paused, sub.rest = pool.count(edited), paused == "1" and 1 or 0, rest
+    sub.tier = math.max(1, pool.count(tier))
     sub.state = (state == "on" or state == "leaving") and state or "off"
     sub.is_on = sub.state == "on" and sub.paused == 0
 end
@@ -55,8 +57,8 @@ end
 function roster.write(view, sub)
     sub.is_on = sub.state == "on" and sub.paused == 0
     redis.call("HSET", view.k.roster, sub.name, string.format("account=%s max=%d priority=%d "
-        .. "burst=%d edited=%.0f state=%s paused=%d%s", sub.account, sub.max, sub.priority,
-        sub.burst, sub.edited, sub.state, sub.paused, sub.rest))
+        .. "burst=%d edited=%.0f state=%s paused=%d tier=%d%s", sub.account, sub.max, sub.priority,
+        sub.burst, sub.edited, sub.state, sub.paused, sub.tier, sub.rest))
 end
 
 -- After changes of lines: all that is remembered is read anew, and the nodes hear of it.

@@ -6,7 +6,7 @@
 --
 --   active    leases held (as many records name this subscription's account)
 --   cooling   ms; in the past or 0: not cooling          used   ms of the last admission, 0 = never
---   and what health.lua marks an ailing one with
+--   and what health.lua marks an ailing one with, and what the strategy remembers (strategy.lua)
 --
 -- Settings stand apart, in the roster (roster.lua), so mending one cannot break the other.
 --
@@ -42,12 +42,13 @@ local COUNTS = "^active=(%d+) cooling=(%d+) used=(%d+)$"
 -- what is unknown is kept.
 local function parse_counts(sub, line)
     local active, cooling, used = string.match(line, COUNTS)
-    sub.extra, sub.health = "", nil
+    sub.extra, sub.health, sub.pass, sub.session = "", nil, nil, nil
     if not active or #active > 9 or #cooling > 14 or #used > 14 then
         local fields = pool.fields(line)
         active, cooling, used = fields.active, fields.cooling, fields.used
         fields.active, fields.cooling, fields.used = nil, nil, nil
         sub.health = health.read(fields)
+        strategy.read_line(sub, fields)
         for key, value in pairs(fields) do
             sub.extra = sub.extra .. " " .. key .. "=" .. value
         end
@@ -59,7 +60,8 @@ end
 local function render(sub)
     local digits = pool.digits
     return "active=" .. digits(sub.active) .. " cooling=" .. digits(sub.cooling) .. " used="
-        .. digits(sub.used) .. (sub.health and health.render(sub.health) or "") .. sub.extra
+        .. digits(sub.used) .. (sub.health and health.render(sub.health) or "")
+        .. ((sub.pass or sub.session) and strategy.render(sub) or "") .. sub.extra
 end
 
 -- the guard ---------------------------------------------------------------------------------------
@@ -96,8 +98,8 @@ end
 local function blank(name, account)
     return {
         name = name, account = account, max = 0, priority = 0, burst = 0, edited = 0,
-        state = "leaving", paused = 0, rest = "", active = 0, cooling = 0, used = 0, extra = "",
-        line = false, is_on = false
+        state = "leaving", paused = 0, tier = 1, rest = "", active = 0, cooling = 0, used = 0,
+        extra = "", line = false, is_on = false
     }
 end
 
@@ -121,7 +123,7 @@ local function read_counts(view)
         local line = lines[sub.name]
         if not line then
             sub.active, sub.cooling, sub.used, sub.extra, sub.line = 0, 0, 0, "", false
-            sub.health = nil
+            sub.health, sub.pass, sub.session = nil, nil, nil
         elseif sub.line ~= line then
             parse_counts(sub, line)
         end
@@ -158,6 +160,7 @@ local function load(k, guard, is_reading, lease_ms)
         forget_details(view)
     else
         roster.read(view)
+        strategy.read(view)
     end
     read_counts(view)
     health.read_blocks(view)

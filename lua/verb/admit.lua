@@ -1,9 +1,9 @@
 -- admit: choose a subscription and take one of its slots, in one step.
 --
 --   -> granted, account, active, max, how
---      how it was chosen: headroom (most free slots), priority (as many free slots as another,
---      lower number), least-recent (that equal too), trial (a person has opened it), repeat (this
---      seq has it already)
+--      how it was chosen: the strategy's name; of headroom also priority (as many free slots as
+--      another, lower number) and least-recent (that equal too); spill (session: another one helps
+--      out), trial (a person has opened it), repeat (this seq has it already)
 --   -> refused, reason, retry_ms, the pool's epoch, what stands in the way of whom (refusal.lua)
 --      restoring: Redis lost data, who lives registers and declares first; epoch: the caller knows
 --      another one, it must renew first; ended: this seq was held and is over; else the most
@@ -12,51 +12,6 @@
 -- A refusal changes no counter and no lease. (When all is full it may return expired leases first,
 -- which were nobody's, or be the first to notice that nobody sweeps: see lease.spared_until.)
 local REAP_MAX = 16
-
--- Least recently used; a time from before the clock was set back counts as long ago.
-local function is_longer_idle(sub, other, now)
-    local used = sub.used > now and 0 or sub.used
-    local other_used = other.used > now and 0 or other.used
-    return used < other_used or (used == other_used and sub.name < other.name)
-end
-
--- May one that has marks take this request? `has_passed`: set if one was passed over that would
--- do if there is no other.
-local function is_well(sub, r, now)
-    if health.wait_ms(sub, r.labels, now) > 0 then
-        return false
-    elseif not r.takes_poor and health.is_poor(sub, now) then
-        r.has_passed = true
-        return false
-    end
-    return true
-end
-
--- Strategy headroom: the best of the eligible and what decided; nil if none is eligible. `barred`:
--- accounts that are not to be taken, or nil. Every admission runs this over all subscriptions: what
--- is asked first is what passes over most of them.
-local function choose(subs, r, now, barred)
-    local best, best_free, how = nil, 1, "headroom"
-    for i = 1, #subs do
-        local sub = subs[i]
-        local free = sub.max - sub.active
-        if free >= best_free and sub.cooling <= now and sub.is_on
-            and not (barred and barred[sub.account])
-            and not ((sub.health or sub.blocks) and not is_well(sub, r, now)) then
-            if free > best_free or not best then
-                best, best_free, how = sub, free, "headroom"
-            elseif sub.priority == best.priority then
-                how = "least-recent"
-                best = is_longer_idle(sub, best, now) and sub or best
-            elseif sub.priority < best.priority then
-                best, how = sub, "priority"
-            elseif how == "headroom" then
-                how = "priority"
-            end
-        end
-    end
-    return best, how
-end
 
 local function union(a, b)
     if not a or not b then
@@ -82,15 +37,15 @@ local function find_limited(view, now)
     return limited
 end
 
--- choose() among those that have not reached their burst limit. Looks at the limit of the best
--- alone, unless that one is reached.
+-- The strategy's choice among those that have not reached their burst limit. Looks at the limit of
+-- the best alone, unless that one is reached.
 local function choose_within_burst(view, r, now, barred)
-    local best, how = choose(view.list, r, now, barred)
+    local best, how = strategy.choose(view, r, now, barred)
     if not best or slots.burst_wait_ms(view, best, now) == 0 then
         return best, how, {}
     end
     local limited = find_limited(view, now)
-    best, how = choose(view.list, r, now, union(limited, barred))
+    best, how = strategy.choose(view, r, now, union(limited, barred))
     return best, how, limited
 end
 
@@ -108,6 +63,7 @@ end
 
 -- Those that a person wants to be tried come first, those that have just failed last.
 local function choose_best(view, r, now)
+    r.next_pass, r.begins_session = nil, nil
     local wanted = view.wanted and choose_wanted(view, r, now)
     if wanted then
         return wanted, "trial", {}
@@ -134,6 +90,7 @@ end
 
 local function grant(view, holder, r, sub, how, now)
     slots.burst_note(view, sub, now)
+    strategy.note(view, sub, r, now)
     health.note_grant(view, sub, r, now)
     slots.take(view, sub, now)
     lease.keep_alive(view, holder, now, r.lease_ms)

@@ -10,16 +10,16 @@
 local function set(sub, row, r)
     local state = row.enabled == 1 and "on" or "off"
     local is_same = sub.max == row.max and sub.priority == row.priority and sub.burst == row.burst
-        and sub.state == state and sub.name == row.name
+        and sub.tier == row.tier and sub.state == state and sub.name == row.name
     local has_changed = not is_same or sub.edited ~= r.edited_ms
-    sub.max, sub.priority, sub.burst = row.max, row.priority, row.burst
+    sub.max, sub.priority, sub.burst, sub.tier = row.max, row.priority, row.burst, row.tier
     sub.state, sub.edited = state, r.edited_ms
     return has_changed, is_same
 end
 
 local function differs(sub, row)
     return sub.max ~= row.max or sub.priority ~= row.priority or sub.burst ~= row.burst
-        or (sub.state == "on") ~= (row.enabled == 1) or sub.name ~= row.name
+        or sub.tier ~= row.tier or (sub.state == "on") ~= (row.enabled == 1) or sub.name ~= row.name
 end
 
 -- A name for the moment; roster.rename() finds the one to keep.
@@ -34,7 +34,7 @@ end
 local function tell(view, sub, is_new)
     pool.event(view.k, is_new and "subscription added" or "subscription changed", "subscription",
         sub.name, "account", sub.account, "max", sub.max, "state", sub.state, "priority",
-        sub.priority, "burst", sub.burst)
+        sub.priority, "burst", sub.burst, "tier", sub.tier)
 end
 
 -- One row. Whether the roster changed, whether this node is behind.
@@ -45,7 +45,10 @@ local function apply(view, r, row, declared, wanted)
         and sub.state ~= "leaving" then
         return false, differs(sub, row)
     end
-    sub = sub or add(view, row)
+    if is_new then
+        sub = add(view, row)
+        strategy.welcome(view, sub)
+    end
     wanted[row.account] = row.name
     local has_changed, is_same = set(sub, row, r)
     if has_changed then
@@ -100,6 +103,8 @@ local function declare(keys, argv)
         has_changed, is_behind = has_changed or did_change, is_behind or is_older
         declared[row.account] = (declared[row.account] or 0) + 1
     end
+    local did_change, is_older = strategy.configure(view, r, now)
+    has_changed, is_behind = has_changed or did_change, is_behind or is_older
     know(view, boot, r.subscriptions, r, now)
     has_changed = roster.rename(view, wanted) or has_changed
     has_changed = roster.retire(view, declared, now, false) or has_changed

@@ -1,10 +1,11 @@
--- mend: cool, open, enable, free: what a person mends, by redis-cli or through a node. Each is
--- written down in `events`.
+-- mend: cool, open, enable, free, strategy: what a person mends or sets, by redis-cli or through a
+-- node. Each is written down in `events`.
 --
 --   redis-cli FCALL weir_cool   1 'weir:{main}' alpha 600000 'maintenance at the provider'
 --   redis-cli FCALL weir_open   1 'weir:{main}' alpha [who]
 --   redis-cli FCALL weir_enable 1 'weir:{main}' alpha off
 --   redis-cli FCALL weir_free   1 'weir:{main}' weir-1.5f3a91c0.0-6
+--   redis-cli FCALL weir_strategy 1 'weir:{main}' round-robin [who]
 local mend = {}
 
 local NAMES_TOLD = 20
@@ -81,6 +82,18 @@ function mend.free(keys, argv)
         slots.commit(view)
     end
     return { "ok", tostring(freed) }
+end
+
+-- -> ok, the strategy that holds now, the one that held until now. It holds until another one is
+-- said, whatever is configured; "configured" leaves it to the configuration again.
+function mend.strategy(keys, argv)
+    local k, r = pool.keys(keys), calls.strategy(argv)
+    local view = slots.open(k)
+    local was = view.strategy
+    strategy.say(view, r.strategy, r.by[1] and r.by[1].who or "redis-cli", pool.now_ms())
+    local holds = view.strategy
+    roster.turn(view)
+    return { "ok", holds, was }
 end
 
 return mend

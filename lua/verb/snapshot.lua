@@ -15,6 +15,7 @@
 --        active                    sum of active over all subscriptions
 --        capacity                  sum of max over the enabled ones
 --        available                 sum of available over the enabled ones
+--        held_back                 sum of held_back over the enabled ones
 --        nodes, nodes_alive        known (heard of in the last 60 s); heard of in the last 15 s
 --        config_digests_differ     1 if living nodes run with different configurations
 --        swept_ms_ago              since the last sweep; -1 = never
@@ -22,14 +23,21 @@
 --        schema, generation        of the pool, of its roster
 --        epoch, epoch_why          when it began (ms), and why: new, emptied, server changed
 --        closed_ms                 until admissions begin again; 0 = they are open
+--        strategy, strategy_by     how one is chosen; person (weir_strategy) or configuration
 --        day                       "2026-11-21" (UTC), the day that day_* and "today" speak of
 --   2) "subscription"  one each, sorted by name
 --        name, account
 --        state                     on | off (disabled) | paused (by a person) | leaving (no longer
 --                                  declared, drains)
 --        enabled                   1 if state is on
---        active, max, available    available = max - active, never below 0
+--        active, max
+--        available                 slots that a request would get now: 0 while it cools, is broken,
+--                                  off, paused, leaving, at its burst limit, or the pool restores;
+--                                  1 while it is on trial
+--        held_back                 the other free ones: max - active - available, never below 0
 --        priority, burst_limit     burst_limit 0 = none
+--        tier                      what it weighs, where tiers weigh
+--        session_since_ms          since when it has the session; 0 = it has not
 --        in_cooldown               1 | 0
 --        cooldown_remaining_ms     0 if not cooling
 --        cooldown_until_ms         0 if not cooling
@@ -81,15 +89,19 @@ local function new_section(kind, pairs_of)
     return section
 end
 
-local function of_subscription(sub, now, books)
+local function of_subscription(view, sub, now, books)
+    local available = refusal.free_now(view, sub, now)
     local left_ms = math.max(0, sub.cooling - now)
     local reason = left_ms > 0 and read_cooldown_reason(books.cooldowns[sub.name]) or ""
     local section = {
         { "name", sub.name }, { "account", sub.account },
         { "state", sub.paused == 1 and "paused" or sub.state }, { "enabled", sub.is_on and 1 or 0 },
         { "active", sub.active }, { "max", sub.max },
-        { "available", math.max(0, sub.max - sub.active) }, { "priority", sub.priority },
-        { "burst_limit", sub.burst }, { "in_cooldown", left_ms > 0 and 1 or 0 },
+        { "available", available },
+        { "held_back", math.max(0, sub.max - sub.active - available) },
+        { "priority", sub.priority },
+        { "burst_limit", sub.burst }, { "tier", sub.tier },
+        { "session_since_ms", sub.session or 0 }, { "in_cooldown", left_ms > 0 and 1 or 0 },
         { "cooldown_remaining_ms", left_ms },
         { "cooldown_until_ms", left_ms > 0 and sub.cooling or 0 },
         { "cooldown_reason", reason }, { "health", health.tell(sub, now) },
@@ -159,12 +171,14 @@ end
 
 local function of_pool(view, now, subs, nodes)
     local k = view.k
-    local sum = { active = 0, capacity = 0, available = 0, cooling = 0 }
+    local sum = { active = 0, capacity = 0, available = 0, held_back = 0, cooling = 0 }
     for _, sub in ipairs(subs) do
         sum.active = sum.active + sub.active
         if sub.is_on then
             sum.capacity = sum.capacity + sub.max
-            sum.available = sum.available + math.max(0, sub.max - sub.active)
+            local available = refusal.free_now(view, sub, now)
+            sum.available = sum.available + available
+            sum.held_back = sum.held_back + math.max(0, sub.max - sub.active - available)
             sum.cooling = sum.cooling + (sub.cooling > now and 1 or 0)
         end
     end
@@ -183,6 +197,7 @@ local function of_pool(view, now, subs, nodes)
         { "now_ms", now }, { "library", VERSION }, { "subscriptions", #subs },
         { "cooling", sum.cooling }, { "leases", count_leases(k) },
         { "active", sum.active }, { "capacity", sum.capacity }, { "available", sum.available },
+        { "held_back", sum.held_back },
         { "nodes", #nodes }, { "nodes_alive", alive },
         { "config_digests_differ", digest_count > 1 and 1 or 0 },
         { "swept_ms_ago", sweeps[1] and math.max(0, now - pool.count(sweeps[1])) or -1 },
@@ -190,6 +205,7 @@ local function of_pool(view, now, subs, nodes)
         { "schema", view.schema }, { "epoch", string.format("%.0f", view.epoch) },
         { "epoch_why", redis.call("HGET", k.epoch, "why") },
         { "closed_ms", math.max(0, view.closed - now) }, { "generation", view.generation },
+        { "strategy", view.strategy }, { "strategy_by", view.said and "person" or "configuration" },
         { "day", pool.date(pool.day(now)) }
     })
 end
@@ -224,7 +240,7 @@ function snapshot.collect(k, now)
     }
     local sections = { of_pool(view, now, subs, nodes) }
     for _, sub in ipairs(subs) do
-        sections[#sections + 1] = of_subscription(sub, now, books)
+        sections[#sections + 1] = of_subscription(view, sub, now, books)
     end
     for _, node in ipairs(nodes) do
         sections[#sections + 1] = node

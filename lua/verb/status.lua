@@ -68,10 +68,12 @@ local function show_pool(lines, k, sections)
     local seconds = math.floor(get("now_ms") / 1000)
     lines[#lines + 1] = string.format("pool %s  %s %02d:%02d:%02d UTC", k.base, get("day"),
         seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)
-    lines[#lines + 1] = string.format("  %d of %d slots in use, %d free, %d leases; "
-        .. "%d subscriptions, %d cooling; %d of %d nodes alive", get("active"), get("capacity"),
-        get("available"), get("leases"), get("subscriptions"), get("cooling"),
-        get("nodes_alive"), get("nodes"))
+    lines[#lines + 1] = string.format("  %d of %d slots in use, %d free, %d held back, "
+        .. "%d leases; %d subscriptions, %d cooling; %d of %d nodes alive",
+        get("active"), get("capacity"), get("available"), get("held_back"), get("leases"),
+        get("subscriptions"), get("cooling"), get("nodes_alive"), get("nodes"))
+    lines[#lines + 1] = "  strategy " .. get("strategy")
+        .. (get("strategy_by") == "person" and ", as a person said (weir_strategy)" or "")
     lines[#lines + 1] = string.format("  today %s requests, %s errors, %s tokens in, %s out",
         short(today("requests")), short(today("errors")), tokens_in(today, ""),
         short(today("output")))
@@ -209,3 +211,4 @@ register("cool", mend.cool, { "allow-oom" })
 register("open", mend.open, { "allow-oom" })
 register("enable", mend.enable, { "allow-oom" })
 register("free", mend.free, { "allow-oom" })
+register("strategy", mend.strategy, { "allow-oom" })

@@ -77,6 +77,9 @@ static const struct endpoint {
     {"reload", "POST", "/admin/reload", false, admin_ask_reload, NULL},
     {"drain", "POST", "/admin/drain", false, admin_ask_drain, NULL},
     {"cooldown_clear", "POST", "/api/cooldown/clear", false, NULL, admin_clear_cooldown},
+    {"strategy", "GET", "/api/config/strategy", false, admin_strategy, NULL},
+    {NULL, "POST", "/api/config/strategy", false, NULL, admin_set_strategy},
+    {"strategies", "GET", "/api/strategies", false, admin_strategies, NULL},
 };
 
 static void service(struct admin *a, struct connection *call)
@@ -111,15 +114,31 @@ static bool is_method(const struct endpoint *e, struct slice method)
            (strcmp(e->method, "GET") == 0 && slice_eq(method, SLICE("HEAD")));
 }
 
+/* The one with this method, or else any at this path. */
 static const struct endpoint *endpoint_of(const struct http1_request *r)
 {
-    struct slice path = r->path;
+    const struct endpoint *found = NULL;
     if (slice_eq(r->method, SLICE("OPTIONS")))
         return &of_options;
     for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++)
-        if (slice_eq(path, slice_of(endpoints[i].path)))
-            return &endpoints[i];
-    return NULL;
+        if (slice_eq(r->path, slice_of(endpoints[i].path)) &&
+            (found == NULL || is_method(&endpoints[i], r->method)))
+            found = &endpoints[i];
+    return found;
+}
+
+/* The methods that this path has. */
+static struct slice allowed(struct slice path)
+{
+    bool has_get = false, has_post = false;
+    for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++) {
+        bool is_here = slice_eq(path, slice_of(endpoints[i].path));
+        has_get |= is_here && strcmp(endpoints[i].method, "GET") == 0;
+        has_post |= is_here && strcmp(endpoints[i].method, "POST") == 0;
+    }
+    if (!has_get)
+        return SLICE("POST");
+    return has_post ? SLICE("GET, HEAD, POST") : SLICE("GET, HEAD");
 }
 
 /* Where anybody may ask, nobody may make us hold what we shall not read; what is read is short. */
@@ -155,9 +174,7 @@ struct http_refusal admin_head(struct admin *a, struct http_message *m, const st
     if (!is_method(e, m->request.method))
         return (struct http_refusal){.status = 405,
                                      .why = "this path has another method, see allow",
-                                     .header = {SLICE("allow"), strcmp(e->method, "GET") == 0
-                                                                    ? SLICE("GET, HEAD")
-                                                                    : slice_of(e->method)}};
+                                     .header = {SLICE("allow"), allowed(m->request.path)}};
     if ((e->is_open || e->take != NULL) && brings_too_much(&m->request))
         return (struct http_refusal){.status = 413,
                                      .why = "this path takes no body to speak of: at most 4 KiB, "
@@ -173,6 +190,18 @@ void admin_handle(struct admin *a, struct connection *call, const struct http_me
         e->take(a, call, m);
     else
         e->handle(a, call);
+}
+
+char *admin_body_text(struct slice body, const char *key)
+{
+    json_t *json =
+        json_loadb(body.at != NULL ? body.at : "", body.len, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *text = json_object_get(json, key);
+    bool is_text =
+        json_string_length(text) > 0 && strlen(json_string_value(text)) == json_string_length(text);
+    char *copy = is_text ? mem_string(slice_of(json_string_value(text))) : NULL;
+    json_decref(json);
+    return copy;
 }
 
 void admin_answer_error(struct connection *call, int status, struct slice message)

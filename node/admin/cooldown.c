@@ -42,23 +42,10 @@ static void on_opened(enum err err, const struct opening *opening, void *arg)
     free(c);
 }
 
-/* yours; NULL: that is not what is expected */
-static char *read_name(struct slice body)
-{
-    json_t *json =
-        json_loadb(body.at != NULL ? body.at : "", body.len, JSON_REJECT_DUPLICATES, NULL);
-    const json_t *name = json_object_get(json, "subscription");
-    bool is_name =
-        json_string_length(name) > 0 && strlen(json_string_value(name)) == json_string_length(name);
-    char *copy = is_name ? mem_string(slice_of(json_string_value(name))) : NULL;
-    json_decref(json);
-    return copy;
-}
-
 void admin_clear_cooldown(struct admin *a, struct connection *call, const struct http_message *m)
 {
     char who[WHO_MAX];
-    char *name = read_name(buf_slice(&m->body));
+    char *name = admin_body_text(buf_slice(&m->body), "subscription");
     if (name == NULL) {
         admin_answer_error(call, 400,
                            SLICE("expected a small JSON object like {\"subscription\": \"NAME\"}"));

@@ -28,6 +28,16 @@ static uint64_t max(const struct pool_subscription *s)
     return s->max;
 }
 
+static uint64_t available(const struct pool_subscription *s)
+{
+    return s->available;
+}
+
+static uint64_t held_back(const struct pool_subscription *s)
+{
+    return s->held_back;
+}
+
 static uint64_t cooldown_seconds(const struct pool_subscription *s)
 {
     return (s->cooldown_ms + 999) / 1000;
@@ -61,6 +71,11 @@ static uint64_t output(const struct pool_subscription *s)
 static const struct gauge_row rows[] = {
     {"weir_subscription_active", "gauge", "Slots in use, cluster-wide.", active},
     {"weir_subscription_max_concurrent", "gauge", "Slots there are.", max},
+    {"weir_subscription_available", "gauge", "Slots a request would get now, cluster-wide.",
+     available},
+    {"weir_subscription_held_back", "gauge",
+     "Free slots no request would get now: it cools, is broken, off or on trial; cluster-wide.",
+     held_back},
     {"weir_subscription_cooldown_seconds", "gauge", "Seconds until it may be used again.",
      cooldown_seconds},
     {"weir_subscription_enabled", "gauge", "1 if it may be used at all.", enabled},

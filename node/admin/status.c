@@ -19,14 +19,18 @@ json_t *admin_text(struct slice text)
 
 static json_t *subscription_json(const struct pool_subscription *s)
 {
-    uint32_t available = s->active < s->max ? s->max - s->active : 0;
     json_t *json =
         json_pack("{s:o, s:i, s:i, s:i, s:b, s:I, s:I, s:I, s:b, s:i}", "name", admin_text(s->name),
                   "active_connections", (int)s->active, "max_concurrent", (int)s->max, "available",
-                  (int)available, "in_cooldown", (int)(s->cooldown_ms > 0), "cooldown_remaining",
+                  (int)s->available, "in_cooldown", (int)(s->cooldown_ms > 0), "cooldown_remaining",
                   (json_int_t)((s->cooldown_ms + 999) / 1000), "total_requests",
                   (json_int_t)s->requests, "total_errors", (json_int_t)s->errors, "enabled",
                   (int)s->is_enabled, "priority", (int)s->priority);
+    json_object_set_new(json, "held_back", json_integer(s->held_back));
+    json_object_set_new(json, "tier", json_integer(s->tier));
+    if (s->session_since_ms > 0)
+        json_object_set_new(json, "session_since_ms",
+                            json_integer((json_int_t)s->session_since_ms));
     json_object_set_new(json, "state", admin_text(s->state));
     if (s->cooldown_ms > 0)
         json_object_set_new(json, "cooldown_reason", admin_text(s->cooldown_reason));
@@ -52,18 +56,20 @@ static json_t *node_json(const struct pool_node *n)
 /* Totals count what can be used: enabled subscriptions. */
 static void add_totals(json_t *json, const struct pool_snapshot *s)
 {
-    json_int_t active = 0, capacity = 0, available = 0;
+    json_int_t active = 0, capacity = 0, available = 0, held_back = 0;
     for (size_t i = 0; i < s->subscription_count; i++) {
         const struct pool_subscription *sub = &s->subscriptions[i];
         active += sub->active;
         if (!sub->is_enabled)
             continue;
         capacity += sub->max;
-        available += sub->active < sub->max ? sub->max - sub->active : 0;
+        available += sub->available;
+        held_back += sub->held_back;
     }
     json_object_set_new(json, "total_active", json_integer(active));
     json_object_set_new(json, "total_capacity", json_integer(capacity));
     json_object_set_new(json, "available_capacity", json_integer(available));
+    json_object_set_new(json, "held_back_capacity", json_integer(held_back));
 }
 
 static json_t *status_json(const struct admin *a, const struct pool_snapshot *s)
@@ -87,6 +93,8 @@ static json_t *status_json(const struct admin *a, const struct pool_snapshot *s)
     json_object_set_new(json, "epoch", json_integer((json_int_t)s->epoch));
     json_object_set_new(json, "restoring_ms", json_integer((json_int_t)s->closed_ms));
     json_object_set_new(json, "roster", json_integer((json_int_t)s->generation));
+    json_object_set_new(json, "strategy", admin_text(s->strategy));
+    json_object_set_new(json, "strategy_said_by", admin_text(s->strategy_by));
     json_object_set_new(json, "nodes", nodes);
     return json;
 }

@@ -55,6 +55,16 @@ int cli_complain_unreachable(const struct cli_target *target, const char *why)
     return cli_complain(EXIT_FAILED, "no answer from %s: %s", target->url, why);
 }
 
+char *cli_question(const char *command, const char *key, const char *text)
+{
+    json_t *json = json_pack("{s:s}", key, text);
+    char *body = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
+    json_decref(json);
+    if (body == NULL)
+        (void)cli_complain(EXIT_USAGE, "%s: what you named is not valid UTF-8", command);
+    return body;
+}
+
 json_t *cli_answer_json(const struct cli_answer *answer)
 {
     struct slice body = buf_slice(&answer->body);

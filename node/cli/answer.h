@@ -16,5 +16,7 @@ const char *cli_duration(uint64_t seconds, char out[32]);
 int cli_complain_answer(const struct cli_target *target, const struct cli_answer *answer,
                         const json_t *body);
 int cli_complain_unreachable(const struct cli_target *target, const char *why);
+/* {"KEY": "TEXT"}, to be asked with. Yours; NULL: `command` complained. */
+char *cli_question(const char *command, const char *key, const char *text);
 /* yours; NULL: it is no JSON */
 json_t *cli_answer_json(const struct cli_answer *answer);

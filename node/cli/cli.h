@@ -15,7 +15,7 @@ enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 struct cli_options {
     const char *config; /* NULL: not given */
     const char *url;
-    const char *topic; /* of `help`; what `cooldown` does */
+    const char *topic; /* of `help`; what `cooldown` does; what `strategy` sets */
     const char *name;  /* of what it does that to */
     bool is_all;       /* to all */
     bool is_json;
@@ -27,6 +27,7 @@ int cli_check(const struct cli_options *options);
 int cli_status(const struct cli_options *options);
 int cli_health(const struct cli_options *options);
 int cli_cooldown(const struct cli_options *options);
+int cli_strategy(const struct cli_options *options);
 int cli_reload(const struct cli_options *options);
 int cli_drain(const struct cli_options *options);
 int cli_help_config(bool is_markdown);

@@ -47,17 +47,6 @@ static int print_closed(const json_t *list)
     return EXIT_FINE;
 }
 
-/* yours; NULL: complained */
-static char *question(const char *name)
-{
-    json_t *json = json_pack("{s:s}", "subscription", name);
-    char *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
-    json_decref(json);
-    if (text == NULL)
-        (void)cli_complain(EXIT_USAGE, "cooldown: the name is not valid UTF-8");
-    return text;
-}
-
 static int tell_cleared(const struct cli_target *target, const struct cli_answer *answer)
 {
     char name[NAME_SHOWN], lifted[WORDS_SHOWN];
@@ -81,7 +70,7 @@ static int clear_one(const struct cli_target *target, const char *name)
 {
     struct cli_answer answer;
     const char *why;
-    char *body = question(name);
+    char *body = cli_question("cooldown", "subscription", name);
     if (body == NULL)
         return EXIT_USAGE;
     int code = cli_ask(target, "/api/cooldown/clear", body, &answer, &why)

@@ -41,10 +41,12 @@ static void add_state(struct cli_table *table, const json_t *s)
     if (json_is_false(json_object_get(s, "enabled")))
         cli_table_add(table, CLI_DIM, "disabled");
     else if (json_is_true(json_object_get(s, "in_cooldown")))
-        cli_table_add(table, CLI_YELLOW, "cooling for %s%s%s",
+        cli_table_add(table, CLI_YELLOW, "cooling for %s%s%s%s%s",
                       cli_duration(cli_number_of(s, "cooldown_remaining"), left),
                       json_object_get(s, "cooldown_reason") != NULL ? ": " : "",
-                      cli_text_of(s, "cooldown_reason", reason, sizeof(reason)));
+                      cli_text_of(s, "cooldown_reason", reason, sizeof(reason)),
+                      cli_text_of(s, "health", health, sizeof(health))[0] != '\0' ? "; " : "",
+                      health);
     else if (cli_text_of(s, "health", health, sizeof(health))[0] != '\0')
         cli_table_add(table, CLI_YELLOW, "%s", health);
     else
@@ -116,10 +118,12 @@ static void print_status(const json_t *status)
     bool is_up = strcmp(cli_text_of(status, "redis", redis, sizeof(redis)), "up") == 0;
     printf("pool ");
     cli_put(CLI_BOLD, "%s", cli_text_of(status, "pool", pool, sizeof(pool)));
-    printf(": %u running, %u of %u slots free; redis ",
-           (unsigned)cli_number_of(status, "total_active"),
+    printf(": %u running, %u of %u slots free", (unsigned)cli_number_of(status, "total_active"),
            (unsigned)cli_number_of(status, "available_capacity"),
            (unsigned)cli_number_of(status, "total_capacity"));
+    if (cli_number_of(status, "held_back_capacity") > 0)
+        printf(", %u held back", (unsigned)cli_number_of(status, "held_back_capacity"));
+    printf("; redis ");
     cli_put(is_up ? CLI_GREEN : CLI_RED, "%s", redis);
     printf("; seen by node %s\n\n", cli_text_of(own, "id", node, sizeof(node)));
     print_subscriptions(json_object_get(status, "subscriptions"));

@@ -26,6 +26,22 @@ enum auth_type { AUTH_API_KEY, AUTH_TOKEN }; /* `auto` is decided by the key's p
 
 enum { ACCOUNT_MAX = 21, FACE_MAX = 32 };
 
+/* How one is chosen of several that may take a request (lua/lib/strategy.lua). */
+#define STRATEGY_TABLE(X)               \
+    X(HEADROOM, "headroom")             \
+    X(PRIORITY, "priority")             \
+    X(SESSION, "session")               \
+    X(LEAST_REQUESTS, "least-requests") \
+    X(ROUND_ROBIN, "round-robin")       \
+    X(WEIGHTED, "weighted")             \
+    X(WEIGHTED_ROUND_ROBIN, "weighted-round-robin")
+
+enum strategy {
+#define X(name, word) STRATEGY_##name,
+    STRATEGY_TABLE(X)
+#undef X
+};
+
 struct subscription {
     char *name;
     char account[ACCOUNT_MAX]; /* whose slots these are: made of credential and base URL */
@@ -38,6 +54,7 @@ struct subscription {
     char *ca_file;        /* NULL: the system's */
     uint32_t max_concurrent;
     uint32_t priority;
+    uint32_t tier;
     bool is_enabled;
 };
 
@@ -92,6 +109,11 @@ struct config {
         uint32_t cooldown_seconds;
         uint32_t burst_limit;
     } rate_limit;
+
+    struct {
+        enum strategy strategy;
+        uint32_t session_duration_ms;
+    } routing;
 
     struct {
         uint32_t attempts; /* at one subscription, for one request */

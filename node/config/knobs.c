@@ -20,6 +20,12 @@ enum {
 };
 #define TIB (1024 * (uint64_t)GIB)
 
+static const char strategy_words[] =
+#define X(name, word) word " "
+    STRATEGY_TABLE(X)
+#undef X
+    ;
+
 const struct config_knob config_knobs[] = {
     {.path = "subscriptions",
      .kind = &config_subscriptions,
@@ -89,7 +95,16 @@ const struct config_knob config_knobs[] = {
      .min = 1,
      .max = 1000000,
      .initial = "1",
-     .help = "Of several with as many free slots, the lowest is taken."},
+     .help = "Of several with as many free slots, the lowest is taken; strategy priority: the "
+             "lowest that is free."},
+    {.path = "subscriptions[].tier",
+     .kind = &config_number,
+     .offset = SUBSCRIPTION_FIELD(tier),
+     .flags = KNOB_SHARED,
+     .min = 1,
+     .max = 20,
+     .initial = "1",
+     .help = "What it weighs in the weighted strategies; of Claude's plans: 1, 5 or 20."},
     {.path = "subscriptions[].enabled",
      .kind = &config_flag,
      .offset = SUBSCRIPTION_FIELD(is_enabled),
@@ -265,14 +280,24 @@ const struct config_knob config_knobs[] = {
      .help = "Requests one subscription may get within any second."},
 
     {.path = "routing.strategy",
-     .kind = &config_word,
+     .kind = &config_choice,
+     .offset = FIELD(routing.strategy),
      .flags = KNOB_SHARED,
-     .words = "headroom",
-     .later = "session least-requests round-robin weighted weighted-round-robin priority "
-              "drain-soonest",
+     .words = strategy_words,
+     .later = "drain-soonest",
      .initial = "\"headroom\"",
      .variable = "LB_STRATEGY",
-     .help = "Which subscription is picked; headroom: the one with the most free slots."},
+     .help = "Which of the free subscriptions is picked (docs/strategies.md). What `weir strategy "
+             "NAME` has said holds before it."},
+    {.path = "routing.session_duration_ms",
+     .kind = &config_number,
+     .offset = FIELD(routing.session_duration_ms),
+     .flags = KNOB_SHARED,
+     .min = 1000,
+     .max = 7 * DAY_SECONDS * 1000,
+     .initial = "18000000",
+     .variable = "SESSION_DURATION_MS",
+     .help = "Strategy session: for how long one subscription takes all."},
 
     {.path = "retry.attempts",
      .kind = &config_number,
@@ -393,7 +418,6 @@ const struct config_knob config_knobs[] = {
 /* Of the design, and not built yet: whoever uses one should hear that, not "unknown". */
 const char *const config_later_paths[] = {
     "subscriptions[].endpoints",
-    "subscriptions[].tier",
     "subscriptions[].models",
     "subscriptions[].big_model",
     "subscriptions[].small_model",
@@ -401,7 +425,6 @@ const char *const config_later_paths[] = {
     "subscriptions[].quota",
     "redis.on_outage",
     "routing.affinity",
-    "routing.session_duration_ms",
     "queue.max_length",
     "queue.max_wait_ms",
     "queue.hold_s",

@@ -25,8 +25,8 @@ static const struct predecessor both_with_accounts = {"Claude Load Balancer and 
 #define NO_MODELS "nothing yet: a model passes as the caller named it"
 #define NO_HISTORY "nothing: usage is booked by day, and single requests are in the log only"
 #define NO_TEXT_SIGNS "nothing: what closes a subscription is told by docs/answers.md"
-#define BY_HEADROOM "\"routing\": {\"strategy\": \"headroom\"}"
-#define BY_WEIGHT "\"headroom\", and a tier's weight as \"max_concurrent\""
+#define BY_STRATEGY "\"routing\": {\"strategy\": \"headroom\"}, or another of docs/strategies.md"
+#define BY_SESSION "\"routing\": {\"session_duration_ms\": N}, with the strategy \"session\""
 #define BOOKS "the books in Redis, which docs/redis-keys.md reads"
 #define REDIS "WEIR_REDIS_URL, or WEIR_STATE_DIR for a Redis of its own"
 #define NO_COSTS "nothing yet: tokens are booked, not what they cost"
@@ -41,7 +41,7 @@ static const struct predecessor_word fields[] = {
 
     {"apiKeyEnvVar", &llm_lb, "\"api_key_env\""},
     {"baseUrl", &llm_lb, "\"base_url\", without /v1"},
-    {"mode", &llm_lb, BY_HEADROOM ", and \"priority\" for each subscription"},
+    {"mode", &llm_lb, BY_STRATEGY},
     {"models", &llm_lb, NO_MODELS},
 
     {"providers", &both_with_yaml,
@@ -56,7 +56,7 @@ static const struct predecessor_word fields[] = {
     {"model_routes", &provider_balancer, NO_MODELS ", to any subscription"},
     {"settings", &provider_balancer,
      "its fields in \"server\", \"timeouts\", \"rate_limit\" and \"logging\""},
-    {"selection_strategy", &provider_balancer, BY_HEADROOM},
+    {"selection_strategy", &provider_balancer, BY_STRATEGY},
     {"failure_cooldown", &provider_balancer, "\"rate_limit\": {\"cooldown_seconds\": N}"},
     {"unhealthy_threshold", &provider_balancer, NO_TEXT_SIGNS},
     {"unhealthy_reset_on_success", &provider_balancer, NO_TEXT_SIGNS},
@@ -65,7 +65,7 @@ static const struct predecessor_word fields[] = {
     {"unhealthy_response_body_patterns", &provider_balancer, NO_TEXT_SIGNS},
     {"unhealthy_http_codes", &provider_balancer, NO_TEXT_SIGNS},
     {"sticky_provider_duration", &provider_balancer,
-     "nothing yet: each request goes where most slots are free"},
+     BY_SESSION},
     {"request_timeout", &provider_balancer, "\"timeouts\": {\"first_byte_ms\": N}"},
     {"non_streaming", &provider_balancer, "connect_ms, first_byte_ms and idle_ms, for all answers"},
     {"streaming", &provider_balancer, "connect_ms, first_byte_ms and idle_ms, for all answers"},
@@ -81,32 +81,25 @@ static const struct predecessor_word fields[] = {
     {"reload", &provider_balancer, "nothing: a changed file is read again by itself"},
     {"reload_includes", &provider_balancer, "nothing: a changed file is read again by itself"},
 
-    {"lb_strategy", &claudeflare, BY_HEADROOM},
+    {"lb_strategy", &claudeflare, BY_STRATEGY},
     {"client_id", &claudeflare, NO_LOGINS},
     {"retry_attempts", &claudeflare, "\"retry\": {\"attempts\": N}"},
     {"retry_delay_ms", &claudeflare, "\"retry\": {\"delay_ms\": N}"},
     {"retry_backoff", &claudeflare, "\"retry\": {\"backoff\": N}"},
-    {"session_duration_ms", &claudeflare, "nothing yet: no session stays with one subscription"},
+    {"session_duration_ms", &claudeflare, BY_SESSION},
     {"default_agent_model", &claudeflare, NO_MODELS},
     {"data_retention_days", &claudeflare, "nothing: no request or answer is kept"},
     {"request_retention_days", &claudeflare, "nothing: days of usage are kept for 35 days"},
-    {"account_tier", &claudeflare, "\"max_concurrent\": N"},
-    {"tier", &claudeflare, "\"max_concurrent\": N"},
+    {"account_tier", &claudeflare, "\"tier\": N of a subscription"},
 };
 
 static const struct predecessor_word values[] = {
-    {"priority-based", &llm_lb, "\"headroom\", and \"priority\" for each subscription"},
-    {"priority", &provider_balancer, "\"headroom\", and \"priority\" for each subscription"},
-    {"round_robin", &provider_balancer, "\"headroom\", which spreads by free slots"},
-    {"random", &provider_balancer, "\"headroom\", which spreads by free slots"},
-    {"session", &claudeflare, "\"headroom\": no session stays with one subscription yet"},
-    {"session-affinity", &claudeflare, "\"headroom\": no session stays with one subscription yet"},
+    {"priority-based", &llm_lb, "\"priority\""},
+    {"round_robin", &provider_balancer, "\"round-robin\""},
+    {"random", &provider_balancer, "\"round-robin\" or \"headroom\""},
+    {"session-affinity", &claudeflare, "\"session\", one for all callers: not one for each yet"},
     {"session-drain-soonest", &claudeflare, "\"headroom\", which does not look at quotas yet"},
-    {"least-requests", &claudeflare, "\"headroom\", which spreads by free slots"},
-    {"least-used", &claudeflare, "\"headroom\", which does not look at quotas yet"},
-    {"round-robin", &claudeflare, "\"headroom\", which spreads by free slots"},
-    {"weighted", &claudeflare, BY_WEIGHT},
-    {"weighted-round-robin", &claudeflare, BY_WEIGHT},
+    {"least-used", &claudeflare, "\"least-requests\": quotas are not looked at yet"},
     {"pretty", &claudeflare, "\"text\""},
 };
 
@@ -124,7 +117,6 @@ static const struct predecessor_word variables[] = {
     {"RETRY_ATTEMPTS", &claudeflare, "\"retry\": {\"attempts\": N} in the config"},
     {"RETRY_DELAY_MS", &claudeflare, "\"retry\": {\"delay_ms\": N} in the config"},
     {"RETRY_BACKOFF", &claudeflare, "\"retry\": {\"backoff\": N} in the config"},
-    {"SESSION_DURATION_MS", &claudeflare, "nothing yet: no session stays with one subscription"},
     {"DEFAULT_AGENT_MODEL", &claudeflare, NO_MODELS},
     {"DATA_RETENTION_DAYS", &claudeflare, "nothing: no request or answer is kept"},
     {"REQUEST_RETENTION_DAYS", &claudeflare, "nothing: days of usage are kept for 35 days"},
@@ -182,8 +174,6 @@ static const struct predecessor_word paths[] = {
     {"/api/oauth/callback", &claudeflare, NO_LOGINS},
     {"/api/requests/", &claudeflare, NO_HISTORY},
     {"/api/config", &claudeflare, "config.json, which `weir check` shows"},
-    {"/api/config/", &claudeflare, "config.json, and a reload: POST /admin/reload"},
-    {"/api/strategies", &claudeflare, BY_HEADROOM " in config.json, the only one yet"},
     {"/api/maintenance/", &claudeflare, "nothing: there is nothing to clean up"},
     {"/api/logs/", &claudeflare, "the log on standard error"},
     {"/api/analytics", &claudeflare, "GET /metrics, and the books in Redis (docs/redis-keys.md)"},

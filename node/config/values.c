@@ -272,7 +272,8 @@ static bool read_choice(struct config_reader *r, const struct config_knob *knob,
 {
     unsigned index;
     static_assert(sizeof(enum log_level) == sizeof(unsigned) &&
-                      sizeof(enum taken_name) == sizeof(unsigned),
+                      sizeof(enum taken_name) == sizeof(unsigned) &&
+                      sizeof(enum strategy) == sizeof(unsigned),
                   "enums are stored as unsigned");
     if (!find_word(r, knob, value, &index))
         return false;

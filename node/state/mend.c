@@ -9,6 +9,7 @@
 
 struct asker {
     state_opened_fn on_opened;
+    state_strategy_fn on_set;
     void *arg;
 };
 
@@ -22,7 +23,7 @@ static struct slice words_of(struct slice reply)
     return end == NULL ? reply : (struct slice){reply.at, (size_t)(end - reply.at)};
 }
 
-static void on_answer(struct fcall *call, enum err err, const struct redis_value *reply)
+static void on_opened_answer(struct fcall *call, enum err err, const struct redis_value *reply)
 {
     struct asker *asker = call->arg;
     struct opening opening = {0};
@@ -42,9 +43,37 @@ void state_open(struct state *state, struct slice name, struct slice who, state_
                 void *arg)
 {
     struct asker *asker = mem_new(sizeof(*asker));
-    *asker = (struct asker){on_opened, arg};
+    *asker = (struct asker){.on_opened = on_opened, .arg = arg};
     const struct slice args[OPEN_ARGUMENTS + OPEN_BY_WIDTH] = {
         [OPEN_NAME] = name, [OPEN_ARGUMENTS + OPEN_BY_WHO] = who};
-    fcall_send(fcall_new(&state->calls, VERB_OPEN, args, OPEN_ARGUMENTS + OPEN_BY_WIDTH), on_answer,
-               asker);
+    fcall_send(fcall_new(&state->calls, VERB_OPEN, args, OPEN_ARGUMENTS + OPEN_BY_WIDTH),
+               on_opened_answer, asker);
+}
+
+static void on_strategy_answer(struct fcall *call, enum err err, const struct redis_value *reply)
+{
+    struct asker *asker = call->arg;
+    struct strategy_change change = {0};
+    if (err == OK) {
+        change.holds = redis_value_slice(redis_value_at(reply, 1));
+        change.was = redis_value_slice(redis_value_at(reply, 2));
+    } else if (err == ERR_REPLY) {
+        change.message = words_of(redis_value_slice(reply));
+        change.is_unknown = slice_starts(change.message, SLICE("strategy: "));
+    }
+    fcall_free(call);
+    asker->on_set(err, &change, asker->arg);
+    free(asker);
+}
+
+void state_set_strategy(struct state *state, struct slice strategy, struct slice who,
+                        state_strategy_fn on_set, void *arg)
+{
+    struct asker *asker = mem_new(sizeof(*asker));
+    *asker = (struct asker){.on_set = on_set, .arg = arg};
+    const struct slice args[STRATEGY_ARGUMENTS + STRATEGY_BY_WIDTH] = {
+        [STRATEGY_STRATEGY] = strategy, [STRATEGY_ARGUMENTS + STRATEGY_BY_WHO] = who};
+    fcall_send(
+        fcall_new(&state->calls, VERB_STRATEGY, args, STRATEGY_ARGUMENTS + STRATEGY_BY_WIDTH),
+        on_strategy_answer, asker);
 }

@@ -10,6 +10,19 @@
 struct state;
 
 /* Borrowed. On an error only `message` may be set. */
+struct strategy_change {
+    struct slice holds, was; /* strategies, by name */
+    bool is_unknown;         /* with ERR_REPLY: there is none of this name */
+    struct slice message;    /* of an error reply */
+};
+typedef void (*state_strategy_fn)(enum err err, const struct strategy_change *change, void *arg);
+
+/* How one is chosen of several subscriptions, on all nodes, whatever their configurations say;
+ * "configured": as they say. `who` asks, in words, for the events. Both are copied. */
+void state_set_strategy(struct state *state, struct slice strategy, struct slice who,
+                        state_strategy_fn on_set, void *arg);
+
+/* Borrowed. On an error only `message` may be set. */
 struct opening {
     uint64_t left_ms;     /* of a cooldown */
     struct slice lifted;  /* whatever closed it, in words; empty: nothing did */

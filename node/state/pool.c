@@ -74,6 +74,16 @@ static struct slice number_in(struct arena *texts, uint64_t number)
     return number_decimal(number, arena_new(texts, NUMBER_TEXT_MAX));
 }
 
+static struct slice strategy_word(enum strategy strategy)
+{
+    static const char *const words[] = {
+#define X(name, word) [STRATEGY_##name] = (word),
+        STRATEGY_TABLE(X)
+#undef X
+    };
+    return slice_of(words[strategy]);
+}
+
 static void put_subscription(struct slice *row, const struct config *config,
                              const struct subscription *s, struct arena *texts)
 {
@@ -83,6 +93,7 @@ static void put_subscription(struct slice *row, const struct config *config,
     row[DECLARE_SUBSCRIPTIONS_PRIORITY] = number_in(texts, s->priority);
     row[DECLARE_SUBSCRIPTIONS_ENABLED] = s->is_enabled ? SLICE("1") : SLICE("0");
     row[DECLARE_SUBSCRIPTIONS_BURST] = number_in(texts, config->rate_limit.burst_limit);
+    row[DECLARE_SUBSCRIPTIONS_TIER] = number_in(texts, s->tier);
 }
 
 void state_declare(struct state *state, const struct config *config,
@@ -98,6 +109,8 @@ void state_declare(struct state *state, const struct config *config,
     args[DECLARE_BOOT] = slice_of(state->node->boot);
     args[DECLARE_EDITED_MS] = number_in(&texts, source->edited_ms);
     args[DECLARE_ALONE] = source->is_alone ? SLICE("1") : SLICE("0");
+    args[DECLARE_STRATEGY] = strategy_word(config->routing.strategy);
+    args[DECLARE_SESSION_MS] = number_in(&texts, config->routing.session_duration_ms);
     for (size_t i = 0; i < config->subscription_count; i++)
         put_subscription(args + DECLARE_ARGUMENTS + WIDTH * i, config, &config->subscriptions[i],
                          &texts);

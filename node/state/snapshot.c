@@ -51,7 +51,11 @@ static void read_subscription(const struct redis_value *from, struct arena *text
         .state = kept(texts, from, "state"),
         .active = (uint32_t)number_of(from, "active"),
         .max = (uint32_t)number_of(from, "max"),
+        .available = (uint32_t)number_of(from, "available"),
+        .held_back = (uint32_t)number_of(from, "held_back"),
         .priority = (uint32_t)number_of(from, "priority"),
+        .tier = (uint32_t)number_of(from, "tier"),
+        .session_since_ms = number_of(from, "session_since_ms"),
         .is_enabled = number_of(from, "enabled") != 0,
         .cooldown_ms = number_of(from, "cooldown_remaining_ms"),
         .cooldown_reason = kept(texts, from, "cooldown_reason"),
@@ -103,6 +107,8 @@ static void read_sections(const struct redis_value *reply, struct pool_snapshot 
             snapshot->epoch = number_of(section, "epoch");
             snapshot->closed_ms = number_of(section, "closed_ms");
             snapshot->generation = number_of(section, "generation");
+            snapshot->strategy = kept(texts, section, "strategy");
+            snapshot->strategy_by = kept(texts, section, "strategy_by");
         }
     }
 }

@@ -15,7 +15,10 @@ struct state;
 struct pool_subscription {
     struct slice name;
     struct slice state; /* on, off, paused, leaving */
-    uint32_t active, max, priority;
+    uint32_t active, max, priority, tier;
+    uint32_t available;        /* slots a request would get now */
+    uint32_t held_back;        /* the other free ones: it cools, is broken, off, on trial */
+    uint64_t session_since_ms; /* since when it has the pool's session; 0: it has not */
     bool is_enabled;
     uint64_t cooldown_ms; /* left; 0: not cooling */
     struct slice cooldown_reason;
@@ -38,8 +41,9 @@ struct pool_snapshot {
     uint64_t leases;
     uint64_t now_ms; /* Redis' clock */
     uint64_t epoch;
-    uint64_t closed_ms;  /* until admissions begin again, after data was lost */
-    uint64_t generation; /* of the roster */
+    uint64_t closed_ms;                 /* until admissions begin again, after data was lost */
+    uint64_t generation;                /* of the roster */
+    struct slice strategy, strategy_by; /* "round-robin"; "person" or "configuration" */
 
     struct arena texts; /* private, both */
     _Atomic unsigned references;

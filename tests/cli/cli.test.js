@@ -56,11 +56,11 @@ const STATUS = {
   subscriptions: [
     { name: 'main', active_connections: 4, max_concurrent: 5, available: 1, in_cooldown: false, cooldown_remaining: 0,
       total_requests: 12034, total_errors: 3, enabled: true, tokens: { input: 1200000, output: 34000 } },
-    { name: 'spare', active_connections: 0, max_concurrent: 10, available: 10, in_cooldown: true,
-      cooldown_remaining: 42, cooldown_reason: 'retry-after', total_requests: 8, total_errors: 0, enabled: true },
+    { name: 'spare', active_connections: 0, max_concurrent: 10, available: 0, held_back: 10, in_cooldown: true,
+      cooldown_remaining: 42, cooldown_reason: 'retry-after', health: '3 failures in a row', total_requests: 8, total_errors: 0, enabled: true },
     { name: 'old', active_connections: 0, max_concurrent: 5, enabled: false },
   ],
-  total_active: 4, total_capacity: 15, available_capacity: 11, redis: 'up', pool: 'production',
+  total_active: 4, total_capacity: 15, available_capacity: 1, held_back_capacity: 10, redis: 'up', pool: 'production',
   node: { id: 'node-a', boot: '00000001', version: '0.1.0' },
   nodes: [{ id: 'node-a', version: '0.1.0', config: 'abcd1234', seen_ms_ago: 100, active: 4 },
           { id: 'node-b', version: '0.1.0', config: 'abcd1234', seen_ms_ago: 30000, active: 0 }],
@@ -236,9 +236,9 @@ test('status shows subscriptions and nodes in columns', async (t) => {
   const node = await standIn(t, { '/status': [200, STATUS] });
   const { code, stdout, stderr } = await weir(t, ['status', '--url', node.url]);
   assert.equal(code, 0, stderr);
-  assert.match(stdout, /^pool production: 4 running, 11 of 15 slots free; redis up; seen by node node-a\n/);
+  assert.match(stdout, /^pool production: 4 running, 1 of 15 slots free, 10 held back; redis up; seen by node node-a\n/);
   assert.match(stdout, /\nmain +########\.\. +4\/5 +12\.0k +3 +1\.2M +34\.0k +ready\n/);
-  assert.match(stdout, /\nspare .* cooling for 42 s: retry-after\n/);
+  assert.match(stdout, /\nspare .* cooling for 42 s: retry-after; 3 failures in a row\n/);
   assert.match(stdout, /\nold .* disabled\n/);
   assert.match(stdout, /\nnode-b +0 +0\.1\.0 +abcd1234 +30 s ago\n/);
   assert.ok(!stdout.includes('\x1b'));

@@ -80,7 +80,7 @@ const WRONG = [
     ],
     [
         'another strategy',
-        { ...MINIMAL, routing: { strategy: 'session' } },
+        { ...MINIMAL, routing: { strategy: 'drain-soonest' } },
         [/routing\.strategy/, /not supported/],
     ],
     ['no subscriptions', { server: {} }, [/subscriptions/]],

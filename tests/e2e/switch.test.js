@@ -78,7 +78,7 @@ for (const { title, blocks } of sections)
     });
 
 const OURS =
-    /^(ANTHROPIC_API_KEYS?|SERVICE_ENDPOINTS|OPENAI_API_KEYS?|PORT|LOG_LEVEL|LB_STRATEGY)$/;
+    /^(ANTHROPIC_API_KEYS?|SERVICE_ENDPOINTS|OPENAI_API_KEYS?|PORT|LOG_LEVEL|LB_STRATEGY|SESSION_DURATION_MS)$/;
 
 /** What the first columns of all programs' tables have in backquotes. */
 const listed = programs.flatMap(({ left }) => left);
@@ -118,7 +118,7 @@ test('a node says at its start which variables of another program it found', asy
     assert.ok(!node.lines.some((line) => /\bHOST \(/.test(line)));
 });
 
-const SERVED = ['/', '/health', '/status', '/admin/reload'];
+const SERVED = ['/', '/health', '/status', '/admin/reload', '/api/config/strategy', '/api/strategies'];
 
 test('each path that docs/switch.md lists is answered with its equal here, and goes nowhere', async (world) => {
     const { node, provider } = await world.setting();

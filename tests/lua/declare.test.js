@@ -12,7 +12,7 @@ test('a declared subscription is readable as one line', async () => {
     await pool.declare({ 'team-a': { max: 5, priority: 2, burst: 10, account: '3f9a1c20b7d4' } });
     assert.equal(
         await pool.redis('HGET', pool.key('roster'), 'team-a'),
-        'account=3f9a1c20b7d4 max=5 priority=2 burst=10 edited=1000 state=on paused=0',
+        'account=3f9a1c20b7d4 max=5 priority=2 burst=10 edited=1000 state=on paused=0 tier=1',
     );
 });
 
@@ -212,14 +212,17 @@ test('a bad declaration is refused by name and changes nothing', async () => {
             pool.call('declare', ...args),
             new RegExp(`ERR weir: ${argument}: expected`),
         );
-    const head = ['n1', '0000000e', '0', '0'];
-    const row = ['b', 'bbbb', '1', '1', '1', '1'];
+    const settings = ['headroom', '18000000'];
+    const head = ['n1', '0000000e', '0', '0', ...settings];
+    const row = ['b', 'bbbb', '1', '1', '1', '1', '1'];
     await bad('node', 'a b', ...head.slice(1));
-    await bad('boot', 'n1', 'xyz', '0', '0');
-    await bad('edited_ms', 'n1', '0000000e', '-1', '0');
+    await bad('boot', 'n1', 'xyz', '0', '0', ...settings);
+    await bad('edited_ms', 'n1', '0000000e', '-1', '0', ...settings);
+    await bad('strategy', ...head.slice(0, 4), 'fastest', '18000000');
+    await bad('session_ms', ...head.slice(0, 5), '5');
     await bad('subscriptions', ...head, ...row.slice(1));
     await bad('subscriptions', ...head, ...Array(501).fill(row).flat());
-    const names = ['name', 'account', 'max', 'priority', 'enabled', 'burst'];
+    const names = ['name', 'account', 'max', 'priority', 'enabled', 'burst', 'tier'];
     for (const [i, name] of names.entries()) {
         const wrong = row.map((value, at) => (at === i ? '-/' : value));
         await bad(`subscriptions 2 ${name}`, ...head, ...row, ...wrong);

@@ -274,18 +274,34 @@ class Pool {
     }
 
     // subs: { name: { max, priority, enabled, burst, account } }
-    async declare(subs, { editedMs = 1000, alone = 0 } = {}) {
+    async declare(
+        subs,
+        { editedMs = 1000, alone = 0, strategy = 'headroom', sessionMs = 18000000 } = {},
+    ) {
         const rows = Object.entries(subs).flatMap(
-            ([name, { max = 5, priority = 1, enabled = 1, burst = 0, account = name }]) => [
+            ([
+                name,
+                { max = 5, priority = 1, enabled = 1, burst = 0, tier = 1, account = name },
+            ]) => [
                 name,
                 account,
                 max,
                 priority,
                 enabled,
                 burst,
+                tier,
             ],
         );
-        const reply = await this.call('declare', this.node, this.boot, editedMs, alone, ...rows);
+        const reply = await this.call(
+            'declare',
+            this.node,
+            this.boot,
+            editedMs,
+            alone,
+            strategy,
+            sessionMs,
+            ...rows,
+        );
         return { ok: reply[0] === 'ok', generation: +reply[1], behind: +reply[2] };
     }
 

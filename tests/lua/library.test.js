@@ -69,9 +69,9 @@ test('two versions work side by side on the same pool', async () => {
         assert.deepEqual(
             await names(now.client),
             ['admit', 'beat', 'declare', 'join', 'leave', 'renew', 'settle', 'snapshot']
-                .concat('cool', 'enable', 'free', 'open')
+                .concat('cool', 'enable', 'free', 'open', 'strategy')
                 .flatMap((verb) => [`weir_${verb}_${now.version}`, `weir_${verb}_0ddba110`])
-                .concat('weir_status', 'weir_cool', 'weir_enable', 'weir_free', 'weir_open')
+                .concat('weir_status', 'weir_cool', 'weir_enable', 'weir_free', 'weir_open', 'weir_strategy')
                 .sort(),
         );
         await now.declare({ a: { max: 4 } });
@@ -174,7 +174,7 @@ test('after FLUSHALL what runs is restored, and nothing is admitted for a lease 
         const grant = await pool.admit({ leaseMs: 1000 });
         await pool.redis('FLUSHALL');
         const stranger = pool.as({ node: 'n3', boot: '0000000c' });
-        assert.equal((await stranger.call('declare', 'n3', '0000000c', '0', '0'))[0], 'ok');
+        assert.equal((await stranger.call('declare', 'n3', '0000000c', '0', '0', 'headroom', '18000000'))[0], 'ok');
         const [state] = Object.values(await pool.lines(pool.key('slots')));
         assert.ok(Number(state.closed) > Number(state.epoch) + 900, 'closed');
         assert.deepEqual(await pool.renew([grant], { mode: 'restore', leaseMs: 1000 }), []);

@@ -37,6 +37,7 @@ test('a snapshot has all that /status needs', async () => {
             alpha.active,
             alpha.max,
             alpha.available,
+            alpha.held_back,
             alpha.in_cooldown,
             alpha.enabled,
             alpha.total_requests,
@@ -45,7 +46,7 @@ test('a snapshot has all that /status needs', async () => {
             alpha.cooldown_reason,
             gamma.enabled,
         ],
-        ['1', '3', '2', '1', '1', '1', '1', '10', 'limited', '0'],
+        ['1', '3', '0', '2', '1', '1', '1', '1', '10', 'limited', '0'],
     );
     assert.ok(alpha.cooldown_remaining_ms > 80000 && alpha.cooldown_remaining_ms <= 90000);
     assert.deepEqual(
@@ -54,11 +55,12 @@ test('a snapshot has all that /status needs', async () => {
             all.active,
             all.capacity,
             all.available,
+            all.held_back,
             all.leases,
             all.cooling,
             all.nodes_alive,
         ],
-        ['3', '1', '5', '4', '1', '1', '1'],
+        ['3', '1', '5', '2', '2', '1', '1', '1'],
     );
     assert.ok(Math.abs(all.now_ms - Date.now()) < 60000);
     assert.equal(all.library, pool.version);
@@ -113,7 +115,7 @@ test('weir_status prints the whole pool for a person', async () => {
     assert.match(text, /^pool weir:\{main\} {2}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$/m);
     assert.match(
         text,
-        /1 of 5 slots in use, 4 free, 1 leases; 3 subscriptions, 1 cooling; 1 of 1 nodes alive/,
+        /1 of 5 slots in use, 2 free, 2 held back, 1 leases; 3 subscriptions, 1 cooling; 1 of 1 nodes alive/,
     );
     assert.match(text, /^ {2}alpha +1\/3 +on +1m \d+s limited +1 +10 +1 +1 /m);
     assert.match(text, /^ {2}gamma +0\/5 +off +- /m);

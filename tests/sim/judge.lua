@@ -387,7 +387,7 @@ end
 
 local function on_declare(self, from, call)
     local known, arguments = {}, call.arguments
-    for i = 6, #arguments, 6 do
+    for i = 8, #arguments, 7 do -- behind six of its own: rows of name, account and five more
         known[arguments[i]] = true
     end
     self.knows[from.node.boot_name] = known

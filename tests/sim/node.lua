@@ -11,7 +11,8 @@ local DRAIN_LOOK_MS = 200
 local format = string.format
 
 -- `spec`: name, boot (8 hex digits), workers, callers (of each worker), version (of the library),
--- config: { edited =, digest =, subs = { { name, account, max, priority, enabled, burst }, ... } }
+-- config: { edited =, digest =, strategy =,
+--           subs = { { name, account, max, priority, enabled, burst, tier }, ... } }
 function node.new(run, spec)
     local self = setmetatable({
         run = run, world = run.world, site = run.site, judge = run.judge, name = spec.name,
@@ -155,9 +156,10 @@ end
 
 function node:declare()
     local config = self.config
-    local arguments = { self.name, self.boot, format("%.0f", config.edited), "0" }
+    local arguments = { self.name, self.boot, format("%.0f", config.edited), "0",
+        config.strategy, "18000000" }
     for _, sub in ipairs(config.subs) do
-        for i = 1, 6 do
+        for i = 1, 7 do
             arguments[#arguments + 1] = tostring(sub[i])
         end
     end

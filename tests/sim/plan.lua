@@ -19,7 +19,8 @@ local KINDS = {
     { 3, "leave", 0, 8000 }, { 2, "clock ahead", 100, 1000 }, { 2, "clock ahead", 20000, 90000 },
     { 2, "clock back", 100, 3600000 }, { 1, "full", 500, 8000 }, { 3, "reload all", 0, 4000 },
     { 3, "reload one" }, { 2, "cool", 500, 5000 }, { 2, "open" }, { 2, "pause by hand" },
-    { 2, "enable by hand" }, { 2, "free by hand" }, { 7, "damage" }, { 2, "lose twice", 500, 9000 }
+    { 2, "enable by hand" }, { 2, "free by hand" }, { 7, "damage" }, { 2, "lose twice", 500, 9000 },
+    { 3, "strategy by hand" }
 }
 
 local function pick(draw)

@@ -14,13 +14,20 @@ run.__index = run
 local SILENCE_MS, PROBE_MS = 80000, 5000
 local NOBODY = { holder = "a person", node = {} }
 
+run.STRATEGIES = {
+    "headroom", "priority", "session", "least-requests", "round-robin", "weighted",
+    "weighted-round-robin"
+}
+
 local function first_config(self, draw)
     local subs = {}
     for i = 1, 2 + draw(5) do
-        subs[i] = { "s" .. i, "a" .. i, 1 + draw(8), 1 + draw(2), 1, draw(3) == 0 and 10 or 0 }
+        local burst = draw(3) == 0 and 10 or 0
+        subs[i] = { "s" .. i, "a" .. i, 1 + draw(8), 1 + draw(2), 1, burst, 1 + draw(20) }
     end
     self.accounts, self.configs = #subs, 1
-    return { edited = self.world:redis_ms(), digest = "d1", subs = subs }
+    local strategy = run.STRATEGIES[1 + draw(#run.STRATEGIES)]
+    return { edited = self.world:redis_ms(), digest = "d1", strategy = strategy, subs = subs }
 end
 
 -- `libraries`: { version =, chunk = } of all versions of the program; each boot is of one of them.

@@ -100,7 +100,7 @@ async function askReal(redis, source, [kind, ...rest]) {
         try {
             return [await redis.sendCommand(['FCALL', name, '1', 'weir:{main}', ...args]), ''];
         } catch (error) {
-            return ['', error.message];
+            return ['', error.message.replace(/ script: weir_\w+, on @user_function:\d+\.$/, '')];
         }
     } else if (kind === 'hand') {
         await redis.sendCommand(rest[0].map(String)).catch(() => null);

@@ -168,7 +168,7 @@ end
 
 -- configurations ---------------------------------------------------------------------------------
 
--- A subscription's row: name, account, max, priority, enabled, burst.
+-- A subscription's row: name, account, max, priority, enabled, burst, tier.
 local function copy_of(subs)
     local made = {}
     for i, sub in ipairs(subs) do
@@ -184,7 +184,7 @@ local CHANGES = {
     end,
     function(subs, one, run) -- a new one
         run.accounts = run.accounts + 1
-        subs[#subs + 1] = { "s" .. run.accounts, "a" .. run.accounts, one[3], 1, 1, 0 }
+        subs[#subs + 1] = { "s" .. run.accounts, "a" .. run.accounts, one[3], 1, 1, 0, 5 }
         return subs
     end,
     function(subs, one) -- one less
@@ -213,15 +213,24 @@ local CHANGES = {
     function(subs, one) -- on, off
         one[5] = 1 - one[5]
         return subs
+    end,
+    function(subs, _, run) -- another strategy
+        run.strategies = (run.strategies or 0) + 1
+        return subs
     end
 }
+
+local function strategy_of(run, number)
+    return run.STRATEGIES[number % #run.STRATEGIES + 1]
+end
 
 local function change(run, entry)
     local subs = copy_of(run.config.subs)
     local one = subs[entry.which % #subs + 1]
     subs = CHANGES[entry.how % #CHANGES + 1](subs, one, run)
     run.configs = run.configs + 1
-    run.config = { edited = run.world:redis_ms(), digest = "d" .. run.configs, subs = subs }
+    run.config = { edited = run.world:redis_ms(), digest = "d" .. run.configs,
+        strategy = strategy_of(run, run.strategies or 0), subs = subs }
 end
 
 trouble["reload all"] = function(run, entry)
@@ -272,6 +281,11 @@ trouble["enable by hand"] = function(run, entry)
     end
 end
 
+trouble["strategy by hand"] = function(run, entry)
+    local is_taken_back = entry.how % 3 == 0
+    mend(run, "strategy", is_taken_back and "configured" or strategy_of(run, entry.how))
+end
+
 trouble["free by hand"] = function(run, entry)
     local each = worker_of(run, entry)
     for seq = each.next_seq, 1, -1 do
@@ -308,6 +322,13 @@ local DAMAGES = {
     end,
     function(hand)
         hand("SET", BASE .. ":cooldowns", "not a hash")
+    end,
+    function(hand)
+        hand("DEL", BASE .. ":settings")
+        hand("SET", BASE .. ":settings", "not a hash")
+    end,
+    function(hand)
+        hand("HSET", BASE .. ":settings", "strategy", "name=fastest", "configured", "x=y edited=z")
     end,
     function(hand)
         hand("SET", BASE .. ":cooldowns", "no hash either")

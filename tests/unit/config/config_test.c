@@ -178,9 +178,9 @@ static void test_unknown_fields(void)
         CHECK(refused(WITH("\"queue\":{\"hold_s\":1}"), "queue.hold_s: not supported"));
         CHECK(refused(WITH("\"clients\":[]"), "not supported by this version"));
         CHECK(refused(WITH("\"redis\":{\"on_outage\":1}"), "redis.on_outage: not supported"));
-        CHECK(refused(SUB("\"tier\":5"), "subscriptions[0].tier: not supported"));
+        CHECK(refused(SUB("\"quota\":5"), "subscriptions[0].quota: not supported"));
         CHECK(refused(SUB("\"type\":\"openai\""), "not supported by this version"));
-        CHECK(refused(WITH("\"routing\":{\"strategy\":\"session\"}"),
+        CHECK(refused(WITH("\"routing\":{\"strategy\":\"drain-soonest\"}"),
                       "not supported by this version"));
         CHECK(refused(WITH("\"auth\":\"keys\""), "not supported by this version"));
     }

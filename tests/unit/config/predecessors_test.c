@@ -127,10 +127,6 @@ static void test_later_fields(void)
         CHECK(config_refused(WITH("\"external\":{\"enabled\":true}"),
                              "external: not supported by this version, expected \"auth\": \"open\"",
                              "#anthropic-load-balancer"));
-        CHECK(config_refused(WITH("\"routing\":{\"strategy\":\"session\"}"),
-                             "routing.strategy: \"session\" is not supported by this version, "
-                             "expected \"headroom\"",
-                             "#claudeflare"));
     }
     PROMISE("so are a setting's words")
     {
@@ -138,7 +134,7 @@ static void test_later_fields(void)
                              "\"round_robin\" is a word of", "#claude-code-provider-balancer"));
         CHECK(config_refused(WITH("\"logging\":{\"format\":\"pretty\"}"), "expected \"text\"",
                              "#claudeflare"));
-        set_variable("LB_STRATEGY", "least-requests");
+        set_variable("LB_STRATEGY", "least-used");
         CHECK(load_refused("own.json", "LB_STRATEGY (environment): routing.strategy: "));
         CHECK(strstr(failure.text, "#claudeflare") != NULL);
         set_variable("LB_STRATEGY", NULL);

@@ -97,13 +97,15 @@ static inline void declare(size_t count, uint32_t max)
 {
     static char names[8][24];
     struct subscription subscriptions[8] = {0};
-    struct config config = {.subscriptions = subscriptions, .subscription_count = count};
+    struct config config = {.subscriptions = subscriptions,
+                            .subscription_count = count,
+                            .routing.session_duration_ms = 18000000};
     const struct declaration_source source = {.edited_ms = 1};
     struct done done = {0};
     for (size_t i = 0; i < count; i++) {
         snprintf(names[i], sizeof(names[i]), "s%zu", i);
         subscriptions[i] = (struct subscription){
-            .name = names[i], .max_concurrent = max, .priority = 1, .is_enabled = true};
+            .name = names[i], .max_concurrent = max, .priority = 1, .tier = 1, .is_enabled = true};
         snprintf(subscriptions[i].account, sizeof(subscriptions[i].account), "%s", names[i]);
     }
     state_declare(state, &config, &source, on_done, &done);
@@ -262,8 +264,8 @@ static inline void take_slot(const char *seq)
 {
     char name[64];
     snprintf(name, sizeof(name), "weir_declare_%s", functions_version);
-    SERVER_DO(&server, "FCALL", name, "1", BASE, "n2", "00000002", "0", "0", "s0", "s0", "1", "1",
-              "1", "0");
+    SERVER_DO(&server, "FCALL", name, "1", BASE, "n2", "00000002", "0", "0", "headroom", "18000000",
+              "s0", "s0", "1", "1", "1", "0", "1");
     other_node("admit", seq, "granted");
 }
 

@@ -283,8 +283,10 @@ static void leaving(void)
 
 static void declare_fails(void)
 {
-    struct subscription bad = {.name = (char[]){"a b"}, .account = "x", .max_concurrent = 1};
-    struct config config = {.subscriptions = &bad, .subscription_count = 1};
+    struct subscription bad = {
+        .name = (char[]){"a b"}, .account = "x", .max_concurrent = 1, .tier = 1};
+    struct config config = {
+        .subscriptions = &bad, .subscription_count = 1, .routing.session_duration_ms = 18000000};
     const struct declaration_source source = {0};
     struct done done = {0};
     state_declare(state, &config, &source, on_done, &done);
