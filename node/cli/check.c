@@ -19,11 +19,12 @@ static const char *kind_of_key(const struct subscription *s)
 static void print_subscriptions(const struct config *c)
 {
     struct cli_table table;
-    cli_table_init(&table, "SUBSCRIPTION|KEY|>SLOTS|>PRIORITY|PROVIDER");
+    cli_table_init(&table, "SUBSCRIPTION|KEY|KIND|>SLOTS|>PRIORITY|PROVIDER");
     for (size_t i = 0; i < c->subscription_count; i++) {
         const struct subscription *s = &c->subscriptions[i];
         enum cli_colour colour = s->is_enabled ? CLI_PLAIN : CLI_DIM;
         cli_table_add(&table, s->is_enabled ? CLI_BOLD : CLI_DIM, "%s", s->name);
+        cli_table_add(&table, colour, "%s", s->face);
         cli_table_add(&table, colour, "%s", kind_of_key(s));
         cli_table_add(&table, colour, "%u", s->max_concurrent);
         cli_table_add(&table, colour, "%u", s->priority);

@@ -63,7 +63,7 @@ static bool fetch_key(struct config_reader *r, struct subscription *s)
                                               : "api_key_env");
     if (!is_given && !(is_file ? key_from_file(r, s) : key_from_variable(r, s)))
         return false;
-    if (!config_mind_quotes(r, secret_reveal(&s->api_key)))
+    if (!config_mind_quotes(r, secret_reveal(&s->api_key)) || !config_mind_key(r, s))
         return false;
     config_path_end(r, mark);
     return true;
@@ -245,8 +245,8 @@ static void fill_in(struct config_reader *r)
 
 bool config_finish(struct config_reader *r)
 {
-    static bool (*const checks[])(struct config_reader *) = {finish_subscriptions, check_tls,
-                                                             check_redis, check_memory};
+    static bool (*const checks[])(struct config_reader *) = {
+        finish_subscriptions, check_tls, check_redis, check_memory, config_mind_itself};
     for (size_t i = r->are_keys_bad ? 1 : 0; i < sizeof(checks) / sizeof(checks[0]); i++)
         if (!checks[i](r))
             config_collect(r);

@@ -46,7 +46,7 @@ struct subscription {
     char *name;
     char account[ACCOUNT_MAX]; /* whose slots these are: made of credential and base URL */
     struct secret api_key;
-    char face[FACE_MAX]; /* "sk-ant-...ab12 #3f9c20": what may be seen of the key */
+    char face[FACE_MAX]; /* "sk-ant-...ab12 #1a2b3c4d": what may be seen of the key */
     char *api_key_env;   /* where the key was found; both NULL: in the config itself */
     char *api_key_file;
     enum auth_type auth_type;

@@ -7,8 +7,11 @@
  *     places.c    the same of hosts, URLs and networks
  *     env.c       variables; subscriptions made from keys found there (env.h)
  *     face.c      what those are called by, and what is shown of a key (face.h)
+ *     impostor.c  what stands where a key belongs and is none
+ *     strangers.c variables that look like ours, and are not read
  *     endpoints.c SERVICE_ENDPOINTS, the URLs of those
  *     dotenv.c    ./.env
+ *     itself.c    base URLs that lead back to the node
  *     check.c     what no single field shows: names, keys, files, who can reach us
  *     compare.c   the digest, and what differs between two configs
  *     changes.c   that in words, for whoever asked for a reload (changes.h)
@@ -55,6 +58,7 @@ struct config_reader {
     char failed[4096];         /* where they are: "\nSOURCE|PATH\n" */
     unsigned unlisted;         /* errors that found no room */
     bool are_keys_bad;         /* of the environment: there is no more to say about subscriptions */
+    bool are_keys_named;       /* the subscriptions are keys of the environment */
     bool has_secrets;          /* the file itself holds some */
     enum { DOTENV_IF_THERE, DOTENV_MUST, DOTENV_NOT } dotenv;
 };
@@ -121,6 +125,14 @@ void config_mind_endpoints(struct config_reader *r);
 bool config_variable_is_foreign(struct slice name);
 /* "; FILE is of PROGRAM, see PAGE" of the first thing found that a predecessor left, or "". */
 const char *config_foreign_trace(const struct config_environment *e, char *out, size_t size);
+
+/* ---- impostor.c, itself.c, strangers.c ---- */
+
+/* The subscription has its key and base URL; the path is that of the key. */
+MUST_USE bool config_mind_key(struct config_reader *r, const struct subscription *s);
+MUST_USE bool config_mind_itself(struct config_reader *r);
+void config_mind_strangers(struct config_reader *r); /* warns of those that are set */
+bool config_variable_is_strange(struct slice name);  /* a line of ./.env sets one */
 
 /* ---- endpoints.c ---- */
 

@@ -135,11 +135,12 @@ static bool add_variable(struct config_reader *r, const struct assignment *a)
     return true;
 }
 
-/* One of a predecessor is not read, only told of: that it is there is enough. */
+/* One of a predecessor, or that only looks like ours, is not read, only told of: that it is there
+ * is enough. */
 static void note_foreign(struct config_reader *r, const struct assignment *a)
 {
-    if (config_variable_is_foreign(a->name) && a->text.len > 0 &&
-        r->environment->count < CONFIG_VARIABLES_MAX)
+    if ((config_variable_is_foreign(a->name) || config_variable_is_strange(a->name)) &&
+        a->text.len > 0 && r->environment->count < CONFIG_VARIABLES_MAX)
         keep_variable(r, a->name, mem_string(SLICE("(not read)")));
 }
 

@@ -130,6 +130,7 @@ static bool read_override(struct config_reader *r, const struct config_knob *kno
 bool config_read_overrides(struct config_reader *r)
 {
     config_mind_variables(r);
+    config_mind_strangers(r);
     for (size_t i = 0; i < config_knob_count; i++) {
         const struct config_knob *knob = &config_knobs[i];
         unsigned line;
@@ -169,6 +170,11 @@ static bool add_key(struct config_reader *r, struct slice key)
     if (!config_add_subscription(r, &added))
         return false;
     size_t mark = config_path_begin(r, "key %zu", r->config->subscription_count);
+    for (size_t i = 0; i < key.len; i++)
+        if (strchr(" \t\r\n", key.at[i]) != NULL)
+            return config_fail(r, "commas between keys, and no blanks in them",
+                               "character %zu of it is %s", i + 1,
+                               strchr("\r\n", key.at[i]) != NULL ? "the end of a line" : "a blank");
     if (!config_mind_quotes(r, key) || !config_set_key(r, &added->api_key, key))
         return false;
     config_path_end(r, mark);
@@ -209,13 +215,28 @@ static bool mind_openai_keys(struct config_reader *r)
     return true;
 }
 
-const char *config_keys_variable(const struct config_reader *r, unsigned *line)
+static const char *variable_of_keys(const struct config_reader *r, unsigned *line)
 {
     const char *name = "ANTHROPIC_API_KEYS";
     if (config_variable_get(r->environment, name, line).len > 0)
         return name;
     (void)config_variable_get(r->environment, "ANTHROPIC_API_KEY", line);
     return "ANTHROPIC_API_KEY";
+}
+
+/* Each of them, now that it is known where it would be sent. */
+static bool mind_keys(struct config_reader *r)
+{
+    bool are_keys = true;
+    for (size_t i = 0; i < r->config->subscription_count; i++) {
+        size_t mark = config_path_begin(r, "key %zu", i + 1);
+        if (!config_mind_key(r, &r->config->subscriptions[i])) {
+            config_collect(r);
+            are_keys = false;
+        }
+        config_path_end(r, mark);
+    }
+    return are_keys;
 }
 
 bool config_read_keys(struct config_reader *r)
@@ -227,10 +248,14 @@ bool config_read_keys(struct config_reader *r)
         return false;
     if (!mind_openai_keys(r) || !read_service_endpoints(r))
         return false;
-    enter_variable(r, config_keys_variable(r, &line), line);
-    config_name_by_key(r);
+    r->are_keys_named = r->config->subscription_count > 0;
+    const char *name = variable_of_keys(r, &line);
+    enter_variable(r, name, line);
+    bool are_keys = mind_keys(r);
+    if (are_keys)
+        config_name_by_key(r);
     leave_variable(r);
-    return true;
+    return are_keys;
 }
 
 /* systemd's, else where the user's programs keep such things, else beside us. */

@@ -31,8 +31,6 @@ bool config_variable_is_ours(struct slice name); /* a line of ./.env may set it 
 MUST_USE bool config_read_dotenv(struct config_reader *r);
 /* A subscription for each, named by its key (face.h). */
 MUST_USE bool config_read_keys(struct config_reader *r);
-/* Which one the keys are in. */
-const char *config_keys_variable(const struct config_reader *r, unsigned *line);
 MUST_USE bool config_read_overrides(struct config_reader *r);
 void config_environment_fini(struct config_environment *e);
 /* yours: where a node keeps its state if nobody says; e NULL: a relative one */

@@ -1,5 +1,6 @@
-/* What a key is called by: a short hash of it. Who has the name cannot come back to the key, and
- * the same key has the same name in every file, on every machine, in any place of its list.
+/* What a key is called by: the beginning of its SHA-256, as a reload tells of keys too. Keys are
+ * long and random, so nobody comes back from it; and the same key has the same name in every file,
+ * on every machine, in any place of its list. Its owner can ask sha256sum which one it is.
  *
  * The tail alone would not do: two keys may have the same, and of a short key it says too much. So
  * it only stands beside the hash, for people, who know it from the provider's console. */
@@ -11,32 +12,25 @@
 
 #include "base/mem.h"
 #include "config/config_priv.h"
+#include "crypto/digest.h"
 #include "crypto/mac.h"
 
 enum {
-    HASH_SHOWN = 6,
     TAIL_SHOWN = 4,
     KEY_WITH_TAIL_MIN = 24, /* of a shorter one the tail is not shown */
     NAME_MAX_BYTES = 32
 };
 
-static void hash_of_key(const struct subscription *s, char hash[MAC_TEXT_MAX])
-{
-    struct slice key = secret_reveal(&s->api_key);
-    mac_text(SLICE("weir face"), &key, 1, hash);
-}
-
 void config_make_face(struct subscription *s)
 {
-    char hash[MAC_TEXT_MAX];
+    char hash[DIGEST_TEXT_MAX];
     struct slice key = secret_reveal(&s->api_key);
     const char *prefix = slice_starts(key, SLICE("sk-ant-")) ? "sk-ant-" : "";
     struct slice tail = SLICE_NONE;
     if (key.len >= KEY_WITH_TAIL_MIN)
         tail = slice_from(key, key.len - TAIL_SHOWN);
-    hash_of_key(s, hash);
-    snprintf(s->face, sizeof(s->face), "%s...%.*s #%.*s", prefix, SLICE_ARG(tail), HASH_SHOWN,
-             hash);
+    digest_text(key, hash);
+    snprintf(s->face, sizeof(s->face), "%s...%.*s #%s", prefix, SLICE_ARG(tail), hash);
 }
 
 /* ---- names ---- */
@@ -64,10 +58,10 @@ static void drop_repeated(struct config_reader *r)
             }
 }
 
-static void set_name(struct subscription *s, const char *hash, int digits)
+static void set_name(struct subscription *s, const char *hash)
 {
     char name[NAME_MAX_BYTES];
-    snprintf(name, sizeof(name), "key-%.*s", digits, hash);
+    snprintf(name, sizeof(name), "key-%s", hash);
     free(s->name);
     s->name = mem_string(slice_of(name));
 }
@@ -78,8 +72,8 @@ static void name_at_length(struct subscription *s)
     snprintf(port, sizeof(port), "%u", s->origin.port);
     const struct slice parts[] = {secret_reveal(&s->api_key), slice_of(s->origin.host),
                                   slice_of(port), slice_of(s->origin.path_prefix)};
-    mac_text(SLICE("weir face"), parts, sizeof(parts) / sizeof(parts[0]), hash);
-    set_name(s, hash, MAC_TEXT_MAX - 1);
+    mac_text(SLICE("weir name"), parts, sizeof(parts) / sizeof(parts[0]), hash);
+    set_name(s, hash);
 }
 
 /* Two hashes may begin alike, and a key may be used at two places: all that would be called the
@@ -101,9 +95,9 @@ void config_name_by_key(struct config_reader *r)
     struct config *c = r->config;
     drop_repeated(r);
     for (size_t i = 0; i < c->subscription_count; i++) {
-        char hash[MAC_TEXT_MAX];
-        hash_of_key(&c->subscriptions[i], hash);
-        set_name(&c->subscriptions[i], hash, HASH_SHOWN);
+        char hash[DIGEST_TEXT_MAX];
+        digest_text(secret_reveal(&c->subscriptions[i].api_key), hash);
+        set_name(&c->subscriptions[i], hash);
     }
     tell_apart(c);
 }

@@ -1,5 +1,5 @@
-/* face.h - what a key is known by where it must not be seen: its face, "sk-ant-...ab12 #3f9c20",
- * and, for one that nobody gave a name, the name "key-3f9c20". Both follow from the key alone, so
+/* face.h - what a key is known by where it must not be seen: its face, "sk-ant-...ab12 #1a2b3c4d",
+ * and, for one that nobody gave a name, the name "key-1a2b3c4d". Both follow from the key alone, so
  * that whatever stands under them never goes over to another key. */
 #pragma once
 

@@ -10,6 +10,8 @@
 
 #define ONE "{\"name\":\"a\",\"api_key\":\"sk-ant-api03-x\"}"
 
+extern char **environ;
+
 static struct config_error failure;
 
 /* NULL: unset. There is one thread. */
@@ -56,14 +58,37 @@ static inline bool has_warning(const struct config *c, const char *words)
 
 static inline void clear_environment(void)
 {
-    static const char *const names[] = {"WEIR_CONFIG",       "XDG_CONFIG_HOME",    "HOME",
-                                        "ANTHROPIC_API_KEY", "ANTHROPIC_API_KEYS", "OPENAI_API_KEY",
-                                        "OPENAI_API_KEYS",   "SERVICE_ENDPOINTS",  "PORT",
-                                        "WEIR_HOST",         "LOG_LEVEL",          "WEIR_AUTH",
-                                        "WEIR_REDIS_URL",    "WEIR_NODE_ID",       "WEIR_STATE_DIR",
-                                        "WEIR_ADMIN_TOKEN",  "LB_STRATEGY"};
+    static const char *const names[] = {"WEIR_CONFIG",
+                                        "XDG_CONFIG_HOME",
+                                        "HOME",
+                                        "ANTHROPIC_API_KEY",
+                                        "ANTHROPIC_API_KEYS",
+                                        "OPENAI_API_KEY",
+                                        "OPENAI_API_KEYS",
+                                        "SERVICE_ENDPOINTS",
+                                        "PORT",
+                                        "WEIR_HOST",
+                                        "LOG_LEVEL",
+                                        "WEIR_AUTH",
+                                        "WEIR_REDIS_URL",
+                                        "WEIR_NODE_ID",
+                                        "WEIR_STATE_DIR",
+                                        "WEIR_ADMIN_TOKEN",
+                                        "LB_STRATEGY",
+                                        "ANTHROPIC_BASE_URL",
+                                        "ANTHROPIC_AUTH_TOKEN",
+                                        "CLAUDE_CODE_OAUTH_TOKEN"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         set_variable(names[i], NULL);
+    for (char **at = environ; *at != NULL;) { /* WEIR_TEST_PORTS and the like */
+        char name[128];
+        snprintf(name, sizeof(name), "%.*s", (int)strcspn(*at, "="), *at);
+        at++;
+        if (strncmp(name, "WEIR_", 5) == 0) {
+            set_variable(name, NULL);
+            at = environ; /* it has moved */
+        }
+    }
 }
 
 static char fixture_folder[] = "/tmp/weir-config-XXXXXX";
