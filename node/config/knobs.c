@@ -371,7 +371,9 @@ const struct config_knob config_knobs[] = {
      .offset = FIELD(admin_token),
      .otherwise = "none: this machine only",
      .variable = "WEIR_ADMIN_TOKEN",
-     .help = "Whoever shows it may see the status and reload."},
+     .help =
+         "Whoever shows it, in the header x-admin-token or as a bearer token, may see the status "
+         "and reload."},
 
     {.path = "logging.level",
      .kind = &config_choice,

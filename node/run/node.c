@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "net/http/server.h"
+#include "run/greet.h"
 #include "run/host.h"
 #include "run/look.h"
 #include "run/node_priv.h"
@@ -82,6 +83,7 @@ static void on_worker_ready(void *arg)
         log_string("redis", n->private_redis != NULL ? "private" : "shared");
         log_end();
     }
+    greet_listening(n->config_at_start, n->port);
 }
 
 /* The passed socket is shared by all workers: it outlives the node, and with it those who wait in
@@ -110,8 +112,7 @@ static bool listen_all(struct node *n, int *listeners, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         listeners[i] = http_listen(n->config->server.host.text, n->port, i == 0, &n->port, why);
         if (listeners[i] < 0) {
-            log_message(LOG_ERROR, "cannot listen on %s port %u: %s", n->config->server.host.text,
-                        n->port, why);
+            greet_refused(n->config, n->port, why);
             return false;
         }
     }

@@ -7,7 +7,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { headersOf, key, run, test as worldTest } from '../e2e/harness/index.js';
 import { block, recipe } from '../e2e/harness/readme.js';
-import { ENTER, Terminal } from './terminal.js';
+import { ENTER, Terminal } from '../e2e/harness/terminal.js';
 
 const folder = join(import.meta.dirname, 'node_modules', '@anthropic-ai', `claude-code-linux-${process.arch}`);
 const program = process.env.CLAUDE_BIN ?? join(folder, 'claude');

@@ -1,7 +1,7 @@
 // terminal.js - a program on a pseudo-terminal, and a person before it: who looks at the screen,
 // chooses, types. The terminal is made by `script` (util-linux).
 import { spawn } from 'node:child_process';
-import { eventually } from '../e2e/harness/wait.js';
+import { eventually } from './wait.js';
 import { Screen } from './screen.js';
 
 const COLUMNS = 110, ROWS = 45;
