@@ -64,7 +64,7 @@ void cli_warn(const char *format, ...) PRINTF_LIKE(1, 2);
 
 enum cli_colour { CLI_PLAIN, CLI_BOLD, CLI_DIM, CLI_RED, CLI_GREEN, CLI_YELLOW };
 
-/* Standard output is a terminal and NO_COLOR is not set. */
+/* Standard output is a terminal, or CLICOLOR_FORCE is set; and NO_COLOR is not. */
 bool cli_has_colour(void);
 void cli_put(enum cli_colour colour, const char *format, ...) PRINTF_LIKE(2, 3);
 

@@ -47,15 +47,16 @@ export class Terminal {
 
     /** Waits until the screen shows that; gives what was found. */
     async shows(pattern, options) {
-        return this.#becomes(`${pattern} on the screen`, () => pattern.exec(this.text), options);
+        return this.becomes(`${pattern} on the screen`, () => pattern.exec(this.text), options);
     }
 
     /** Waits until the screen shows that no more. */
     async hides(pattern, options) {
-        return this.#becomes(`${pattern} to go`, () => !pattern.test(this.text), options);
+        return this.becomes(`${pattern} to go`, () => !pattern.test(this.text), options);
     }
 
-    async #becomes(what, probe, { ms = 30000 } = {}) {
+    /** Waits until that is so. */
+    async becomes(what, probe, { ms = 30000 } = {}) {
         let isOver = false;
         try {
             return await eventually(what, () => probe() || (isOver = this.result !== null), { ms });
