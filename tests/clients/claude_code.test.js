@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { headersOf, key, run, test as worldTest } from '../e2e/harness/index.js';
 import { block, recipe } from '../e2e/harness/readme.js';
 import { ENTER, Terminal } from '../e2e/harness/terminal.js';
+import { answering } from './answer.js';
 
 const folder = join(import.meta.dirname, 'node_modules', '@anthropic-ai', `claude-code-linux-${process.arch}`);
 const program = process.env.CLAUDE_BIN ?? join(folder, 'claude');
@@ -26,22 +27,6 @@ const DIALOGS = [
 const READY = /^❯[^]*shift\+tab to cycle/m;
 // Whoever sees one of these was not let in.
 const REFUSALS = /custom API key|Not logged in|Select login method|Please run \/login/i;
-
-/** An answer of these words to any request, streamed as the provider does. */
-function answering(text) {
-    const usage = { input_tokens: 7, output_tokens: 9 };
-    const message = { id: 'msg_1', type: 'message', role: 'assistant', model: 'claude-demo', content: [], usage };
-    const events = [
-        { type: 'message_start', message: { ...message, stop_reason: null, stop_sequence: null } },
-        { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } },
-        { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text } },
-        { type: 'content_block_stop', index: 0 },
-        { type: 'message_delta', delta: { stop_reason: 'end_turn', stop_sequence: null }, usage },
-        { type: 'message_stop' },
-    ];
-    const body = events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`).join('');
-    return { times: -1, headers: { 'content-type': 'text/event-stream' }, body };
-}
 
 /** A person's machine: a home, a project, the program in the PATH, and a node at work. */
 async function machine(world) {
