@@ -9,7 +9,7 @@
 #include "config/config.h"
 #include "run/port_holder.h"
 
-static const char other_port[] = "choose another with --port N, PORT or server.port";
+static const char other_port[] = "choose another port with --port N, PORT or server.port";
 
 void greet_refused(const struct config *config, uint16_t port, const char *why)
 {
@@ -25,8 +25,11 @@ void greet_refused(const struct config *config, uint16_t port, const char *why)
     else if (strcmp(holder.name, "weir") == 0)
         log_message(LOG_ERROR,
                     "cannot listen on %s port %u: %s by another Weir, process %ld (`weir status "
-                    "--url 127.0.0.1:%u` shows it); %s",
-                    host, port, why, (long)holder.pid, port, other_port);
+                    "--url 127.0.0.1:%u` shows it); for a second one %s%s",
+                    host, port, why, (long)holder.pid, port, other_port,
+                    redis_url_is_set(&config->redis.url)
+                        ? ""
+                        : ", and a node.state_dir of its own or redis.url");
     else
         log_message(LOG_ERROR, "cannot listen on %s port %u: %s by %s, process %ld; %s", host, port,
                     why, holder.name, (long)holder.pid, other_port);

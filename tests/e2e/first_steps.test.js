@@ -41,6 +41,22 @@ test('a port that another Weir has: which process, how to look at it, how to cho
     assert.match(shown.out, /alpha/);
 });
 
+test('a second Weir with a Redis of its own is told what else it needs, and with both it starts', async (world) => {
+    const provider = await world.provider();
+    const config = { subscriptions: world.subscriptions(provider, 1) };
+    const first = await world.node({ config });
+    const dir = world.place('second');
+    await mkdir(dir);
+    const { code, err } = await weir(['serve', '--config', first.file, '--port', `${first.port}`], { dir });
+    assert.equal(code, 1);
+    assert.match(err, /for a second one choose another port with --port N, .*, and a node\.state_dir of its own or redis\.url/);
+    const port = await freePort();
+    const second = world.nodeToCome({ config: { ...config, node: { state_dir: dir } } });
+    second.args = ['serve', '--config', second.file, '--port', `${port}`];
+    await second.start();
+    assert.equal((await post(port)).status, 200);
+});
+
 test('a port that another program has: which one', async (world) => {
     const { node } = await world.setting();
     const dir = world.place('second');

@@ -20,8 +20,10 @@ async function shell(world, line, files = {}) {
     return run('sh', ['-c', line], { cwd: dir, env, ms: 30000 });
 }
 
-const bot = (client) => `
-    const { Anthropic } = require('@anthropic-ai/sdk');
+const SDKS = ['@anthropic-ai/sdk', 'anthropic-sdk-0']; // newest, and the line before it
+
+const bot = (client, sdk = SDKS[0]) => `
+    const { Anthropic } = require('${sdk}');
     const client = ${client};
     client.messages.create(${JSON.stringify(QUESTION)}).then(({ content }) => console.log(content[0].text));`;
 
@@ -38,11 +40,14 @@ async function answered({ provider, node }, { code, out, err }, client) {
 }
 
 test('a program with the SDK goes through Weir by two variables', async (world) => {
-    const setting = await world.setting();
-    const line = recipe('Anthropic SDKs', setting.node.port);
-    const record = await answered(setting, await shell(world, line, { 'bot.js': bot('new Anthropic()') }), '127.0.0.1');
-    assert.match(headersOf(record, 'user-agent')[0], /^Anthropic\/JS/);
-    assert.equal(line, block('docs/clients.md', "## Anthropic's SDKs", setting.node.port).trim());
+    for (const sdk of SDKS) {
+        const setting = await world.setting();
+        const line = recipe('Anthropic SDKs', setting.node.port);
+        const said = await shell(world, line, { 'bot.js': bot('new Anthropic()', sdk) });
+        const record = await answered(setting, said, '127.0.0.1');
+        assert.match(headersOf(record, 'user-agent')[0], /^Anthropic\/JS/);
+        assert.equal(line, block('docs/clients.md', "## Anthropic's SDKs", setting.node.port).trim());
+    }
 });
 
 test('the SDK goes through Weir by what README says in code, and has a name by what docs/clients.md says', async (world) => {
