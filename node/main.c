@@ -25,7 +25,8 @@ static int help(const struct cli_options *options);
 static const struct cli_command commands[] = {
     {"serve", CLI_CONFIG | CLI_PORT, serve, "run a node until it is told to stop",
      "SIGTERM, SIGINT: no new requests, running ones end, then the node leaves.\n"
-     "SIGHUP: the config is read again; a bad one changes nothing.\n"},
+     "SIGHUP: the config is read again; a bad one changes nothing. Where it comes because the\n"
+     "terminal was closed, the node leaves.\n"},
     {"check", CLI_CONFIG | CLI_PORT, cli_check, "read the config and say what a node would do",
      "Exits with 2 if anything in the config is wrong.\n"},
     {"status", CLI_CONFIG | CLI_URL | CLI_PORT | CLI_JSON, cli_status,

@@ -47,3 +47,13 @@ void greet_listening(const struct config *config, uint16_t port)
                                   "ANTHROPIC_AUTH_TOKEN=any claude",
                     scheme, config_near_host(config), port);
 }
+
+bool greet_is_at_terminal(void)
+{
+    return isatty(STDERR_FILENO) && tcgetpgrp(STDERR_FILENO) == getpgrp();
+}
+
+bool greet_is_terminal_gone(void)
+{
+    return !isatty(STDERR_FILENO);
+}

@@ -58,9 +58,13 @@ static void on_end_signal(evutil_socket_t signal, short what, void *arg)
 
 static void on_hangup(evutil_socket_t signal, short what, void *arg)
 {
+    struct node *n = arg;
     (void)signal;
     (void)what;
-    reload_on_signal(arg);
+    if (n->is_at_terminal && greet_is_terminal_gone())
+        leave_asked(n, SIGINT); /* its window was closed: nobody could end it there any more */
+    else
+        reload_on_signal(n);
 }
 
 static void on_worker_ready(void *arg)
@@ -145,6 +149,7 @@ static void watch_signals(struct node *n)
 {
     struct event_base *base = loop_base(n->loop);
     signal(SIGPIPE, SIG_IGN);
+    n->is_at_terminal = greet_is_at_terminal();
     n->signals[0] = evsignal_new(base, SIGTERM, on_end_signal, n);
     n->signals[1] = evsignal_new(base, SIGINT, on_end_signal, n);
     n->signals[2] = evsignal_new(base, SIGHUP, on_hangup, n);

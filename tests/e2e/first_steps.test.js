@@ -2,8 +2,8 @@
 // type next.
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import { mkdir } from 'node:fs/promises';
-import { connect, environment, freePort, ownError, PATHS, post, request, test, weir } from './harness/index.js';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { connect, environment, eventually, freePort, ownError, PATHS, post, request, test, weir } from './harness/index.js';
 import { recipe } from './harness/readme.js';
 import { Terminal } from './harness/terminal.js';
 
@@ -92,6 +92,34 @@ test('on a terminal a node says the line of README for Claude Code; in a log it 
     }
     assert.equal(terminal.result.code, 0);
     assert.equal(node.lines.filter((text) => text.includes('ANTHROPIC_AUTH_TOKEN')).length, 0);
+});
+
+test('a node in a terminal reloads on SIGHUP while that is there, and leaves when it is closed', async (world) => {
+    const { node } = await world.setting();
+    const dir = world.place('second');
+    await mkdir(dir);
+    const port = await freePort();
+    const line = `exec '${PATHS.weir}' serve --config '${node.file}' --port ${port}`;
+    const terminal = new Terminal(line, { cwd: dir, env: environment(dir, { WEIR_NODE_ID: 'n2', LOG_LEVEL: 'info' }) });
+    const pid = async () => {
+        const all = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+        const commands = await Promise.all(all.map((name) => readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')));
+        return all.find((_, i) => commands[i].startsWith(`${PATHS.weir}\0serve`) && commands[i].endsWith(`--port\0${port}\0`));
+    };
+    let found;
+    try {
+        await terminal.shows(/Claude Code: /);
+        found = await pid();
+        process.kill(Number(found), 'SIGHUP');
+        await terminal.shows(/reloaded|unchanged/);
+        assert.equal((await post(port)).status, 200);
+        process.kill(terminal.process.pid, 'SIGKILL'); // who holds the terminal is gone, as a window is
+        await terminal.ended;
+        await eventually('the node to leave', async () => (await pid()) === undefined, { ms: 15000 });
+    } finally {
+        await terminal.end();
+        if (found && (await pid()) === found) process.kill(Number(found), 'SIGKILL');
+    }
 });
 
 test('a 401 of an admin path names the header of the token, and with it the door opens', async (world) => {
