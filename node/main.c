@@ -23,25 +23,27 @@ static int version(const struct cli_options *options)
 static int help(const struct cli_options *options);
 
 static const struct cli_command commands[] = {
-    {"serve", CLI_CONFIG, serve, "run a node until it is told to stop",
+    {"serve", CLI_CONFIG | CLI_PORT, serve, "run a node until it is told to stop",
      "SIGTERM, SIGINT: no new requests, running ones end, then the node leaves.\n"
-     "SIGHUP: the config is read again; a bad one changes nothing.\n"},
-    {"check", CLI_CONFIG, cli_check, "read the config and say what a node would do",
+     "SIGHUP: the config is read again; a bad one changes nothing. Where it comes because the\n"
+     "terminal was closed, the node leaves.\n"},
+    {"check", CLI_CONFIG | CLI_PORT, cli_check, "read the config and say what a node would do",
      "Exits with 2 if anything in the config is wrong.\n"},
-    {"status", CLI_CONFIG | CLI_URL | CLI_JSON, cli_status,
+    {"status", CLI_CONFIG | CLI_URL | CLI_PORT | CLI_JSON, cli_status,
      "show subscriptions and nodes as a running node sees them",
      "Asks the node that the config describes, or the one at --url or WEIR_URL, and shows it\n"
-     "admin.token or WEIR_ADMIN_TOKEN if there is one.\n"},
-    {"health", CLI_CONFIG | CLI_URL, cli_health, "exit with 0 if a node answers",
+     "admin.token or WEIR_ADMIN_TOKEN if there is one, in the header x-admin-token. With curl:\n"
+     "curl -H \"x-admin-token: $WEIR_ADMIN_TOKEN\" http://127.0.0.1:8080/status\n"},
+    {"health", CLI_CONFIG | CLI_URL | CLI_PORT, cli_health, "exit with 0 if a node answers",
      "Finds the node as `weir status` does. Made for the health checks of containers.\n"},
-    {"cooldown", CLI_CONFIG | CLI_URL | CLI_TOPIC | CLI_NAME | CLI_ALL, cli_cooldown,
+    {"cooldown", CLI_CONFIG | CLI_URL | CLI_PORT | CLI_TOPIC | CLI_NAME | CLI_ALL, cli_cooldown,
      "list what closes subscriptions, or lift it: list, clear NAME, clear --all",
      "weir cooldown list         which subscriptions are closed, why, for how long\n"
      "weir cooldown clear NAME   try it now: one request goes there first, cluster-wide. If it\n"
      "                           fails, what closed the subscription is back as it was\n"
      "weir cooldown clear --all  the same for each that is closed\n\n"
      "Finds the node as `weir status` does. Exits with 0 too if nothing was closed.\n"},
-    {"strategy", CLI_CONFIG | CLI_URL | CLI_TOPIC, cli_strategy,
+    {"strategy", CLI_CONFIG | CLI_PORT | CLI_URL | CLI_TOPIC, cli_strategy,
      "show or set how one is chosen of several subscriptions",
      "weir strategy              which one holds, and who said so\n"
      "weir strategy NAME         choose so from now on, on all nodes: headroom, priority, "
@@ -50,14 +52,14 @@ static const struct cli_command commands[] = {
      "weir strategy configured   as the configuration says, again\n\n"
      "Finds the node as `weir status` does. What was said holds before what is configured, and\n"
      "survives restarts. docs/strategies.md tells them apart.\n"},
-    {"reload", CLI_CONFIG | CLI_URL | CLI_JSON, cli_reload,
+    {"reload", CLI_CONFIG | CLI_PORT | CLI_URL | CLI_JSON, cli_reload,
      "have a node read its config again, and say what that changed",
      "Names what was read (files with the beginning of their SHA-256), and what was added, "
      "removed,\n"
      "renamed, rotated (a key, by the beginning of its SHA-256), changed, or needs a restart.\n"
      "Refused, with 1 and the reason, the node goes on with what it had.\n\n"
      "Finds the node as `weir status` does.\n"},
-    {"drain", CLI_CONFIG | CLI_URL, cli_drain,
+    {"drain", CLI_CONFIG | CLI_PORT | CLI_URL, cli_drain,
      "have a node leave, and wait until nothing runs there",
      "As SIGTERM does: /ready says no at once, what runs may end for server.drain_seconds, then\n"
      "the process ends. Until nothing runs the door stays open, so take the node out of its\n"
@@ -147,6 +149,8 @@ int main(int argc, char **argv)
     }
     const struct cli_command *command = find_command(argv[1]);
     if (command == NULL || !cli_options_read(&options, command, argv + 2))
+        return EXIT_USAGE;
+    if (!cli_take_port(&options))
         return EXIT_USAGE;
     int code = options.wants_help ? explain(command) : command->run(&options);
     if (fflush(stdout) != 0 && code == EXIT_FINE)

@@ -156,8 +156,10 @@ struct access_refusal access_to_admin(const struct config *config, const struct 
     if (secret_is_set(&config->admin_token))
         return shows_token(config, request)
                    ? refuse(0, NULL)
-                   : refuse(401, "not for this caller: send the admin token, as x-admin-token or "
-                                 "as a bearer token");
+                   : refuse(
+                         401,
+                         "not for this caller: send the admin token in the header \"x-admin-token: "
+                         "TOKEN\" or \"authorization: Bearer TOKEN\"");
     if (access->is_foreign_page)
         return refuse_page(access, arena);
     if (access->is_loopback)
@@ -165,5 +167,6 @@ struct access_refusal access_to_admin(const struct config *config, const struct 
     if (!access->is_elsewhere && access->foreign_host.len > 0)
         return refuse_host(access, arena);
     return refuse(401, "not for this caller: ask from the node's own machine, or set "
-                       "\"admin.token\" in its configuration and send it");
+                       "\"admin.token\" in its configuration and send that in the header "
+                       "\"x-admin-token: TOKEN\"");
 }

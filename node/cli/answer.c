@@ -39,7 +39,9 @@ int cli_complain_answer(const struct cli_target *target, const struct cli_answer
     const json_t *error = json_object_get(body, "error");
     cli_text_of(error, "message", words, sizeof(words));
     if (answer->status == 401 || answer->status == 403)
-        return cli_complain(EXIT_FAILED, "%s refuses (%ld): set admin.token or WEIR_ADMIN_TOKEN",
+        return cli_complain(EXIT_FAILED,
+                            "%s refuses (%ld): set admin.token or WEIR_ADMIN_TOKEN (sent in the "
+                            "header x-admin-token)",
                             target->url, answer->status);
     return cli_complain(EXIT_FAILED, "%s answered %ld%s%s", target->url, answer->status,
                         words[0] != '\0' ? ": " : "", words);

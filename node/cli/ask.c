@@ -1,6 +1,6 @@
-/* Who to ask is decided first (--url, WEIR_URL, the config, the default port), then one request by
- * libcurl, bounded in time and bytes. A node's own certificate is trusted if the config names it:
- * this is how one asks a node on this machine. */
+/* Who to ask is decided first (--url, --port, WEIR_URL, the config, the default port), then one
+ * request by libcurl, bounded in time and bytes. A node's own certificate is trusted if the config
+ * names it: this is how one asks a node on this machine. */
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,14 +18,9 @@ static const char *variable(const char *name)
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
-/* A node that listens everywhere is reached on this machine. */
 static void set_url(struct cli_target *target, bool is_tls, const char *host, unsigned port)
 {
     char url[256];
-    if (strcmp(host, "0.0.0.0") == 0)
-        host = "127.0.0.1";
-    else if (strcmp(host, "::") == 0)
-        host = "::1";
     bool is_v6 = strchr(host, ':') != NULL;
     snprintf(url, sizeof(url), is_v6 ? "%s://[%s]:%u" : "%s://%s:%u", is_tls ? "https" : "http",
              host, port);
@@ -44,7 +39,7 @@ static bool use_config(struct cli_target *target, const struct config *c)
                            c->source);
         return false;
     }
-    set_url(target, is_tls, c->server.host.text, c->server.port);
+    set_url(target, is_tls, config_near_host(c), c->server.port);
     if (is_tls)
         target->certificate = mem_string(slice_of(c->server.tls_cert));
     return true;
@@ -69,19 +64,12 @@ bool cli_target_init(struct cli_target *target, const struct cli_options *option
 {
     struct config *config;
     struct config_error error;
-    const char *url = options->url != NULL ? options->url : variable("WEIR_URL");
+    const char *url = options->url;
+    if (url == NULL && options->port == NULL)
+        url = variable("WEIR_URL");
     *target = (struct cli_target){0};
-    if (url != NULL) {
-        if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) {
-            (void)cli_complain(EXIT_USAGE,
-                               "expected a URL like http://127.0.0.1:8080, found \"%s\"", url);
-            return false;
-        }
-        struct slice trimmed = slice_of(url);
-        while (trimmed.len > 0 && trimmed.at[trimmed.len - 1] == '/')
-            trimmed.len--;
-        target->url = mem_string(trimmed);
-    }
+    if (url != NULL && (target->url = cli_url_of(url)) == NULL)
+        return false;
     if (config_load(options->config, &config, &error)) {
         bool is_usable = use_config(target, config);
         config_release(config);

@@ -15,6 +15,7 @@ enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 struct cli_options {
     const char *config; /* NULL: not given */
     const char *url;
+    const char *port;
     const char *topic; /* of `help`; what `cooldown` does; what `strategy` sets */
     const char *name;  /* of what it does that to */
     bool is_all;       /* to all */
@@ -41,7 +42,8 @@ enum {
     CLI_TOPIC = 8,
     CLI_MARKDOWN = 16,
     CLI_NAME = 32, /* behind a topic */
-    CLI_ALL = 64
+    CLI_ALL = 64,
+    CLI_PORT = 128
 };
 
 struct cli_command {
@@ -71,7 +73,7 @@ void cli_warn(const char *format, ...) PRINTF_LIKE(1, 2);
 
 enum cli_colour { CLI_PLAIN, CLI_BOLD, CLI_DIM, CLI_RED, CLI_GREEN, CLI_YELLOW };
 
-/* Standard output is a terminal and NO_COLOR is not set. */
+/* Standard output is a terminal, or CLICOLOR_FORCE is set; and NO_COLOR is not. */
 bool cli_has_colour(void);
 void cli_put(enum cli_colour colour, const char *format, ...) PRINTF_LIKE(2, 3);
 
@@ -96,6 +98,13 @@ void cli_table_print(struct cli_table *table); /* and empties it */
 enum { CLI_BAR_WIDTH_MAX = 20, CLI_BAR_MAX = CLI_BAR_WIDTH_MAX * 3 + 3 };
 void cli_bar(char *out, size_t part, size_t whole, size_t width);
 
+/* ---- where.c: what a person says of where a node is ---- */
+
+/* --port, before anything reads a config. False: complained. */
+MUST_USE bool cli_take_port(const struct cli_options *options);
+/* "host:port" or a URL as a URL without a slash at its end: yours; NULL: complained. */
+char *cli_url_of(const char *text);
+
 /* ---- ask.c: one request to a node ---- */
 
 struct cli_target {
@@ -110,7 +119,8 @@ struct cli_answer {
     struct buf body;
 };
 
-/* Who to ask: --url, WEIR_URL, what the config says, else the default port. False: complained. */
+/* Who to ask: --url, --port, WEIR_URL, what the config says, else the default port.
+ * False: complained. */
 MUST_USE bool cli_target_init(struct cli_target *target, const struct cli_options *options);
 void cli_target_fini(struct cli_target *target);
 /* A GET, or a POST of that JSON if `body` is not NULL. False: *why says it; the text lives as long

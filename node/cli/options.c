@@ -15,7 +15,8 @@ static const struct option {
     const char *summary;
 } known[] = {
     {"--config", "FILE", CLI_CONFIG, "the config; else WEIR_CONFIG, ./config.json, ..."},
-    {"--url", "URL", CLI_URL, "the node, like http://127.0.0.1:8080"},
+    {"--url", "URL", CLI_URL, "the node, like 127.0.0.1:8080 or https://weir.lan"},
+    {"--port", "N", CLI_PORT, "the node's port; goes before PORT and server.port"},
     {"--json", NULL, CLI_JSON, "the node's answer as it is"},
     {"--all", NULL, CLI_ALL, "every subscription that something closes"},
     {"--markdown", NULL, CLI_MARKDOWN, "`weir help config` as the tables of docs/config.md"},
@@ -68,6 +69,9 @@ static void store(struct cli_options *options, const struct option *option, cons
         break;
     case CLI_URL:
         options->url = value;
+        break;
+    case CLI_PORT:
+        options->port = value;
         break;
     case CLI_JSON:
         options->is_json = true;

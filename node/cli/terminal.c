@@ -21,9 +21,16 @@ static bool is_colour_refused(void)
     return refused != NULL && refused[0] != '\0';
 }
 
+/* Somebody shows our words on a terminal of their own. */
+static bool is_colour_wanted(void)
+{
+    const char *wanted = getenv("CLICOLOR_FORCE"); /* NOLINT(concurrency-mt-unsafe) */
+    return wanted != NULL && wanted[0] != '\0' && strcmp(wanted, "0") != 0;
+}
+
 bool cli_has_colour(void)
 {
-    return isatty(STDOUT_FILENO) && !is_colour_refused();
+    return (isatty(STDOUT_FILENO) || is_colour_wanted()) && !is_colour_refused();
 }
 
 static bool has_blocks(void)

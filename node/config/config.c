@@ -53,6 +53,14 @@ struct config *config_hold(struct config *c)
     return c;
 }
 
+const char *config_near_host(const struct config *c)
+{
+    const char *host = c->server.host.text;
+    if (strcmp(host, "0.0.0.0") == 0)
+        return "127.0.0.1";
+    return strcmp(host, "::") == 0 ? "::1" : host;
+}
+
 void config_release(struct config *c)
 {
     if (c != NULL && atomic_fetch_sub_explicit(&c->references, 1, memory_order_acq_rel) == 1)

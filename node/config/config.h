@@ -181,6 +181,9 @@ MUST_USE bool config_parse(struct slice json, const char *source, struct config 
 struct config *config_hold(struct config *c); /* one more reference, yours */
 void config_release(struct config *c);        /* gives one back; NULL is fine */
 
+/* server.host for somebody on this machine, who reaches a node that listens everywhere. */
+const char *config_near_host(const struct config *c);
+
 /* Loading says nothing itself, because how to log is only known afterwards. */
 void config_log_warnings(const struct config *c);
 

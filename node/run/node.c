@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "net/http/server.h"
+#include "run/greet.h"
 #include "run/host.h"
 #include "run/look.h"
 #include "run/node_priv.h"
@@ -57,9 +58,13 @@ static void on_end_signal(evutil_socket_t signal, short what, void *arg)
 
 static void on_hangup(evutil_socket_t signal, short what, void *arg)
 {
+    struct node *n = arg;
     (void)signal;
     (void)what;
-    reload_on_signal(arg);
+    if (n->is_at_terminal && greet_is_terminal_gone())
+        leave_asked(n, SIGINT); /* its window was closed: nobody could end it there any more */
+    else
+        reload_on_signal(n);
 }
 
 static void on_worker_ready(void *arg)
@@ -82,6 +87,7 @@ static void on_worker_ready(void *arg)
         log_string("redis", n->private_redis != NULL ? "private" : "shared");
         log_end();
     }
+    greet_listening(n->config_at_start, n->port);
 }
 
 /* The passed socket is shared by all workers: it outlives the node, and with it those who wait in
@@ -110,8 +116,7 @@ static bool listen_all(struct node *n, int *listeners, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         listeners[i] = http_listen(n->config->server.host.text, n->port, i == 0, &n->port, why);
         if (listeners[i] < 0) {
-            log_message(LOG_ERROR, "cannot listen on %s port %u: %s", n->config->server.host.text,
-                        n->port, why);
+            greet_refused(n->config, n->port, why);
             return false;
         }
     }
@@ -144,6 +149,7 @@ static void watch_signals(struct node *n)
 {
     struct event_base *base = loop_base(n->loop);
     signal(SIGPIPE, SIG_IGN);
+    n->is_at_terminal = greet_is_at_terminal();
     n->signals[0] = evsignal_new(base, SIGTERM, on_end_signal, n);
     n->signals[1] = evsignal_new(base, SIGINT, on_end_signal, n);
     n->signals[2] = evsignal_new(base, SIGHUP, on_hangup, n);

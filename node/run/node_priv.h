@@ -78,6 +78,7 @@ struct node {
         unsigned left;
     } last_words;
     struct event *signals[3];
+    bool is_at_terminal;
     struct loop_hook log_hook;
     uint64_t log_lines_lost; /* so many are in the metrics */
     bool is_declared;        /* Redis knows the subscriptions of n->config */

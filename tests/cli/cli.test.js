@@ -129,7 +129,12 @@ test('what is not understood is named, with a hint, and the exit code is 2', asy
     [['cooldown', 'clear'], /clear wants the NAME of a subscription, or --all/],
     [['cooldown', 'clear', 'main', '--all'], /clear wants the NAME of a subscription, or --all/],
     [['cooldown', 'clear', 'main', 'spare'], /did not expect "spare"/],
-    [['status', '--url', 'localhost:8080'], /expected a URL like http:/],
+    [['status', '--url', 'localhost'], /expected host:port or a URL, like 127\.0\.0\.1:8080/],
+    [['status', '--url', 'ftp://localhost:8080'], /expected host:port or a URL/],
+    [['status', '--url', 'localhost:80808'], /expected host:port or a URL/],
+    [['serve', '--port', '65536'], /--port: expected a whole number from 0 to 65535, found "65536"/],
+    [['status', '--port', '-1'], /--port: expected a whole number/],
+    [['status', '--port', '8080', '--url', 'localhost:8080'], /--url and --port both say/],
   ];
   for (const [args, words] of cases) {
     const { code, stdout, stderr } = await weir(t, args);
@@ -260,6 +265,37 @@ test('the node is found by the config, and shown the admin token', async (t) => 
   assert.equal(node.asked[0].headers['x-admin-token'], 'open-sesame');
   assert.equal((await weir(t, ['health'], { files: { 'config.json': config } })).code, 0);
   assert.equal((await weir(t, ['health'], { env: { PORT: String(node.port) } })).code, 0);
+});
+
+test('the node is found by host:port, by --port, and by WEIR_URL in either form', async (t) => {
+  const node = await standIn(t, { '/status': [200, STATUS], '/health': [200, {}] });
+  const port = String(node.port);
+  const files = { 'config.json': { ...ONE, server: { port: 1 } } };
+  for (const command of ['status', 'health']) {
+    for (const args of [['--url', `127.0.0.1:${port}`], [`--url=localhost:${port}/`], ['--port', port], [`--port=${port}`]]) {
+      const { code, stderr } = await weir(t, [command, ...args], { files, env: { PORT: '2', WEIR_URL: 'http://127.0.0.1:3' } });
+      assert.equal(code, 0, `${command} ${args}: ${stderr}`);
+    }
+  }
+  assert.equal((await weir(t, ['health'], { files, env: { WEIR_URL: `127.0.0.1:${port}` } })).code, 0);
+  const away = await weir(t, ['health', '--url', '[::1]:1']);
+  assert.match(away.stderr, /no answer from http:\/\/\[::1\]:1/);
+});
+
+test('check says what a node would do with --port', async (t) => {
+  const { code, stdout } = await weir(t, ['check', '--port', '9191'], { files: { 'config.json': ONE } });
+  assert.equal(code, 0);
+  assert.match(stdout, /9191/);
+});
+
+test('the header of the admin token is named by --help, by help config and where a node refuses', async (t) => {
+  const refusing = await standIn(t, { '/status': [401, {}] });
+  const texts = [
+    (await weir(t, ['status', '--help'])).stdout,
+    (await weir(t, ['help', 'config'])).stdout,
+    (await weir(t, ['status', '--url', refusing.url])).stderr,
+  ];
+  for (const text of texts) assert.match(text, /x-admin-token/);
 });
 
 test('a proxy meant for the world is not asked for a node', async (t) => {

@@ -136,6 +136,7 @@ static void start_provider(struct provider *provider, const struct options *opti
     provider->journal = options->is_logging ? journal_new() : NULL;
     provider->defaults = fixed_script("{}");
     provider->defaults->text_bytes = options->text_bytes;
+    provider->defaults->say = options->say != NULL ? strdup(options->say) : NULL;
     provider->defaults->events = options->events;
     provider->defaults->event_delay_ms = options->event_delay_ms;
     provider->defaults->stamp = options->is_stamped ? 1 : 0;

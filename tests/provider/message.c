@@ -221,9 +221,18 @@ static size_t count_units(struct slice text)
     return count;
 }
 
+static void say(struct message *message, const char *text)
+{
+    message->is_tool = false;
+    buf_fini(&message->text);
+    json_escape(&message->text, slice_of(text));
+}
+
 void message_plan(struct message *message, const struct script *script,
                   const struct script *defaults)
 {
+    if (defaults->say != NULL)
+        say(message, defaults->say);
     int64_t text_bytes = script_pick(script->text_bytes, defaults->text_bytes);
     int64_t events = script_pick(script->events, defaults->events);
     message->usage = fill_usage(script->usage);

@@ -16,6 +16,7 @@ static const char HELP[] =
     "  --tls-port P          HTTPS as well, with --cert FILE and --key FILE (PEM)\n"
     "  --keys K1,K2          credentials that are known; others get 401 (any)\n"
     "  --limit N             requests at once of one credential; more get 429 (0 = no limit)\n"
+    "  --say TEXT            what every message answers; no tool is called (an echo)\n"
     "  --text-bytes N        size of an answer's text (an echo of the question)\n"
     "  --events N            deltas of a stream (5)\n"
     "  --event-delay-ms N    pause before each of them (0)\n"
@@ -55,6 +56,8 @@ static void read_option(struct options *options, const char *name, const char *v
         options->private_key = value;
     else if (strcmp(name, "keys") == 0)
         options->keys = value;
+    else if (strcmp(name, "say") == 0)
+        options->say = value;
     else if (strcmp(name, "limit") == 0)
         options->limit = read_number(name, value, INT32_MAX);
     else if (strcmp(name, "text-bytes") == 0)
@@ -79,6 +82,7 @@ void options_read(struct options *options, int argc, char **argv)
         {"cert", required_argument, NULL, 'o'},
         {"key", required_argument, NULL, 'o'},
         {"keys", required_argument, NULL, 'o'},
+        {"say", required_argument, NULL, 'o'},
         {"limit", required_argument, NULL, 'o'},
         {"text-bytes", required_argument, NULL, 'o'},
         {"events", required_argument, NULL, 'o'},

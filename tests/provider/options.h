@@ -11,6 +11,7 @@ struct options {
     const char *certificate; /* PEM files */
     const char *private_key;
     const char *keys;   /* NULL = any */
+    const char *say;    /* NULL = an echo */
     int64_t limit;      /* 0 = none */
     int64_t text_bytes; /* -1 = not set, likewise below */
     int64_t events;

@@ -358,3 +358,30 @@ test('a huge body flows no faster than it is read', async () => {
     link.socket.destroy();
     assert.ok(count > 0);
 });
+
+test('with --say every message answers that, streamed or not, and no tool is called', async () => {
+    const said = spawn(program, ['--port', '0', '--control-port', '0', '--say', 'It is "deep".'], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    try {
+        const line = await new Promise((resolve) => said.stdout.once('data', resolve));
+        const ask = (stream) =>
+            fetch(`http://127.0.0.1:${JSON.parse(line).port}/v1/messages`, {
+                method: 'POST',
+                body: JSON.stringify({
+                    model: 'claude-x',
+                    stream,
+                    tools: [{ name: 'depth', input_schema: { type: 'object' } }],
+                    messages: [{ role: 'user', content: 'use the tool' }],
+                }),
+            });
+        const message = await (await ask(false)).json();
+        assert.deepEqual(message.content, [{ type: 'text', text: 'It is "deep".' }]);
+        assert.equal(message.stop_reason, 'end_turn');
+        const events = [...(await (await ask(true)).text()).matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(data));
+        const deltas = events.filter(({ type }) => type === 'content_block_delta');
+        assert.equal(deltas.map(({ delta }) => delta.text).join(''), 'It is "deep".');
+    } finally {
+        said.kill('SIGTERM');
+    }
+});

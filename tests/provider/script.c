@@ -307,6 +307,7 @@ void script_unref(struct script *script)
     free(script->error_message);
     free(script->body);
     free(script->bad_head);
+    free(script->say);
     json_decref(script->headers);
     free(script);
 }

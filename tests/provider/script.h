@@ -56,6 +56,7 @@ struct script {
     char *body;      /* instead of the usual one; NULL = none */
     char *bad_head;  /* sent raw instead of an answer; NULL = none */
     json_t *headers; /* name -> value, list of values, or null; NULL = none */
+    char *say;       /* of the defaults only: the text of every message; NULL = none */
 };
 
 /* Builds a script (yours: script_unref). NULL and a sentence in fault (>= 200 bytes) if the object
