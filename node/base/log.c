@@ -3,6 +3,7 @@
  * however many lines it had. A line that grows too long is taken back and counted as lost. */
 #include "base/log.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -22,6 +23,14 @@ enum {
     VALUE_BYTES_MAX = 1024,
     STOP_MS = 1000 /* what an ending process waits for its log's reader */
 };
+
+/* What other threads may be reading stays as it was: so one for each time it is set. */
+enum { NODES_MAX = 2, NODE_TEXT_MAX = 128 };
+static struct node_text {
+    char at[2][NODE_TEXT_MAX]; /* by enum log_format */
+    size_t len[2];
+} node_texts[NODES_MAX];
+static const struct node_text *_Atomic node_text; /* NULL: not known yet */
 
 static _Atomic int current_level = LOG_INFO;
 static enum log_format current_format = LOG_TEXT;
@@ -77,6 +86,17 @@ bool log_level_parse(struct slice word, enum log_level *level)
             return true;
         }
     return false;
+}
+
+void log_set_node(const char *node, const char *boot)
+{
+    struct node_text *text = &node_texts[atomic_load(&node_text) == &node_texts[0] ? 1 : 0];
+    assert(atomic_load(&node_text) != &node_texts[1]);
+    text->len[LOG_TEXT] =
+        (size_t)snprintf(text->at[LOG_TEXT], NODE_TEXT_MAX, " node=%.64s boot=%.8s", node, boot);
+    text->len[LOG_JSON] = (size_t)snprintf(text->at[LOG_JSON], NODE_TEXT_MAX,
+                                           ",\"node\":\"%.64s\",\"boot\":\"%.8s\"", node, boot);
+    atomic_store(&node_text, text);
 }
 
 void log_gather(void)
@@ -243,6 +263,9 @@ void log_micros(const char *key, uint64_t ns)
 /* False: it was too long, and is not there. */
 static bool finish_line(void)
 {
+    const struct node_text *node = atomic_load_explicit(&node_text, memory_order_acquire);
+    if (node != NULL)
+        put((struct slice){node->at[current_format], node->len[current_format]});
     if (current_format == LOG_JSON)
         put(SLICE("}"));
     put(SLICE("\n"));

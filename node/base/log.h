@@ -41,6 +41,9 @@ void log_gather(void);
 void log_flush(void);
 void log_thread_end(void); /* flush, and give this thread's buffer back */
 
+/* Put at the end of every line of the process from now on. Copied; at most twice in a process. */
+void log_set_node(const char *node, const char *boot);
+
 /* Put on every line of this thread; "" for none. Copied, at most 31 bytes. */
 void log_set_thread_name(const char *name);
 

@@ -28,6 +28,12 @@ static const struct slice account_headers[] = {
     SLICE_ROW("openai-project"),
 };
 
+static const struct slice id_headers[] = {
+    SLICE_ROW("request-id"),
+    SLICE_ROW("x-request-id"),
+    SLICE_ROW("cf-ray"),
+};
+
 static void put_line(struct buf *out, struct slice bytes)
 {
     bool fits = buf_append(out, bytes);
@@ -56,6 +62,7 @@ const struct dialect dialect_anthropic = {
     .caller_headers = NAMES(caller_headers),
     .limit_headers = NAMES(limit_headers),
     .account_headers = NAMES(account_headers),
+    .id_headers = NAMES(id_headers),
     .put_credential = put_credential,
     .credential_item = credential_item,
     .group = anthropic_group,

@@ -34,6 +34,7 @@ struct dialect {
     struct header_names caller_headers; /* credentials: a caller's own never go up */
     struct header_names limit_headers;  /* of an answer: what is left of the subscription's quota */
     struct header_names account_headers; /* of an answer: whose subscription it was; stay here */
+    struct header_names id_headers;      /* of an answer: its request's id, in the order of trust */
     /* The header lines, each with its end, that carry our credential. At most
      * CREDENTIAL_HEAD_BYTES more than the secret itself. */
     void (*put_credential)(struct buf *out, struct slice secret, bool is_bearer);

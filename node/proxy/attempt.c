@@ -190,6 +190,7 @@ void attempt_no_answer(struct exchange *x, enum err err, const char *detail)
         log_string("subscription", x->route.subscription->name);
         log_string("error", err_word(err));
         log_string("detail", detail);
+        heard_log(x);
         log_end();
     }
     if (err == ERR_SHORTAGE) {

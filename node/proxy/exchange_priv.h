@@ -21,6 +21,7 @@
 #include "net/http/upstream.h"
 #include "proxy/doubt.h"
 #include "proxy/exchange.h"
+#include "proxy/heard.h"
 #include "proxy/move.h"
 #include "proxy/pace.h"
 #include "proxy/proxy.h"
@@ -161,6 +162,7 @@ struct reply {
     bool is_trailing;   /* all is said; the end of coding and framing is not here */
     uint64_t passed_ms; /* loop_now_ms() when a byte was last passed on */
     int status;
+    struct slice reason; /* why it is not what was asked for, in our words; empty: it is */
     uint64_t bytes;
     struct usage usage; /* as booked */
 };
@@ -196,6 +198,7 @@ struct exchange {
     struct own_words words; /* status 0: as those that were tried have it */
     struct tried tried;
     struct last_error last_error;
+    struct heard heard; /* of the last that was asked */
     struct doubt doubt;
     struct times times;
 };

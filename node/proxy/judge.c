@@ -26,6 +26,22 @@ static void log_cooling(const struct exchange *x)
     log_string("scope", answer_scope_word(a->meaning.scope));
     log_number("seconds", (a->verdict.cooldown_ms + 999) / 1000);
     log_string("reason", a->verdict.reason);
+    heard_log(x);
+    log_end();
+}
+
+/* It closes nothing, but the next one is asked. */
+static void log_failed(const struct exchange *x)
+{
+    const struct attempt *a = &x->attempt;
+    if (!exchange_log(x, LOG_WARN, "attempt failed"))
+        return;
+    log_string("subscription", x->route.subscription->name);
+    log_number("status", (uint64_t)a->status);
+    log_string("class", answer_class_word(a->meaning.class));
+    log_string("scope", answer_scope_word(a->meaning.scope));
+    log_string("reason", a->verdict.reason);
+    heard_log(x);
     log_end();
 }
 
@@ -77,6 +93,8 @@ bool judge_answer(struct exchange *x)
     a->status = a->meaning.status;
     a->verdict = verdict_of(&a->meaning, x->config, x->tried.has_hopped);
     x->tried.has_hopped |= a->meaning.request == REQUEST_ONE_HOP;
+    if (is_error)
+        heard_error(x);
     if (!a->verdict.is_next)
         return false;
     a->verdict.reason = reason_of(x);
@@ -84,6 +102,8 @@ bool judge_answer(struct exchange *x)
                 is_limit(a->meaning.class) ? COUNT_ATTEMPTS_LIMITED : COUNT_ATTEMPTS_FAILED, 1);
     if (a->verdict.cooldown_ms > 0)
         log_cooling(x);
+    else
+        log_failed(x);
     tried_note(&x->tried, &a->verdict, clock_ns());
     if (a->verdict.hope == HOPE_PASSED)
         keep_words(x);

@@ -93,7 +93,7 @@ static void tell_refused(struct proxy *p, struct http_message *m,
                          const struct http_refusal *refusal)
 {
     metrics_add(p->metrics, COUNT_REQUESTS_4XX, 1);
-    if (!log_begin(LOG_INFO, "request turned away"))
+    if (!log_begin(LOG_WARN, "request turned away"))
         return;
     log_text("id", m->id);
     log_text("client", client_name(&m->request, m->peer, &m->arena));

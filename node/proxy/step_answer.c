@@ -36,6 +36,7 @@ static void say(struct exchange *x, const struct own_words *words)
                              .length = piece.len};
     head_begin(x, &head);
     x->reply.bytes += piece.len;
+    x->reply.reason = words->text;
     answer_body(x->caller, &piece, 1, true);
     buf_fini(&body);
     end(x, words->status == 529 ? ENDING_REFUSED : ENDING_ERROR);

@@ -56,10 +56,26 @@ static void log_times(const struct exchange *x, uint64_t now_ns)
     log_micros("total_ms", now_ns - m->head_ns);
 }
 
+/* Our refusal's reason, and what the last provider said of it. */
+static void log_why(const struct exchange *x)
+{
+    if (x->ending == ENDING_REFUSED && x->tried.has_pool)
+        log_text("refused", x->tried.pool.reason);
+    if (x->reply.reason.len > 0)
+        log_text("reason", x->reply.reason);
+    heard_log(x);
+}
+
+/* What a caller does is no failure of ours. */
+static bool is_well(const struct exchange *x)
+{
+    return x->ending == ENDING_GONE || (x->ending == ENDING_OK && x->reply.status < 400);
+}
+
 static void log_finished(const struct exchange *x, uint64_t now_ns)
 {
     const struct request *r = &x->request;
-    if (!exchange_log(x, LOG_INFO, "exchange finished"))
+    if (!exchange_log(x, is_well(x) ? LOG_INFO : LOG_WARN, "exchange finished"))
         return;
     log_text("method", r->message.request.method);
     log_text("path", r->message.request.path);
@@ -75,6 +91,7 @@ static void log_finished(const struct exchange *x, uint64_t now_ns)
     log_number("bytes_out", x->reply.bytes);
     log_usage(&x->reply.usage);
     log_times(x, now_ns);
+    log_why(x);
     log_string("end", ending_word(x->ending));
     log_end();
 }

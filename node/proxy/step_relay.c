@@ -79,6 +79,7 @@ static void break_answer(struct exchange *x, const char *why)
 {
     struct connection *caller = x->caller;
     metrics_add(x->proxy->metrics, COUNT_ATTEMPTS_BROKEN, 1);
+    x->reply.reason = arena_copy(&x->request.message.arena, slice_of(why));
     say_broken(x, why);
     attempt_end(x, OUTCOME_ERROR);
     x->caller = NULL;
@@ -93,6 +94,8 @@ static void end_whole(struct exchange *x)
     metrics_add(x->proxy->metrics, has_failed ? COUNT_ATTEMPTS_BROKEN : COUNT_ATTEMPTS_OK, 1);
     if (x->reply.watch != NULL && !watch_is_unpacked(x->reply.watch))
         (void)seal(x, SLICE_NONE); /* readers have all of it even if that cannot be */
+    if (has_failed)
+        heard_error(x);
     attempt_end(x, has_failed ? OUTCOME_ERROR : OUTCOME_OK);
     x->caller = NULL;
     answer_end(caller);

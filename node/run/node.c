@@ -236,9 +236,9 @@ static int serve(struct node *n)
     if (!start_private_redis(n))
         return EXIT_FAILURE;
     host_identity(n->config->node.id, n->port, &n->identity);
+    log_set_node(n->identity.id, n->identity.boot);
     if (log_begin(LOG_INFO, "weir starts")) {
         log_string("version", WEIR_VERSION);
-        log_string("node", n->identity.id);
         log_string("config", n->config->source);
         log_end();
     }

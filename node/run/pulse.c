@@ -54,6 +54,7 @@ static void take_name(struct node *n, struct slice name)
                     "still draining): this one is %.*s",
                     n->identity.id, SLICE_ARG(name));
         snprintf(n->identity.id, sizeof(n->identity.id), "%.*s", SLICE_ARG(name));
+        log_set_node(n->identity.id, n->identity.boot);
         state_rename(n->state);
     }
     end_join(n);

@@ -224,6 +224,24 @@ static void test_errors(void)
     close(file);
 }
 
+static void test_node(void)
+{
+    PROMISE("every line says which node it is of, and which start of it, in both forms")
+    {
+        log_set_node("wanted", "5f3a91c0");
+        log_set_node("given~2", "5f3a91c0");
+        capture();
+        log_setup(LOG_INFO, LOG_JSON);
+        log_message(LOG_INFO, "one");
+        log_setup(LOG_INFO, LOG_TEXT);
+        log_message(LOG_INFO, "two");
+        written();
+        restore();
+        CHECK(has(",\"event\":\"one\",\"node\":\"given~2\",\"boot\":\"5f3a91c0\"}\n"));
+        CHECK(has("two node=given~2 boot=5f3a91c0\n"));
+    }
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -235,5 +253,6 @@ int main(void)
     test_limits();
     test_gathering();
     test_errors();
+    test_node();
     return check_done();
 }
