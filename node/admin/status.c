@@ -17,7 +17,15 @@ json_t *admin_text(struct slice text)
     return json;
 }
 
-static json_t *subscription_json(const struct pool_subscription *s)
+/* Redis knows no key: its face is what this node's configuration has at that account. */
+static void add_face(json_t *json, const struct admin *a, const struct pool_subscription *s)
+{
+    const struct subscription *own = config_account(a->config, s->account);
+    if (own != NULL)
+        json_object_set_new(json, "key", json_string(own->face));
+}
+
+static json_t *subscription_json(const struct admin *a, const struct pool_subscription *s)
 {
     json_t *json =
         json_pack("{s:o, s:i, s:i, s:i, s:b, s:I, s:I, s:I, s:b, s:i}", "name", admin_text(s->name),
@@ -26,6 +34,7 @@ static json_t *subscription_json(const struct pool_subscription *s)
                   (json_int_t)((s->cooldown_ms + 999) / 1000), "total_requests",
                   (json_int_t)s->requests, "total_errors", (json_int_t)s->errors, "enabled",
                   (int)s->is_enabled, "priority", (int)s->priority);
+    add_face(json, a, s);
     json_object_set_new(json, "held_back", json_integer(s->held_back));
     json_object_set_new(json, "tier", json_integer(s->tier));
     if (s->session_since_ms > 0)
@@ -77,7 +86,7 @@ static json_t *status_json(const struct admin *a, const struct pool_snapshot *s)
     char time[CLOCK_TEXT_MAX];
     json_t *subscriptions = json_array(), *nodes = json_array();
     for (size_t i = 0; i < s->subscription_count; i++)
-        json_array_append_new(subscriptions, subscription_json(&s->subscriptions[i]));
+        json_array_append_new(subscriptions, subscription_json(a, &s->subscriptions[i]));
     for (size_t i = 0; i < s->node_count; i++)
         json_array_append_new(nodes, node_json(&s->nodes[i]));
     clock_text(s->now_ms, time);

@@ -77,7 +77,7 @@ enum cli_colour { CLI_PLAIN, CLI_BOLD, CLI_DIM, CLI_RED, CLI_GREEN, CLI_YELLOW }
 bool cli_has_colour(void);
 void cli_put(enum cli_colour colour, const char *format, ...) PRINTF_LIKE(2, 3);
 
-enum { CLI_COLUMNS_MAX = 8 };
+enum { CLI_COLUMNS_MAX = 10 };
 
 struct cli_cell {
     char *text;

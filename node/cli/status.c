@@ -55,7 +55,7 @@ static void add_state(struct cli_table *table, const json_t *s)
 
 static void add_subscription(struct cli_table *table, const json_t *s)
 {
-    char name[65], bar[CLI_BAR_MAX], number[16];
+    char name[65], face[33], bar[CLI_BAR_MAX], number[16];
     uint64_t active = cli_number_of(s, "active_connections"),
              max = cli_number_of(s, "max_concurrent");
     const json_t *tokens = json_object_get(s, "tokens");
@@ -64,6 +64,7 @@ static void add_subscription(struct cli_table *table, const json_t *s)
                      cli_number_of(tokens, "cache_write_1h");
     cli_bar(bar, active, max, BAR_WIDTH);
     cli_table_add(table, CLI_BOLD, "%s", cli_text_of(s, "name", name, sizeof(name)));
+    cli_table_add(table, CLI_DIM, "%s", cli_text_of(s, "key", face, sizeof(face)));
     cli_table_add(table, load_colour(active, max), "%s", bar);
     cli_table_add(table, CLI_PLAIN, "%u/%u", (unsigned)active, (unsigned)max);
     cli_table_add(table, CLI_PLAIN, "%s", short_number(cli_number_of(s, "total_requests"), number));
@@ -79,7 +80,7 @@ static void print_subscriptions(const json_t *list)
     struct cli_table table;
     const json_t *s;
     size_t i;
-    cli_table_init(&table, "SUBSCRIPTION|BUSY|>SLOTS|>REQUESTS|>ERRORS|>TOKENS IN|>OUT|STATE");
+    cli_table_init(&table, "SUBSCRIPTION|KEY|BUSY|>SLOTS|>REQUESTS|>ERRORS|>TOKENS IN|>OUT|STATE");
     json_array_foreach(list, i, s) add_subscription(&table, s);
     cli_table_print(&table);
 }

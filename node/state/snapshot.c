@@ -48,6 +48,7 @@ static void read_subscription(const struct redis_value *from, struct arena *text
 {
     *to = (struct pool_subscription){
         .name = kept(texts, from, "name"),
+        .account = kept(texts, from, "account"),
         .state = kept(texts, from, "state"),
         .active = (uint32_t)number_of(from, "active"),
         .max = (uint32_t)number_of(from, "max"),

@@ -13,7 +13,7 @@
 struct state;
 
 struct pool_subscription {
-    struct slice name;
+    struct slice name, account;
     struct slice state; /* on, off, paused, leaving */
     uint32_t active, max, priority, tier;
     uint32_t available;        /* slots a request would get now */

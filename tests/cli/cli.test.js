@@ -54,7 +54,7 @@ async function standIn(t, answers, tls) {
 
 const STATUS = {
   subscriptions: [
-    { name: 'main', active_connections: 4, max_concurrent: 5, available: 1, in_cooldown: false, cooldown_remaining: 0,
+    { name: 'main', key: 'sk-ant-...ab12 #1a2b3c4d', active_connections: 4, max_concurrent: 5, available: 1, in_cooldown: false, cooldown_remaining: 0,
       total_requests: 12034, total_errors: 3, enabled: true, tokens: { input: 1200000, output: 34000 } },
     { name: 'spare', active_connections: 0, max_concurrent: 10, available: 0, held_back: 10, in_cooldown: true,
       cooldown_remaining: 42, cooldown_reason: 'retry-after', health: '3 failures in a row', total_requests: 8, total_errors: 0, enabled: true },
@@ -242,7 +242,7 @@ test('status shows subscriptions and nodes in columns', async (t) => {
   const { code, stdout, stderr } = await weir(t, ['status', '--url', node.url]);
   assert.equal(code, 0, stderr);
   assert.match(stdout, /^pool production: 4 running, 1 of 15 slots free, 10 held back; redis up; seen by node node-a\n/);
-  assert.match(stdout, /\nmain +########\.\. +4\/5 +12\.0k +3 +1\.2M +34\.0k +ready\n/);
+  assert.match(stdout, /\nmain +sk-ant-\.\.\.ab12 #1a2b3c4d +########\.\. +4\/5 +12\.0k +3 +1\.2M +34\.0k +ready\n/);
   assert.match(stdout, /\nspare .* cooling for 42 s: retry-after; 3 failures in a row\n/);
   assert.match(stdout, /\nold .* disabled\n/);
   assert.match(stdout, /\nnode-b +0 +0\.1\.0 +abcd1234 +30 s ago\n/);
