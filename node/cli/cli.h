@@ -19,6 +19,7 @@ struct cli_options {
     const char *name;  /* of what it does that to */
     bool is_all;       /* to all */
     bool is_json;
+    bool is_live; /* ask the providers too */
     bool is_markdown;
     bool wants_help;
 };
@@ -41,7 +42,8 @@ enum {
     CLI_TOPIC = 8,
     CLI_MARKDOWN = 16,
     CLI_NAME = 32, /* behind a topic */
-    CLI_ALL = 64
+    CLI_ALL = 64,
+    CLI_LIVE = 128
 };
 
 struct cli_command {
