@@ -95,7 +95,9 @@ static bool is_known(struct slice name)
 
 static char letter_of(char c)
 {
-    return c == '.' ? '_' : (char)toupper((unsigned char)c);
+    if (c == '.')
+        return '_';
+    return (char)toupper((unsigned char)c);
 }
 
 /* SERVER_PORT is the field server.port. */
