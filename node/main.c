@@ -27,8 +27,12 @@ static const struct cli_command commands[] = {
      "SIGTERM, SIGINT: no new requests, running ones end, then the node leaves.\n"
      "SIGHUP: the config is read again; a bad one changes nothing. Where it comes because the\n"
      "terminal was closed, the node leaves.\n"},
-    {"check", CLI_CONFIG | CLI_PORT, cli_check, "read the config and say what a node would do",
-     "Exits with 2 if anything in the config is wrong.\n"},
+    {"check", CLI_CONFIG | CLI_PORT | CLI_LIVE, cli_check,
+     "read the config and say what a node would do",
+     "Exits with 2 if anything in the config is wrong.\n"
+     "With --live each key is shown to its provider (GET /v1/models, which is free), all at once\n"
+     "and for 10 seconds at most: valid, refused, unreachable, or not told if the answer does not\n"
+     "say. Exits with 1 unless all are valid.\n"},
     {"status", CLI_CONFIG | CLI_URL | CLI_PORT | CLI_JSON, cli_status,
      "show subscriptions and nodes as a running node sees them",
      "Asks the node that the config describes, or the one at --url or WEIR_URL, and shows it\n"

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "config/config.h"
+#include "cli/live.h"
 
 enum { CLI_LINE_MAX = 4400 };
 
@@ -113,6 +113,13 @@ static int complain_of_all(const struct config_error *error)
     return EXIT_USAGE;
 }
 
+static int show_live(const struct config *c)
+{
+    putchar('\n');
+    fflush(stdout);
+    return cli_check_live(c);
+}
+
 int cli_check(const struct cli_options *options)
 {
     struct config *c;
@@ -122,6 +129,7 @@ int cli_check(const struct cli_options *options)
     print_config(c);
     for (size_t i = 0; i < c->warning_count; i++)
         cli_warn("%s", c->warnings[i]);
+    int code = options->is_live ? show_live(c) : EXIT_FINE;
     config_release(c);
-    return EXIT_FINE;
+    return code;
 }

@@ -20,6 +20,7 @@ struct cli_options {
     const char *name;  /* of what it does that to */
     bool is_all;       /* to all */
     bool is_json;
+    bool is_live; /* ask the providers too */
     bool is_markdown;
     bool wants_help;
 };
@@ -43,7 +44,8 @@ enum {
     CLI_MARKDOWN = 16,
     CLI_NAME = 32, /* behind a topic */
     CLI_ALL = 64,
-    CLI_PORT = 128
+    CLI_PORT = 128,
+    CLI_LIVE = 256
 };
 
 struct cli_command {

@@ -19,6 +19,7 @@ static const struct option {
     {"--port", "N", CLI_PORT, "the node's port; goes before PORT and server.port"},
     {"--json", NULL, CLI_JSON, "the node's answer as it is"},
     {"--all", NULL, CLI_ALL, "every subscription that something closes"},
+    {"--live", NULL, CLI_LIVE, "ask each provider whether it takes its key; costs nothing"},
     {"--markdown", NULL, CLI_MARKDOWN, "`weir help config` as the tables of docs/config.md"},
     {"--help", NULL, EVERY_COMMAND, "this text"},
 };
@@ -78,6 +79,9 @@ static void store(struct cli_options *options, const struct option *option, cons
         break;
     case CLI_ALL:
         options->is_all = true;
+        break;
+    case CLI_LIVE:
+        options->is_live = true;
         break;
     case CLI_MARKDOWN:
         options->is_markdown = true;

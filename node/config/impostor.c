@@ -69,13 +69,18 @@ static struct slice body_of(struct slice key)
     return key;
 }
 
+static char small(char c)
+{
+    return (char)tolower((unsigned char)c);
+}
+
 /* In small letters, without what separates words. "" if it is too long to be one. */
 static void put_word(struct slice text, char word[WORD_MAX])
 {
     size_t len = 0;
     for (size_t i = 0; i < text.len && len < WORD_MAX - 1; i++)
         if (text.at[i] != '-' && text.at[i] != '_' && text.at[i] != '.')
-            word[len++] = (char)tolower((unsigned char)text.at[i]);
+            word[len++] = small(text.at[i]);
     word[len < WORD_MAX - 1 ? len : 0] = '\0';
 }
 

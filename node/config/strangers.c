@@ -93,12 +93,19 @@ static bool is_known(struct slice name)
 
 /* ---- what was meant ---- */
 
+static char letter_of(char c)
+{
+    if (c == '.')
+        return '_';
+    return (char)toupper((unsigned char)c);
+}
+
 /* SERVER_PORT is the field server.port. */
 static bool names_field(struct slice word, const char *path)
 {
     size_t i = 0;
     for (; i < word.len && path[i] != '\0'; i++)
-        if (path[i] == '.' ? word.at[i] != '_' : toupper((unsigned char)path[i]) != word.at[i])
+        if (letter_of(path[i]) != word.at[i])
             return false;
     return i == word.len && path[i] == '\0';
 }

@@ -41,6 +41,10 @@ struct dialect {
     /* An item that this credential needs in a list header of the request; an empty name: none. */
     struct http1_header (*credential_item)(struct slice secret);
 
+    /* A GET that costs nothing and is refused without a valid credential, and what it carries. */
+    struct slice probe_path;
+    struct http1_header probe_header;
+
     enum endpoint_group (*group)(
         const struct http1_request *request); /* its path shares limits with */
     /* What the head of an answer to this request shows; and what the answer means, once it is known
