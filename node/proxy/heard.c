@@ -34,7 +34,8 @@ static void hide(char *text, size_t len, struct slice secret)
     char *end = text + len;
     if (secret.len == 0)
         return;
-    for (char *at = text; (at = memmem(at, (size_t)(end - at), secret.at, secret.len)) != NULL;)
+    for (char *at = text; (at = memmem(at, (size_t)(end - at), secret.at, secret.len)) != NULL;
+         at += secret.len) /* a credential may be of stars itself */
         memset(at, '*', secret.len);
     size_t part = secret.len < len ? secret.len : len;
     while (part >= KNOWN_PART_MIN && memcmp(end - part, secret.at, part) != 0)

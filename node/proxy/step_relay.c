@@ -43,11 +43,14 @@ static void put(struct exchange *x, const struct slice *pieces, unsigned count, 
 
 /* ---- its end ---- */
 
-/* Puts this behind all that has passed, in the answer's coding, and ends that. */
+/* Puts this behind all that has passed, in the answer's coding, and ends that. Not where a length
+ * was promised: there is no room. */
 static bool seal(struct exchange *x, struct slice plain)
 {
     const struct reply *reply = &x->reply;
     struct buf out;
+    if (reply->head.framing == HTTP1_SIZED)
+        return false;
     buf_init(&out, EVENT_BYTES_MAX + UNPACK_SEAL_BYTES);
     bool is_sealed = reply->watch != NULL ? watch_seal(reply->watch, plain, &out)
                                           : !reply->head.is_coded && buf_append(&out, plain);
@@ -63,7 +66,7 @@ static void say_broken(struct exchange *x, const char *why)
 {
     const struct reply *reply = &x->reply;
     struct buf event;
-    if (!reply->head.is_sse || reply->head.framing == HTTP1_SIZED)
+    if (!reply->head.is_sse)
         return;
     buf_init(&event, EVENT_BYTES_MAX);
     if (reply->watch == NULL || !watch_at_event_start(reply->watch)) {

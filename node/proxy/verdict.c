@@ -70,10 +70,12 @@ struct verdict verdict_of(const struct meaning *m, const struct config *config, 
     };
 }
 
+/* A node that lacks something, or stood still, has not heard what the subscription would say. */
 struct verdict verdict_no_answer(enum err err)
 {
+    bool is_ours = err == ERR_SHORTAGE || err == ERR_LOST;
     return (struct verdict){.is_next = true,
                             .hope = HOPE_PASSED,
-                            .health = err == ERR_SHORTAGE ? HEALTH_NONE : HEALTH_BAD,
+                            .health = is_ours ? HEALTH_NONE : HEALTH_BAD,
                             .reason = err_word(err)};
 }

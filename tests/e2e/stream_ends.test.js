@@ -361,6 +361,36 @@ test('a JSON answer that is an error goes elsewhere; one that breaks off too', a
     }
 });
 
+test('a JSON answer whose coding lacks its end keeps to the length it has promised', async (world, t) => {
+    const { speaker, node } = await setting(world);
+    const whole = '{"type":"message","model":"m","usage":{"input_tokens":3,"output_tokens":4}}';
+    for (const name of ['gzip', 'deflate', 'raw deflate', 'br', 'zstd']) {
+        const coding = CODINGS[name];
+        const bytes = await coding.coder().event(whole);
+        for (const framing of ['sized', 'chunked', 'until close']) {
+            await t.test(`${name}, ${framing}`, async () => {
+                const head = [`${OK}content-type: application/json`];
+                head.push(`content-encoding: ${coding.header}`);
+                if (framing === 'sized') head.push(`content-length: ${bytes.length}`);
+                if (framing === 'chunked') head.push('transfer-encoding: chunked');
+                const size = framing === 'chunked' ? `${bytes.length.toString(16)}\r\n` : '';
+                speaker.speak = async (socket) => {
+                    await put(socket, `${head.join('\r\n')}\r\n\r\n${size}`);
+                    await put(socket, bytes);
+                    socket.end(framing === 'chunked' ? '\r\n0\r\n\r\n' : '');
+                };
+                const wire = await connect(node.port);
+                await wire.send(messagesRequest());
+                const answer = await wire.answer();
+                assert.equal(answer.header('x-weir-subscription'), 'alpha');
+                assert.equal(`${coding.read(answer.body)}`, whole);
+                if (framing === 'sized') assert.deepEqual(answer.body, bytes);
+                assert.equal((await node.finished(answer)).end, 'ok');
+            });
+        }
+    }
+});
+
 test('alone, a provider that says nothing is an error of ours', async (world) => {
     const speaker = await aSpeaker(world);
     const { node } = await world.setting({ url: speaker.url });

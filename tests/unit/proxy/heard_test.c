@@ -35,6 +35,17 @@ static void test_secrets(void)
     }
 }
 
+/* What is hidden already is full of them. */
+static void test_stars(void)
+{
+    PROMISE("a credential of stars is hidden in one pass")
+    {
+        secret_set(&config.admin_token, SLICE("**"));
+        CHECK(reads("key sk-abcd or *** is wrong", "key sk-**** or *** is wrong"));
+        secret_fini(&config.admin_token);
+    }
+}
+
 static void test_length(void)
 {
     char text[2000];
@@ -64,6 +75,7 @@ int main(void)
     arena_init(&arena);
     secret_set(&subscription.api_key, SLICE("own-secret-0001"));
     test_secrets();
+    test_stars();
     test_length();
     secret_fini(&subscription.api_key);
     arena_fini(&arena);

@@ -79,8 +79,12 @@ static void test_cooling(void)
               HEALTH_BAD);
         CHECK(verdict(SCOPE_SUBSCRIPTION, REQUEST_OURS, SUBSCRIPTION_COOL, 9).health ==
               HEALTH_NONE);
+    }
+    PROMISE("no answer is the subscription's fault, unless it was this node that could not ask")
+    {
         CHECK(verdict_no_answer(ERR_CONNECT).health == HEALTH_BAD);
         CHECK(verdict_no_answer(ERR_SHORTAGE).health == HEALTH_NONE);
+        CHECK(verdict_no_answer(ERR_LOST).health == HEALTH_NONE);
     }
     PROMISE("a fault and an overload cool nothing")
     {
