@@ -53,11 +53,12 @@ test(
             await t.test(name, async () => {
                 puppet.play = play;
                 puppet.hangUp();
-                await eventually('/status to say why', async () => {
+                const saysWhy = async () => {
                     const { status, text } = await node.get('/status');
                     if (status !== 503 || !reason.test(text)) throw new Error(`${status} ${text}`);
                     return true;
-                });
+                };
+                await eventually('/status to say why', saysWhy, { ms: 30000 });
                 const answer = await post(node.port);
                 ownError(answer, 503, 'api_error');
                 assert.match(answer.header('retry-after'), /^[1-9]\d*$/);
