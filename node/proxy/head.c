@@ -26,6 +26,15 @@ static void mark_stream(struct kept_head *head)
     add_header(head, SLICE("cache-control"), SLICE("no-cache, no-transform"));
 }
 
+/* That one, with parameters or without, not another whose name goes on: application/jsonl is of
+ * many values. */
+static bool is_type(struct slice content_type, struct slice type)
+{
+    struct slice rest = slice_from(content_type, type.len);
+    return slice_starts_nocase(content_type, type) &&
+           (rest.len == 0 || rest.at[0] == ';' || rest.at[0] == ' ' || rest.at[0] == '\t');
+}
+
 void head_keep(struct exchange *x, const struct http1_response *r, struct kept_head *head)
 {
     struct arena *arena = &x->request.message.arena;
@@ -36,8 +45,8 @@ void head_keep(struct exchange *x, const struct http1_response *r, struct kept_h
         .reason = arena_copy(arena, r->reason),
         .framing = r->framing,
         .length = r->length,
-        .is_sse = slice_starts_nocase(type, SLICE("text/event-stream")),
-        .is_json = slice_starts_nocase(type, SLICE("application/json")),
+        .is_sse = is_type(type, SLICE("text/event-stream")),
+        .is_json = is_type(type, SLICE("application/json")),
         .is_coded = coding.len > 0,
     };
     head->is_readable = coding_parse(coding, &head->coding);

@@ -120,6 +120,15 @@ static void await_trail(struct exchange *x)
     set_deadline(x, on_trail_over, TRAIL_MS);
 }
 
+/* What looked like the end of a JSON answer was the end of its first value. */
+static void forget_trail(struct exchange *x)
+{
+    if (!x->reply.is_trailing || x->reply.head.is_sse)
+        return;
+    x->reply.is_trailing = false;
+    deadline_clear(&x->attempt.deadline);
+}
+
 static void keep_pace(struct exchange *x)
 {
     if (x->reply.is_paused || x->attempt.upstream == NULL || !answer_is_full(x->caller))
@@ -144,6 +153,7 @@ static void go_on(struct exchange *x, enum stream_end end, enum transport transp
 {
     switch (end) {
     case STREAM_GOES_ON:
+        forget_trail(x);
         keep_pace(x);
         break;
     case STREAM_FAILED:

@@ -391,6 +391,38 @@ test('a JSON answer whose coding lacks its end keeps to the length it has promis
     }
 });
 
+test('lines of JSON are no answer that ends with the first of them', async (world, t) => {
+    const { speaker, node } = await setting(world);
+    const lines = ['{"custom_id":"a"}\n', '{"custom_id":"b"}\n', '{"custom_id":"c"}\n'];
+    const LATER_MS = 500; // than what is waited for behind a last word
+    const CASES = {
+        'application/jsonl': [LATER_MS, LATER_MS],
+        'application/json-seq': [LATER_MS, LATER_MS],
+        'application/json': [0, LATER_MS],
+    };
+    for (const [type, pauses] of Object.entries(CASES)) {
+        await t.test(type, async () => {
+            let onHead;
+            const heard = new Promise((resolve) => (onHead = resolve));
+            speaker.speak = async (socket) => {
+                await put(socket, `${OK}content-type: ${type}\r\nconnection: close\r\n\r\n`);
+                await put(socket, lines[0]);
+                await heard;
+                for (const [i, ms] of pauses.entries()) {
+                    if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
+                    await put(socket, lines[i + 1]);
+                }
+                socket.end();
+            };
+            const { head, bytes, isWhole } = await ask(node, onHead);
+            assert.equal(head.header('x-weir-subscription'), 'alpha');
+            assert.equal(`${bytes}`, lines.join(''));
+            assert.equal(isWhole, true);
+            assert.equal((await node.finished(head)).end, 'ok');
+        });
+    }
+});
+
 test('alone, a provider that says nothing is an error of ours', async (world) => {
     const speaker = await aSpeaker(world);
     const { node } = await world.setting({ url: speaker.url });
