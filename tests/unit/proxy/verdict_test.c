@@ -71,6 +71,10 @@ static void test_cooling(void)
         CHECK(cooling(SCOPE_MODEL, SUBSCRIPTION_UNTIL_RESET, 17000) == 17000);
         CHECK(verdict(SCOPE_ENDPOINT, REQUEST_OURS, SUBSCRIPTION_COOL, -1).is_usual);
     }
+}
+
+static void test_health(void)
+{
     PROMISE("a refused credential is doubted, a fault is told, a limit says nothing of health")
     {
         CHECK(verdict(SCOPE_CREDENTIAL, REQUEST_OURS, SUBSCRIPTION_SUSPECT, -1).health ==
@@ -106,6 +110,7 @@ int main(void)
 {
     test_request();
     test_cooling();
+    test_health();
     test_no_answer();
     return check_done();
 }
