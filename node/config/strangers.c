@@ -2,7 +2,6 @@
  * not refused: an environment belongs to many programs, and a node that does not start because of
  * one more name in it would be the worse mistake. What the cluster puts there by itself, for a
  * service or a linked container that happens to be called weir, is nobody's mistake. */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,21 +92,14 @@ static bool is_known(struct slice name)
 
 /* ---- what was meant ---- */
 
-static char letter_of(char c)
-{
-    if (c == '.')
-        return '_';
-    return (char)toupper((unsigned char)c);
-}
-
 /* SERVER_PORT is the field server.port. */
 static bool names_field(struct slice word, const char *path)
 {
-    size_t i = 0;
-    for (; i < word.len && path[i] != '\0'; i++)
-        if (letter_of(path[i]) != word.at[i])
-            return false;
-    return i == word.len && path[i] == '\0';
+    char text[NAME_SHOWN + 1];
+    snprintf(text, sizeof(text), "%s", path);
+    for (char *dot = text; (dot = strchr(dot, '.')) != NULL;)
+        *dot = '_';
+    return slice_eq_nocase(word, slice_of(text));
 }
 
 static bool put_field(struct slice word, char *out, size_t size)
