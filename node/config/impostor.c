@@ -71,7 +71,9 @@ static struct slice body_of(struct slice key)
 
 static char small(char c)
 {
-    return (char)tolower((unsigned char)c);
+    if (c < 'A' || c > 'Z')
+        return c;
+    return (char)(c - 'A' + 'a');
 }
 
 /* In small letters, without what separates words. "" if it is too long to be one. */
