@@ -120,6 +120,23 @@ function check.labels(value, argument)
     return value
 end
 
+-- What an answer said of quotas: not looked at any closer here, for it is nearly always what is
+-- known already (window.lua).
+function check.windows(value, argument)
+    if not value or #value > 512 or not string.find(value, "^[%w_.: -]*$") then
+        check.refuse(argument, "windows like 5h:4200:1795240000 or an empty string", value)
+    end
+    return value
+end
+
+-- Ceilings of a subscription.
+function check.limits(value, argument)
+    if not value or #value > 512 or not string.find(value, "^[%w_.:,-]*$") then
+        check.refuse(argument, "limits like 5h:9000:0,7d:8000:9500 or an empty string", value)
+    end
+    return value
+end
+
 function check.integer(value, argument, min, max)
     local number = tonumber(value)
     if not number or not (number >= min and number <= max) or number % 1 ~= 0 then

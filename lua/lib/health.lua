@@ -79,6 +79,11 @@ end
 
 -- asking ------------------------------------------------------------------------------------------
 
+-- May anything but slots and a cooldown stand in the way? If not, nothing below needs to be asked.
+function health.has_marks(sub)
+    return sub.health or sub.blocks or sub.ceiling or sub.families
+end
+
 -- In how many ms a broken subscription may take a request; 0: now, nil: it is not broken.
 local function broken_ms(h, now)
     if h.broken == 0 then
@@ -103,7 +108,12 @@ function health.wait_ms(sub, labels, now)
         return wait, "broken"
     end
     wait = sub.blocks and blocked_ms(sub.blocks, labels, now) or 0
-    return sub.trials and math.max(wait, trial.wait_ms(sub, labels, now)) or wait, "cooling"
+    wait = sub.trials and math.max(wait, trial.wait_ms(sub, labels, now)) or wait
+    local ceiling = (sub.ceiling or sub.families) and window.wait_ms(sub, labels, now) or 0
+    if ceiling > wait then
+        return ceiling, "ceiling"
+    end
+    return wait, "cooling"
 end
 
 -- The label that closes it longest to a request of these, or nil.
@@ -148,6 +158,7 @@ function health.tell(sub, now)
         told[1] = string.format("%d failed in a row", h.faults)
     end
     trial.tell(sub, told, now)
+    window.tell(sub, told, now)
     local labels = {}
     for label, until_ms in pairs(sub.blocks or {}) do
         if until_ms > now then

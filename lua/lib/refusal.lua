@@ -9,6 +9,7 @@
 --                    limited   cools, until a time that somebody named or by hand
 --                    refused   cools, because its credential or its credit was refused
 --                    closed    closed to requests like this one: their model, their group of paths
+--                    ceiling   has used as much of a window as its owner allows
 --                    broken    rests after failures in a row
 --                    burst     has had all it may have in this second
 --                    busy      has no free slot
@@ -17,6 +18,7 @@
 --      <word>_ms   until the first of them is over; of those that end by themselves
 --      limited_why, closed_why   of that one: what the provider said
 --      closed_for  of that one: the label
+--      ceiling_of  of that one: the window
 --
 -- A reader skips fields it does not know.
 local refusal = {}
@@ -25,11 +27,11 @@ refusal.RETRY_MS = 1000 -- when nothing is known to free at a certain time
 
 local HOPE = { burst = 7, full = 6, cooling = 5, broken = 4, excluded = 3, disabled = 2, none = 1 }
 local WORDS = {
-    "limited", "refused", "closed", "broken", "burst", "busy", "tried", "disabled"
+    "limited", "refused", "closed", "ceiling", "broken", "burst", "busy", "tried", "disabled"
 }
 local REASONS = {
     limited = "cooling", refused = "cooling", closed = "cooling", broken = "broken",
-    burst = "burst", busy = "full", disabled = "disabled"
+    ceiling = "cooling", burst = "burst", busy = "full", disabled = "disabled"
 }
 
 -- What made it cool; read once as long as that cooldown runs.
@@ -49,8 +51,8 @@ end
 local function word_of_ill(view, sub, illness, now)
     if sub.cooling > now then
         return cause_of(view, sub).is_refusal and "refused" or "limited"
-    elseif illness == "broken" then
-        return "broken"
+    elseif illness == "broken" or illness == "ceiling" then
+        return illness
     end
     return (sub.trials and sub.trials[trial.ALL]) and "limited" or "closed"
 end
@@ -63,7 +65,7 @@ local function explain(view, sub, r, now, limited)
         return nil
     elseif not sub.is_on then
         return "disabled", nil
-    elseif sub.health or sub.blocks then
+    elseif health.has_marks(sub) then
         ill_ms, illness = health.wait_ms(sub, r.labels, now)
     end
     ill_ms = math.max(ill_ms, sub.cooling - now)
@@ -129,7 +131,7 @@ local function add(reply, field, value)
 end
 
 local function add_whys(reply, view, r, tally, now)
-    local limited, closed = tally.first.limited, tally.first.closed
+    local limited, closed, full = tally.first.limited, tally.first.closed, tally.first.ceiling
     if limited and limited.cooling > now then
         add(reply, "limited_why", cause_of(view, limited).why)
     end
@@ -138,6 +140,9 @@ local function add_whys(reply, view, r, tally, now)
         local line = redis.call("HGET", view.k.blocks, closed.account .. " " .. label)
         add(reply, "closed_why", trial.reason(line))
         add(reply, "closed_for", label)
+    end
+    if full then
+        add(reply, "ceiling_of", window.reached(full, r.labels))
     end
 end
 

@@ -7,7 +7,7 @@ local repair = {}
 local TYPES = {
     slots = "hash", roster = "hash", epoch = "hash", cooldowns = "hash", open = "hash",
     posting = "hash", blocks = "hash", totals = "hash", sweeps = "hash", holders = "zset",
-    swept = "zset", settings = "hash",
+    swept = "zset", settings = "hash", windows = "hash",
     boots = "zset", restored = "set", events = "stream"
 }
 

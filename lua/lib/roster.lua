@@ -2,7 +2,8 @@
 -- node that spoke last.
 --
 --   weir:{main}:roster   <name> -> "account=3f9a1c20b7d4 max=5 priority=1 burst=10
---                                   edited=1795200000123 state=on paused=0 tier=1"
+--                                   edited=1795200000123 state=on paused=0 tier=1"; behind it
+--                          " limits=5h:9000:0,7d:8000:9500" if it has ceilings (window.lua)
 --
 --   account   what slots, cooldowns and leases belong to: a keyed hash of credential and base URL,
 --             so a rename keeps them, and a new credential under an old name begins without a block
@@ -20,14 +21,14 @@ local PATTERN = "^account=([%w-]+) max=(%d+) priority=(%d+) burst=(%d+) edited=(
 
 local function parse(view, name, line)
     local account, max, priority, burst, edited, state, paused, tier = string.match(line, PATTERN)
-    local rest = ""
+    local rest, limits = "", ""
     if not account then
         local fields = pool.fields(line)
         account, max, priority, burst = fields.account, fields.max, fields.priority, fields.burst
         edited, state, paused = fields.edited, fields.state, fields.paused
-        tier = fields.tier
+        tier, limits = fields.tier, fields.limits or ""
         for _, known in ipairs({ "account", "max", "priority", "burst", "edited", "state",
-            "paused", "tier" }) do
+            "paused", "tier", "limits" }) do
             fields[known] = nil
         end
         for key, value in pairs(fields) do
@@ -41,6 +42,7 @@ local function parse(view, name, line)
     sub.max, sub.priority, sub.burst = pool.count(max), pool.count(priority), pool.count(burst)
     sub.edited, sub.paused, sub.rest = pool.count(edited), paused == "1" and 1 or 0, rest
     sub.tier = math.max(1, pool.count(tier))
+    window.set_limits(sub, limits)
     sub.state = (state == "on" or state == "leaving") and state or "off"
     sub.is_on = sub.state == "on" and sub.paused == 0
 end
@@ -57,8 +59,9 @@ end
 function roster.write(view, sub)
     sub.is_on = sub.state == "on" and sub.paused == 0
     redis.call("HSET", view.k.roster, sub.name, string.format("account=%s max=%d priority=%d "
-        .. "burst=%d edited=%.0f state=%s paused=%d tier=%d%s", sub.account, sub.max, sub.priority,
-        sub.burst, sub.edited, sub.state, sub.paused, sub.tier, sub.rest))
+        .. "burst=%d edited=%.0f state=%s paused=%d tier=%d%s%s", sub.account, sub.max,
+        sub.priority, sub.burst, sub.edited, sub.state, sub.paused, sub.tier,
+        sub.limits_text ~= "" and " limits=" .. sub.limits_text or "", sub.rest))
 end
 
 -- After changes of lines: all that is remembered is read anew, and the nodes hear of it.

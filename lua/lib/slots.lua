@@ -91,7 +91,7 @@ local function new_view(k)
     return {
         k = k, list = {}, by_name = {}, by_account = {}, holders = {}, holder_count = 0,
         unknown = {}, open = {}, open_count = 0, epoch = 0, closed = 0, generation = 0, turn = 0,
-        schema = calls.SCHEMA, guard = false
+        schema = calls.SCHEMA, guard = false, weigh_at = 0
     }
 end
 
@@ -99,7 +99,7 @@ local function blank(name, account)
     return {
         name = name, account = account, max = 0, priority = 0, burst = 0, edited = 0,
         state = "leaving", paused = 0, tier = 1, rest = "", active = 0, cooling = 0, used = 0,
-        extra = "", line = false, is_on = false
+        extra = "", line = false, is_on = false, share = 1, pace = 0, limits_text = ""
     }
 end
 
@@ -163,6 +163,7 @@ local function load(k, guard, is_reading, lease_ms)
         strategy.read(view)
     end
     read_counts(view)
+    window.read(view)
     health.read_blocks(view)
     if is_reading then
         return view

@@ -23,7 +23,7 @@ local SESSION_MS = 5 * 3600000
 local function is_well(sub, r, now)
     if health.wait_ms(sub, r.labels, now) > 0 then
         return false
-    elseif not r.takes_poor and health.is_poor(sub, now) then
+    elseif not r.takes_poor and (health.is_poor(sub, now) or window.is_shy(sub, r.labels)) then
         r.has_passed = true
         return false
     end
@@ -33,7 +33,7 @@ end
 local function is_eligible(sub, r, now, barred)
     return sub.active < sub.max and sub.cooling <= now and sub.is_on
         and not (barred and barred[sub.account])
-        and not ((sub.health or sub.blocks) and not is_well(sub, r, now))
+        and not (health.has_marks(sub) and not is_well(sub, r, now))
 end
 
 -- Least recently used; a time from before the clock was set back counts as long ago.
@@ -57,19 +57,26 @@ end
 
 -- headroom ----------------------------------------------------------------------------------------
 
--- Most free slots. Written out, for every admission of most pools runs this over all subscriptions:
--- what is asked first is what passes over most of them.
+local function score_of(sub, r)
+    local share = sub.families and window.share(sub, r.labels) or sub.share
+    return (sub.max - sub.active) * share + sub.pace
+end
+
+-- Most free slots, each worth what is left of the scarcest window, and a bonus for who is behind an
+-- even use of its week. Written out, for every admission of most pools runs this over all
+-- subscriptions: what is asked first is what passes over most of them.
 local function headroom(view, r, now, barred)
     local subs = view.list
-    local best, best_free, how = nil, 1, "headroom"
+    local best, best_score, how = nil, -math.huge, "headroom"
     for i = 1, #subs do
         local sub = subs[i]
-        local free = sub.max - sub.active
-        if free >= best_free and sub.cooling <= now and sub.is_on
+        local score = sub.windows and score_of(sub, r) or sub.max - sub.active
+        if score >= best_score and sub.active < sub.max and sub.cooling <= now and sub.is_on
             and not (barred and barred[sub.account])
-            and not ((sub.health or sub.blocks) and not is_well(sub, r, now)) then
-            if free > best_free or not best then
-                best, best_free, how = sub, free, "headroom"
+            and not ((sub.health or sub.blocks or sub.ceiling or sub.families)
+                and not is_well(sub, r, now)) then
+            if score > best_score or not best then
+                best, best_score, how = sub, score, "headroom"
             elseif sub.priority == best.priority then
                 how = "least-recent"
                 best = is_longer_idle(sub, best, now) and sub or best
@@ -95,6 +102,24 @@ end
 
 local function priority(view, r, now, barred)
     return first(view, r, now, barred, is_preferred), "priority"
+end
+
+-- drain-soonest -----------------------------------------------------------------------------------
+
+-- What is left of a week expires with it: the one whose week ends first. Who has none that is known
+-- comes behind those, by free slots.
+local function drain_soonest(view, r, now, barred)
+    local best, best_drains = nil, nil
+    for _, sub in ipairs(view.list) do
+        if is_eligible(sub, r, now, barred) then
+            local drains = window.drains(sub, r.labels) or math.huge
+            if not best or drains < best_drains
+                or (drains == best_drains and is_preferred(sub, best, now)) then
+                best, best_drains = sub, drains
+            end
+        end
+    end
+    return best, "drain-soonest"
 end
 
 -- turns -------------------------------------------------------------------------------------------
@@ -187,6 +212,7 @@ local ROWS = {
     ["headroom"] = headroom,
     ["priority"] = priority,
     ["session"] = session,
+    ["drain-soonest"] = drain_soonest,
     ["least-requests"] = turns("least-requests", one, start),
     ["round-robin"] = turns("round-robin", one, last_turn),
     ["weighted"] = turns("weighted", by_tier, start),

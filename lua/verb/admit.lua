@@ -136,6 +136,7 @@ local function admit(keys, argv)
         return refusal.reply(view, "restoring", refusal.RETRY_MS)
     end
     r.barred = union(r.unknown, r.excluded)
+    window.weigh(view, now)
     local granted, limited = try(view, holder, r, now)
     if granted then
         return granted

@@ -78,6 +78,7 @@ local function sweep(view, r, now, last_ms)
     local is_more_to_post = book.post(view, now)
     forget_silent(view, now, not is_more_to_post)
     trim(k, now)
+    window.trim(view, now)
     health.trim(view, now)
     lease.recount(view, math.floor(now / 60000) ~= math.floor(last_ms / 60000))
     if view.is_turning then

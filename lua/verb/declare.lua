@@ -10,16 +10,19 @@
 local function set(sub, row, r)
     local state = row.enabled == 1 and "on" or "off"
     local is_same = sub.max == row.max and sub.priority == row.priority and sub.burst == row.burst
-        and sub.tier == row.tier and sub.state == state and sub.name == row.name
+        and sub.tier == row.tier and sub.limits_text == row.limits and sub.state == state
+        and sub.name == row.name
     local has_changed = not is_same or sub.edited ~= r.edited_ms
     sub.max, sub.priority, sub.burst, sub.tier = row.max, row.priority, row.burst, row.tier
+    window.set_limits(sub, row.limits)
     sub.state, sub.edited = state, r.edited_ms
     return has_changed, is_same
 end
 
 local function differs(sub, row)
     return sub.max ~= row.max or sub.priority ~= row.priority or sub.burst ~= row.burst
-        or sub.tier ~= row.tier or (sub.state == "on") ~= (row.enabled == 1) or sub.name ~= row.name
+        or sub.tier ~= row.tier or sub.limits_text ~= row.limits
+        or (sub.state == "on") ~= (row.enabled == 1) or sub.name ~= row.name
 end
 
 -- A name for the moment; roster.rename() finds the one to keep.
@@ -34,7 +37,7 @@ end
 local function tell(view, sub, is_new)
     pool.event(view.k, is_new and "subscription added" or "subscription changed", "subscription",
         sub.name, "account", sub.account, "max", sub.max, "state", sub.state, "priority",
-        sub.priority, "burst", sub.burst, "tier", sub.tier)
+        sub.priority, "burst", sub.burst, "tier", sub.tier, "limits", sub.limits_text)
 end
 
 -- One row. Whether the roster changed, whether this node is behind.

@@ -29,6 +29,10 @@ local function settle(keys, argv)
     local sub = account and lease.subscription_of(view, account)
     if sub then
         health.learn(view, sub, r)
+        if r.windows ~= "" then
+            local now = pool.now_ms()
+            window.learn(view, sub, r.windows, math.max(0, now - r.windows_age_ms), now)
+        end
     end
     if sub and r.outcome ~= "unused" then
         book.enter(view, account, client, r.model, used_by(r))

@@ -44,6 +44,9 @@
 --        cooldown_reason           "" if not cooling
 --        health                    what is held against it, in words; "" if nothing is
 --        last_used_ms              time of the last admission, 0 = never
+--        windows                   window:used:reset:seen, one space between: used in
+--                                  ten-thousandths, reset (0 = not known) and seen in ms
+--        limits                    its ceilings, window:soft:hard, one comma between
 --        total_<n>, day_<n>        since the beginning, and of today, for every <n> in
 --                                  requests errors cancelled input output cache_read
 --                                  cache_write_5m cache_write_1h duration_ms
@@ -89,6 +92,14 @@ local function new_section(kind, pairs_of)
     return section
 end
 
+local function windows_of(sub, now)
+    local texts = {}
+    for i, w in ipairs(window.list(sub, now)) do
+        texts[i] = string.format("%s:%.0f:%.0f:%.0f", w.name, w.used, w.reset, w.seen)
+    end
+    return table.concat(texts, " ")
+end
+
 local function of_subscription(view, sub, now, books)
     local available = refusal.free_now(view, sub, now)
     local left_ms = math.max(0, sub.cooling - now)
@@ -105,7 +116,8 @@ local function of_subscription(view, sub, now, books)
         { "cooldown_remaining_ms", left_ms },
         { "cooldown_until_ms", left_ms > 0 and sub.cooling or 0 },
         { "cooldown_reason", reason }, { "health", health.tell(sub, now) },
-        { "last_used_ms", sub.used }
+        { "last_used_ms", sub.used }, { "windows", windows_of(sub, now) },
+        { "limits", sub.limits_text }
     }
     add_book(section, "total_", books.totals["sub:" .. sub.name])
     add_book(section, "day_", books.today["sub:" .. sub.name])
@@ -229,6 +241,7 @@ end
 -- All sections in the order of the head comment.
 function snapshot.collect(k, now)
     local view = slots.look(k)
+    window.weigh(view, now)
     local subs, nodes, fields = read_subscriptions(view), read_nodes(view, now), { "all" }
     for _, sub in ipairs(subs) do
         fields[#fields + 1] = "sub:" .. sub.name

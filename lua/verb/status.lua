@@ -92,9 +92,18 @@ local function show_pool(lines, k, sections)
     lines[#lines + 1] = " "
 end
 
+-- "5h 42%, 7d 81%"
+local function quotas_of(text)
+    local told = {}
+    for name, used in string.gmatch(text, "(%S-):(%d+):%d+:%d+") do
+        told[#told + 1] = string.format("%s %.0f%%", name, used / 100)
+    end
+    return #told > 0 and table.concat(told, ", ") or "-"
+end
+
 local function show_subscriptions(lines, sections)
-    local rows = { { "subscription", "slots", "state", "closed", "priority", "burst", "today",
-        "errors", "tokens in", "out", "ever" } }
+    local rows = { { "subscription", "slots", "state", "closed", "quota used", "priority", "burst",
+        "today", "errors", "tokens in", "out", "ever" } }
     for _, section in ipairs(sections_of(sections, "subscription")) do
         local get = section.get
         local cooling = get("health") ~= "" and get("health") or "-"
@@ -103,7 +112,8 @@ local function show_subscriptions(lines, sections)
                 .. (get("health") ~= "" and ", " .. get("health") or "")
         end
         rows[#rows + 1] = { get("name"), get("active") .. "/" .. get("max"), get("state"), cooling,
-            tostring(get("priority")), tostring(get("burst_limit")), short(get("day_requests")),
+            quotas_of(get("windows")), tostring(get("priority")), tostring(get("burst_limit")),
+            short(get("day_requests")),
             short(get("day_errors")), tokens_in(get, "day_"), short(get("day_output")),
             short(get("total_requests")) }
     end

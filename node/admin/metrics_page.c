@@ -110,6 +110,33 @@ static bool render_row(struct buf *page, const struct gauge_row *row,
                       row->value(s));
 }
 
+static bool render_windows(struct buf *page, const struct pool_subscription *s)
+{
+    char name[NAME_BYTES_MAX + 1], window[NAME_BYTES_MAX + 1];
+    struct slice rest = s->windows;
+    struct pool_window w;
+    bool fits = true;
+    put_label(s->name, name);
+    while (fits && pool_window_next(&rest, &w)) {
+        put_label(w.name, window);
+        fits = buf_printf(page,
+                          "weir_subscription_window_used_ratio{subscription=\"%s\",window=\"%s\"} "
+                          "%" PRIu64 ".%04" PRIu64 "\n",
+                          name, window, w.used / 10000, w.used % 10000);
+    }
+    return fits;
+}
+
+static bool render_all_windows(struct buf *page, const struct pool_snapshot *snapshot)
+{
+    bool fits = buf_printf(page, "# HELP weir_subscription_window_used_ratio How much of a quota "
+                                 "window is used, as its provider said last.\n"
+                                 "# TYPE weir_subscription_window_used_ratio gauge\n");
+    for (size_t i = 0; i < snapshot->subscription_count && fits; i++)
+        fits = render_windows(page, &snapshot->subscriptions[i]);
+    return fits;
+}
+
 static bool render_pool(struct buf *page, const struct pool_snapshot *snapshot)
 {
     bool fits = true;
@@ -119,10 +146,11 @@ static bool render_pool(struct buf *page, const struct pool_snapshot *snapshot)
         for (size_t i = 0; i < snapshot->subscription_count && fits; i++)
             fits = render_row(page, &rows[r], &snapshot->subscriptions[i]);
     }
-    return fits && buf_printf(page,
-                              "# HELP weir_nodes Nodes seen lately.\n# TYPE weir_nodes gauge\n"
-                              "weir_nodes %zu\n",
-                              snapshot->node_count);
+    return fits && render_all_windows(page, snapshot) &&
+           buf_printf(page,
+                      "# HELP weir_nodes Nodes seen lately.\n# TYPE weir_nodes gauge\n"
+                      "weir_nodes %zu\n",
+                      snapshot->node_count);
 }
 
 static bool render_own(struct buf *page, const struct admin *a)

@@ -25,6 +25,23 @@ static void add_face(json_t *json, const struct admin *a, const struct pool_subs
         json_object_set_new(json, "key", json_string(own->face));
 }
 
+static json_t *windows_json(struct slice windows)
+{
+    json_t *json = json_object();
+    struct pool_window w;
+    char name[65], time[CLOCK_TEXT_MAX];
+    while (pool_window_next(&windows, &w)) {
+        json_t *one = json_pack("{s:f}", "utilization", (double)w.used / 10000);
+        if (w.reset_ms > 0)
+            json_object_set_new(one, "resets_at",
+                                json_string((clock_text(w.reset_ms, time), time)));
+        json_object_set_new(one, "seen_at", json_string((clock_text(w.seen_ms, time), time)));
+        snprintf(name, sizeof(name), "%.*s", SLICE_ARG(w.name));
+        json_object_set_new(json, name, one);
+    }
+    return json;
+}
+
 static json_t *subscription_json(const struct admin *a, const struct pool_subscription *s)
 {
     json_t *json =
@@ -44,6 +61,9 @@ static json_t *subscription_json(const struct admin *a, const struct pool_subscr
     if (s->cooldown_ms > 0)
         json_object_set_new(json, "cooldown_reason", admin_text(s->cooldown_reason));
     json_object_set_new(json, "health", admin_text(s->health));
+    json_object_set_new(json, "windows", windows_json(s->windows));
+    if (s->limits.len > 0)
+        json_object_set_new(json, "limits", admin_text(s->limits));
     json_object_set_new(
         json, "tokens",
         json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "input", (json_int_t)s->input, "output",

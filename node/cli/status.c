@@ -53,6 +53,27 @@ static void add_state(struct cli_table *table, const json_t *s)
         cli_table_add(table, active >= max ? CLI_RED : CLI_GREEN, active >= max ? "full" : "ready");
 }
 
+/* "5h 42% 7d 81%" */
+static void add_windows(struct cli_table *table, json_t *windows)
+{
+    char text[96] = "";
+    size_t used = 0;
+    double highest = 0;
+    const char *name;
+    json_t *w;
+    json_object_foreach((json_t *)windows, name, w)
+    {
+        double share = json_number_value(json_object_get(w, "utilization"));
+        int len = snprintf(text + used, sizeof(text) - used, "%s%.24s %.0f%%", used > 0 ? " " : "",
+                           name, share * 100);
+        used += len > 0 && (size_t)len < sizeof(text) - used ? (size_t)len : 0;
+        highest = share > highest ? share : highest;
+    }
+    text[used] = '\0';
+    enum cli_colour colour = highest >= 0.8 ? CLI_YELLOW : CLI_PLAIN;
+    cli_table_add(table, highest >= 1 ? CLI_RED : colour, "%s", text);
+}
+
 static void add_subscription(struct cli_table *table, const json_t *s)
 {
     char name[65], face[33], bar[CLI_BAR_MAX], number[16];
@@ -67,6 +88,7 @@ static void add_subscription(struct cli_table *table, const json_t *s)
     cli_table_add(table, CLI_DIM, "%s", cli_text_of(s, "key", face, sizeof(face)));
     cli_table_add(table, load_colour(active, max), "%s", bar);
     cli_table_add(table, CLI_PLAIN, "%u/%u", (unsigned)active, (unsigned)max);
+    add_windows(table, json_object_get(s, "windows"));
     cli_table_add(table, CLI_PLAIN, "%s", short_number(cli_number_of(s, "total_requests"), number));
     cli_table_add(table, cli_number_of(s, "total_errors") > 0 ? CLI_YELLOW : CLI_PLAIN, "%s",
                   short_number(cli_number_of(s, "total_errors"), number));
@@ -80,7 +102,8 @@ static void print_subscriptions(const json_t *list)
     struct cli_table table;
     const json_t *s;
     size_t i;
-    cli_table_init(&table, "SUBSCRIPTION|KEY|BUSY|>SLOTS|>REQUESTS|>ERRORS|>TOKENS IN|>OUT|STATE");
+    cli_table_init(
+        &table, "SUBSCRIPTION|KEY|BUSY|>SLOTS|QUOTA USED|>REQUESTS|>ERRORS|>TOKENS IN|>OUT|STATE");
     json_array_foreach(list, i, s) add_subscription(&table, s);
     cli_table_print(&table);
 }

@@ -27,14 +27,15 @@ enum auth_type { AUTH_API_KEY, AUTH_TOKEN }; /* `auto` is decided by the key's p
 enum { ACCOUNT_MAX = 21, FACE_MAX = 32 };
 
 /* How one is chosen of several that may take a request (lua/lib/strategy.lua). */
-#define STRATEGY_TABLE(X)               \
-    X(HEADROOM, "headroom")             \
-    X(PRIORITY, "priority")             \
-    X(SESSION, "session")               \
-    X(LEAST_REQUESTS, "least-requests") \
-    X(ROUND_ROBIN, "round-robin")       \
-    X(WEIGHTED, "weighted")             \
-    X(WEIGHTED_ROUND_ROBIN, "weighted-round-robin")
+#define STRATEGY_TABLE(X)                           \
+    X(HEADROOM, "headroom")                         \
+    X(PRIORITY, "priority")                         \
+    X(SESSION, "session")                           \
+    X(LEAST_REQUESTS, "least-requests")             \
+    X(ROUND_ROBIN, "round-robin")                   \
+    X(WEIGHTED, "weighted")                         \
+    X(WEIGHTED_ROUND_ROBIN, "weighted-round-robin") \
+    X(DRAIN_SOONEST, "drain-soonest")
 
 enum strategy {
 #define X(name, word) STRATEGY_##name,
@@ -55,6 +56,7 @@ struct subscription {
     uint32_t max_concurrent;
     uint32_t priority;
     uint32_t tier;
+    char *limits; /* its ceilings, "5h:9000:0,7d:8000:9500" (limits.c); NULL: none */
     bool is_enabled;
 };
 

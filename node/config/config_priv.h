@@ -5,6 +5,7 @@
  *     fields.c    the walk over the JSON with that table
  *     values.c    one kind of value after the other: read, compare, free
  *     places.c    the same of hosts, URLs and networks
+ *     limits.c    the same of ceilings
  *     env.c       variables; subscriptions made from keys found there (env.h)
  *     face.c      what those are called by, and what is shown of a key (face.h)
  *     impostor.c  what stands where a key belongs and is none

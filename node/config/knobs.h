@@ -49,7 +49,7 @@ struct config_knob {
 
 extern const struct config_kind config_name, config_secret, config_file_name, config_directory,
     config_number, config_bytes, config_port, config_flag, config_word, config_choice, config_auth,
-    config_host, config_host_names, config_url, config_redis_url, config_networks,
+    config_host, config_host_names, config_limits, config_url, config_redis_url, config_networks,
     config_subscriptions, config_variable_name;
 
 extern const struct config_knob config_knobs[];

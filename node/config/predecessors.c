@@ -98,8 +98,8 @@ static const struct predecessor_word values[] = {
     {"round_robin", &provider_balancer, "\"round-robin\""},
     {"random", &provider_balancer, "\"round-robin\" or \"headroom\""},
     {"session-affinity", &claudeflare, "\"session\", one for all callers: not one for each yet"},
-    {"session-drain-soonest", &claudeflare, "\"headroom\", which does not look at quotas yet"},
-    {"least-used", &claudeflare, "\"least-requests\": quotas are not looked at yet"},
+    {"session-drain-soonest", &claudeflare, "\"drain-soonest\""},
+    {"least-used", &claudeflare, "\"headroom\""},
     {"pretty", &claudeflare, "\"text\""},
 };
 
@@ -152,8 +152,7 @@ static const struct predecessor_word paths[] = {
     {"/admin/client/", &anthropic_load_balancer, BOOKS},
     {"/admin/profiles", &anthropic_load_balancer, "nothing: clients are not classified"},
     {"/admin/flow", &anthropic_load_balancer, "GET /metrics, for a graph of one's own"},
-    {"/admin/limits", &anthropic_load_balancer, "nothing yet: quotas are not tracked; " STATUS
-     " shows what cools"},
+    {"/admin/limits", &anthropic_load_balancer, STATUS ", windows of each subscription"},
     {"/admin/dashboard", &anthropic_load_balancer, "no page yet: `weir status`, or GET /metrics"},
 
     {"/stats", &llm_lb, STATUS},

@@ -70,6 +70,7 @@ const struct dialect dialect_anthropic = {
     .probe_header.value = SLICE_ROW("2023-06-01"),
     .group = anthropic_group,
     .read_signs = anthropic_read_signs,
+    .read_quota = anthropic_read_quota,
     .meaning = anthropic_meaning,
     .words = &anthropic_words,
     .ping_event = SLICE_ROW("event: ping\ndata: {\"type\": \"ping\"}\n\n"),

@@ -21,6 +21,10 @@ void anthropic_read_signs(const struct http1_request *request,
                           const struct http1_response *response, uint64_t wall_ms,
                           struct answer_signs *signs);
 
+/* anthropic_quota.c */
+void anthropic_read_quota(const struct http1_response *response, uint64_t wall_ms,
+                          struct quota *quota);
+
 /* anthropic_meaning.c */
 struct meaning anthropic_meaning(const struct answer_signs *signs, const struct error_words *said);
 

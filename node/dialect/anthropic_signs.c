@@ -9,6 +9,7 @@
 #include "dialect/signs_priv.h"
 #include "format/delay.h"
 #include "format/retry_after.h"
+#include "format/window_name.h"
 
 #define UNIFIED "anthropic-ratelimit-unified-"
 
@@ -40,23 +41,6 @@ enum endpoint_group anthropic_group(const struct http1_request *request)
 
 /* --- windows --- */
 
-static bool is_unit(char c)
-{
-    return c == 's' || c == 'm' || c == 'h' || c == 'd' || c == 'w';
-}
-
-/* "5h", "7d", "30d": a length of time; `suffix` gets what is behind it. */
-static bool is_length(struct slice window, struct slice *suffix)
-{
-    size_t digits = 0;
-    while (digits < window.len && window.at[digits] >= '0' && window.at[digits] <= '9')
-        digits++;
-    if (digits == 0 || digits == window.len || !is_unit(window.at[digits]))
-        return false;
-    *suffix = slice_from(window, digits + 1);
-    return suffix->len == 0 || suffix->at[0] == '_' || suffix->at[0] == '-';
-}
-
 static bool says_no(struct slice status)
 {
     return slice_eq(status, SLICE("rejected")) || slice_eq(status, SLICE("blocked"));
@@ -83,7 +67,7 @@ static void read_window(const struct reading *r, const struct http1_header *h)
         !says_no(slice_trim(h->value)))
         return;
     window.len -= end.len;
-    if (is_length(window, &suffix))
+    if (window_name_is(window, &suffix))
         signs_note_closed(r->signs, window, suffix.len > 0 ? CLOSED_FAMILY : CLOSED_WINDOW,
                           reset_of(r, window));
     else

@@ -10,6 +10,7 @@
 #include "base/slice.h"
 #include "dialect/facts.h"
 #include "dialect/meaning.h"
+#include "dialect/quota.h"
 #include "format/http1.h"
 
 struct watch_words;
@@ -51,6 +52,9 @@ struct dialect {
      * what it said: NULL is "no error". Both as meaning.h has it. */
     void (*read_signs)(const struct http1_request *request, const struct http1_response *response,
                        uint64_t wall_ms, struct answer_signs *signs);
+    /* How much of the subscription's quotas is used, as far as the head says. */
+    void (*read_quota)(const struct http1_response *response, uint64_t wall_ms,
+                       struct quota *quota);
     struct meaning (*meaning)(const struct answer_signs *signs, const struct error_words *said);
     const struct watch_words *words; /* for watch_new(): how usage stands in an answer */
     struct slice ping_event;         /* an SSE event that means nothing to anybody */

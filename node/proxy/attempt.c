@@ -74,6 +74,7 @@ static struct slice scope_of(const struct exchange *x)
 static void settle(struct exchange *x, enum outcome outcome)
 {
     struct attempt *a = &x->attempt;
+    char windows[QUOTA_TEXT_MAX];
     struct settlement s = {
         .status = a->status,
         .outcome = outcome,
@@ -83,7 +84,10 @@ static void settle(struct exchange *x, enum outcome outcome)
         .scope = scope_of(x),
         .cooldown_reason = slice_of(a->verdict.reason != NULL ? a->verdict.reason : ""),
         .duration_ms = (clock_ns() - a->started_ns) / 1000000,
+        .windows = quota_text(&a->quota, windows),
     };
+    if (a->quota.count > 0)
+        s.windows_age_ms = (clock_ns() - x->times.first_byte_ns) / 1000000;
     if (x->reply.watch != NULL) {
         struct usage u = watch_usage(x->reply.watch);
         x->reply.usage = u;

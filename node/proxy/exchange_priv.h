@@ -127,6 +127,7 @@ struct attempt {
     struct lease *lease;            /* the exchange's, or the move's */
     struct upstream_call *upstream; /* NULL: none, or over */
     struct answer_signs signs;      /* of the answer's head */
+    struct quota quota;             /* the same */
     struct meaning meaning;
     struct verdict verdict;
     int status;          /* the provider's, or what its words amount to; 0: no answer */

@@ -81,6 +81,7 @@ static const char *const states[] = {
     [STANDING_LIMITED] = "limited",
     [STANDING_CLOSED] = "limited for such requests",
     [STANDING_REFUSED] = "not usable",
+    [STANDING_CEILING] = "at the ceiling that was set for it",
     [STANDING_BROKEN] = "resting after failures",
     [STANDING_BURST] = "at the limit of requests a second",
     [STANDING_BUSY] = "busy",
@@ -92,13 +93,15 @@ static struct slice why_of(const struct tried *tried, enum standing standing)
 {
     if (standing == STANDING_LIMITED)
         return tried->pool.limited_why;
+    if (standing == STANDING_CEILING)
+        return tried->pool.ceiling_of;
     return standing == STANDING_CLOSED ? tried->pool.closed_why : SLICE_NONE;
 }
 
 static bool has_end(enum standing standing)
 {
     return standing == STANDING_LIMITED || standing == STANDING_CLOSED ||
-           standing == STANDING_BROKEN;
+           standing == STANDING_CEILING || standing == STANDING_BROKEN;
 }
 
 static const char *state_of(const struct tried *tried, enum standing standing)

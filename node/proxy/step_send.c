@@ -27,6 +27,7 @@ static void take_head(struct exchange *x, const struct http1_response *response)
                   (x->times.first_byte_ns - upstream_sent_ns(a->upstream)) / 1000000);
     x->request.dialect->read_signs(&x->request.message.request, response, clock_wall_ms(),
                                    &a->signs);
+    x->request.dialect->read_quota(response, a->signs.wall_ms, &a->quota);
     heard_head(x, response);
     head_keep(x, response, &x->reply.head);
     exchange_go(x, a->status >= 400 ? STEP_COLLECT : STEP_RELAY);

@@ -32,6 +32,7 @@ static bool hope_of(enum standing standing, enum hope *hope)
         [STANDING_LIMITED] = {true, HOPE_LIMITED}, [STANDING_CLOSED] = {true, HOPE_LIMITED},
         [STANDING_REFUSED] = {true, HOPE_REFUSED}, [STANDING_BROKEN] = {true, HOPE_BROKEN},
         [STANDING_BURST] = {true, HOPE_BUSY},      [STANDING_BUSY] = {true, HOPE_BUSY},
+        [STANDING_CEILING] = {true, HOPE_LIMITED},
     };
     if (standing >= sizeof(hopes) / sizeof(hopes[0]) || !hopes[standing].is_hope)
         return false;
@@ -67,6 +68,7 @@ void tried_note_refusal(struct tried *tried, const struct refusal *refusal, uint
     tried->pool.limited_why = arena_copy(arena, refusal->limited_why);
     tried->pool.closed_why = arena_copy(arena, refusal->closed_why);
     tried->pool.closed_for = arena_copy(arena, refusal->closed_for);
+    tried->pool.ceiling_of = arena_copy(arena, refusal->ceiling_of);
     for (enum standing s = 0; s < STANDINGS; s++)
         if (refusal->of[s].count > 0 && hope_of(s, &hope))
             note(tried, hope, refusal->of[s].ms, now_ns, SLICE_NONE);

@@ -224,7 +224,7 @@ void state_admit_cancel(struct admission *a)
 void state_settle(struct state *state, struct lease *lease, const struct settlement *settlement)
 {
     const struct settlement *s = settlement;
-    char numbers[10][NUMBER_TEXT_MAX], model[NAME_MAX_BYTES + 1];
+    char numbers[11][NUMBER_TEXT_MAX], model[NAME_MAX_BYTES + 1];
     if (!lease->is_held)
         return;
     lease->is_held = false;
@@ -248,6 +248,8 @@ void state_settle(struct state *state, struct lease *lease, const struct settlem
         [SETTLE_CACHE_WRITE_5M] = number_decimal(s->cache_write_5m, numbers[5]),
         [SETTLE_CACHE_WRITE_1H] = number_decimal(s->cache_write_1h, numbers[6]),
         [SETTLE_DURATION_MS] = number_decimal(s->duration_ms, numbers[7]),
+        [SETTLE_WINDOWS] = s->windows,
+        [SETTLE_WINDOWS_AGE_MS] = number_decimal(s->windows_age_ms, numbers[10]),
     };
     outbox_add(state, fcall_new(&state->calls, VERB_SETTLE, args, SETTLE_ARGUMENTS));
 }

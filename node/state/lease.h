@@ -32,6 +32,7 @@ struct grant {
     X(LIMITED, "limited")   /* cools, until a time that somebody named or by hand */ \
     X(CLOSED, "closed")     /* the same, to requests like this one only */           \
     X(REFUSED, "refused")   /* cools: its credential or its credit was refused */    \
+    X(CEILING, "ceiling")   /* has used as much of a window as its owner allows */   \
     X(BROKEN, "broken")     /* rests after failures in a row */                      \
     X(BURST, "burst")       /* has had all it may have in this second */             \
     X(BUSY, "busy")         /* has no free slot */                                   \
@@ -54,6 +55,7 @@ struct refusal {
     } of[STANDINGS];
     struct slice limited_why, closed_why; /* what the provider said of that first one; or empty */
     struct slice closed_for;              /* to such requests it is closed: a label */
+    struct slice ceiling_of;              /* of that first one: the window */
 };
 
 /* OK: `grant` is set and the lease is held; it is renewed until settled. ERR_REFUSED: `refusal` is
@@ -138,6 +140,8 @@ struct settlement {
     uint64_t input, output, cache_read, cache_write_5m, cache_write_1h;
     uint64_t output_estimated; /* tokens of `output` that nobody told */
     uint64_t duration_ms;
+    struct slice windows;    /* what the answer's head said of its quotas: quota_text(); or empty */
+    uint64_t windows_age_ms; /* for how long that is known */
 };
 
 /* Give the slot back and book, once, even if Redis is away now. Copies everything; the lease's

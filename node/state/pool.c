@@ -94,6 +94,7 @@ static void put_subscription(struct slice *row, const struct config *config,
     row[DECLARE_SUBSCRIPTIONS_ENABLED] = s->is_enabled ? SLICE("1") : SLICE("0");
     row[DECLARE_SUBSCRIPTIONS_BURST] = number_in(texts, config->rate_limit.burst_limit);
     row[DECLARE_SUBSCRIPTIONS_TIER] = number_in(texts, s->tier);
+    row[DECLARE_SUBSCRIPTIONS_LIMITS] = slice_of(s->limits != NULL ? s->limits : "");
 }
 
 void state_declare(struct state *state, const struct config *config,

@@ -31,6 +31,8 @@ static void read_field(struct refusal *r, struct slice field, const struct redis
         r->closed_why = redis_value_slice(value);
     else if (slice_eq(field, SLICE("closed_for")))
         r->closed_for = redis_value_slice(value);
+    else if (slice_eq(field, SLICE("ceiling_of")))
+        r->ceiling_of = redis_value_slice(value);
     else
         read_standing(r, field, value);
 }

@@ -61,6 +61,8 @@ static void read_subscription(const struct redis_value *from, struct arena *text
         .cooldown_ms = number_of(from, "cooldown_remaining_ms"),
         .cooldown_reason = kept(texts, from, "cooldown_reason"),
         .health = kept(texts, from, "health"),
+        .windows = kept(texts, from, "windows"),
+        .limits = kept(texts, from, "limits"),
         .requests = number_of(from, "total_requests"),
         .errors = number_of(from, "total_errors"),
         .input = number_of(from, "total_input"),
@@ -70,6 +72,28 @@ static void read_subscription(const struct redis_value *from, struct arena *text
         .cache_write_5m = number_of(from, "total_cache_write_5m"),
         .cache_write_1h = number_of(from, "total_cache_write_1h"),
     };
+}
+
+static uint64_t cut_number(struct slice *rest)
+{
+    struct slice text;
+    uint64_t number = 0;
+    *rest = slice_cut(*rest, ':', &text);
+    (void)slice_number(text, UINT64_MAX, &number);
+    return number;
+}
+
+bool pool_window_next(struct slice *rest, struct pool_window *window)
+{
+    struct slice one;
+    if (rest->len == 0)
+        return false;
+    *rest = slice_cut(*rest, ' ', &one);
+    one = slice_cut(one, ':', &window->name);
+    window->used = cut_number(&one);
+    window->reset_ms = cut_number(&one);
+    window->seen_ms = cut_number(&one);
+    return true;
 }
 
 static void read_node(const struct redis_value *from, struct arena *texts, struct pool_node *to)

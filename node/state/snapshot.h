@@ -12,6 +12,14 @@
 
 struct state;
 
+/* How much of a quota is used, as its provider said last. */
+struct pool_window {
+    struct slice name;
+    uint64_t used;     /* in ten-thousandths */
+    uint64_t reset_ms; /* Unix time; 0: not known */
+    uint64_t seen_ms;
+};
+
 struct pool_subscription {
     struct slice name, account;
     struct slice state; /* on, off, paused, leaving */
@@ -22,7 +30,9 @@ struct pool_subscription {
     bool is_enabled;
     uint64_t cooldown_ms; /* left; 0: not cooling */
     struct slice cooldown_reason;
-    struct slice health; /* what is held against it, in words; empty: nothing */
+    struct slice health;  /* what is held against it, in words; empty: nothing */
+    struct slice windows; /* for pool_window_next() */
+    struct slice limits;  /* its ceilings, window:soft:hard in ten-thousandths, a comma between */
     uint64_t requests, errors;
     uint64_t output_estimated;                                          /* part of output */
     uint64_t input, output, cache_read, cache_write_5m, cache_write_1h; /* totals */
@@ -48,6 +58,9 @@ struct pool_snapshot {
     struct arena texts; /* private, both */
     _Atomic unsigned references;
 };
+/* One window after the other: `rest` begins as a subscription's windows. False: no more. */
+bool pool_window_next(struct slice *rest, struct pool_window *window);
+
 struct pool_snapshot *snapshot_hold(struct pool_snapshot *snapshot); /* one more reference, yours */
 void snapshot_release(struct pool_snapshot *snapshot); /* gives one back; NULL is fine */
 

@@ -80,8 +80,8 @@ const WRONG = [
     ],
     [
         'another strategy',
-        { ...MINIMAL, routing: { strategy: 'drain-soonest' } },
-        [/routing\.strategy/, /not supported/],
+        { ...MINIMAL, routing: { strategy: 'fastest' } },
+        [/routing\.strategy/, /drain-soonest/],
     ],
     ['no subscriptions', { server: {} }, [/subscriptions/]],
     ['an empty list', { subscriptions: [] }, [/subscriptions/]],

@@ -214,7 +214,7 @@ test('a bad declaration is refused by name and changes nothing', async () => {
         );
     const settings = ['headroom', '18000000'];
     const head = ['n1', '0000000e', '0', '0', ...settings];
-    const row = ['b', 'bbbb', '1', '1', '1', '1', '1'];
+    const row = ['b', 'bbbb', '1', '1', '1', '1', '1', ''];
     await bad('node', 'a b', ...head.slice(1));
     await bad('boot', 'n1', 'xyz', '0', '0', ...settings);
     await bad('edited_ms', 'n1', '0000000e', '-1', '0', ...settings);
@@ -222,7 +222,7 @@ test('a bad declaration is refused by name and changes nothing', async () => {
     await bad('session_ms', ...head.slice(0, 5), '5');
     await bad('subscriptions', ...head, ...row.slice(1));
     await bad('subscriptions', ...head, ...Array(501).fill(row).flat());
-    const names = ['name', 'account', 'max', 'priority', 'enabled', 'burst', 'tier'];
+    const names = ['name', 'account', 'max', 'priority', 'enabled', 'burst', 'tier', 'limits'];
     for (const [i, name] of names.entries()) {
         const wrong = row.map((value, at) => (at === i ? '-/' : value));
         await bad(`subscriptions 2 ${name}`, ...head, ...row, ...wrong);

@@ -202,6 +202,8 @@ class Pool {
             cacheWrite1h = 0,
             durationMs = 0,
             outputEstimated = 0,
+            windows = '',
+            windowsAgeMs = 0,
         } = used;
         const { holder, seq } = partsOf(grant.id);
         const reply = await this.call(
@@ -223,6 +225,8 @@ class Pool {
             cacheWrite1h,
             durationMs,
             outputEstimated,
+            windows,
+            windowsAgeMs,
         );
         return reply[0];
     }
@@ -281,7 +285,15 @@ class Pool {
         const rows = Object.entries(subs).flatMap(
             ([
                 name,
-                { max = 5, priority = 1, enabled = 1, burst = 0, tier = 1, account = name },
+                {
+                    max = 5,
+                    priority = 1,
+                    enabled = 1,
+                    burst = 0,
+                    tier = 1,
+                    account = name,
+                    limits = '',
+                },
             ]) => [
                 name,
                 account,
@@ -290,6 +302,7 @@ class Pool {
                 enabled,
                 burst,
                 tier,
+                limits,
             ],
         );
         const reply = await this.call(

@@ -117,7 +117,7 @@ test('weir_status prints the whole pool for a person', async () => {
         text,
         /1 of 5 slots in use, 2 free, 2 held back, 1 leases; 3 subscriptions, 1 cooling; 1 of 1 nodes alive/,
     );
-    assert.match(text, /^ {2}alpha +1\/3 +on +1m \d+s limited +1 +10 +1 +1 /m);
+    assert.match(text, /^ {2}alpha +1\/3 +on +1m \d+s limited +- +1 +10 +1 +1 /m);
     assert.match(text, /^ {2}gamma +0\/5 +off +- /m);
     assert.match(text, /^ {2}n1 +0000000a +2 +\S+ ago +\S+ +1\.2 +abc$/m);
     assert.match(text, /^ {2}anna +1 +1 +10 +2$/m);

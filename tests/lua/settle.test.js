@@ -326,7 +326,8 @@ test('a bad argument is refused by name, and the slot stays held', async () => {
     const { id } = await pool.admit();
     const [, seq] = id.match(/-(\d+)$/);
     const zeros = ['0', '0', '0', '0', '0', '0', '0'];
-    const good = [pool.holder, seq, 'model', '200', 'ok', 'none', '0', 'given', '', '', ...zeros];
+    const head = [pool.holder, seq, 'model', '200', 'ok', 'none', '0', 'given', '', ''];
+    const good = [...head, ...zeros, '5h:10:0', '0'];
     const names = [
         'holder',
         'seq',
@@ -345,12 +346,16 @@ test('a bad argument is refused by name, and the slot stays held', async () => {
         'cache_write_1h',
         'duration_ms',
         'output_estimated',
+        'windows',
+        'windows_age_ms',
     ];
     const before = await pool.dump();
     for (const [index, name] of names.entries()) {
         const bad = [0, 2].includes(index)
             ? ['', 'a b', 'a\0b']
-            : ['', '-1', '1.5', '1e99', 'inf', 'nan', 'a b'];
+            : name === 'windows'
+              ? ['5h:1,7d:1', '5h:1\n', 'x'.repeat(513)]
+              : ['', '-1', '1.5', '1e99', 'inf', 'nan', 'a b'];
         for (const value of name ? bad : []) {
             const args = [...good];
             args[index] = value;
@@ -363,7 +368,7 @@ test('a bad argument is refused by name, and the slot stays held', async () => {
     }
     await assert.rejects(
         pool.call('settle', ...good.slice(1)),
-        /ERR weir: ARGV: expected 17 arguments/,
+        /ERR weir: ARGV: expected 19 arguments/,
     );
     assert.equal(await pool.dump(), before);
 });

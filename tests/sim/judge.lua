@@ -5,7 +5,8 @@
 --              Not counted are those of a holder that could not be heard of for a lease time, and
 --              those that Redis lost and nobody could register again in a lease time (the two
 --              edges of docs/architecture.md)
---   choice     nobody is granted what it does not know or has excluded, or what cools or is paused
+--   choice     nobody is granted what it does not know or has excluded, what cools or is paused, or
+--              what has used as much of a window as its owner allows
 --   trial      what a person opens is tried by one request at a time, until that has succeeded;
 --              when it has failed it is closed again as it was
 --   books      every settlement is booked, once; the sums are what was settled
@@ -24,12 +25,13 @@ local LEASE_MS, SETTLE_DOWN_MS, SILENT_MS, SWEPT_MS = 13500, 3000, 3000, 1000
 local VOUCHED_MS = LEASE_MS * 0.9
 local CHECK_EVERY, BOOKS_EVERY = 200, 2000
 local TRIAL_MS = 30000
+judge.CEILING = 9900 -- of everybody's 5h, in ten-thousandths
 
 function judge.new(run)
     return setmetatable({
         run = run, world = run.world, counter = 0, open = {}, heard = {}, doubted = {},
-        registered = {}, knows = {}, cooling = {}, blocked = {}, trials = {}, paused = {},
-        losses = {},
+        registered = {}, knows = {}, cooling = {}, blocked = {}, filled = {}, trials = {},
+        paused = {}, losses = {},
         requests = 0, input = 0, beats = {}, stepped = 0, clock_stepped_at = -1,
         clock_jumped_at = -1, seen = {}
     }, judge)
@@ -71,19 +73,20 @@ function judge:save()
     return {
         counter = self.counter, requests = self.requests, input = self.input,
         cooling = running(self, self.cooling), blocked = running(self, self.blocked),
-        paused = copy_of(self.paused), at = self.world.now
+        filled = running(self, self.filled), paused = copy_of(self.paused), at = self.world.now
     }
 end
 
 function judge:lost(saved, why)
     saved = saved or { counter = -1, requests = 0, input = 0, cooling = {}, blocked = {},
-        paused = {}, at = -1 }
+        filled = {}, paused = {}, at = -1 }
     local loss = { from = saved.counter, to = self.counter, at = self.world.now, why = why,
         saved_at = saved.at }
     self.losses[#self.losses + 1] = loss
     self.loss = loss
     self.requests, self.input = saved.requests, saved.input
     self.cooling, self.blocked, self.paused = saved.cooling, saved.blocked, saved.paused
+    self.filled = saved.filled
     self.registered, self.trials = {}, {}
     self:note("loss: " .. why)
 end
@@ -211,6 +214,9 @@ local function check_choice(self, from, call, account)
     elseif (self.blocked[account .. " " .. call.about.lease.label] or 0) > now then
         self:violation("choice", "%s is granted %s, which is closed to %s", from.holder, account,
             call.about.lease.label)
+    elseif (self.filled[account] or 0) > now then
+        self:violation("choice", "%s is granted %s, which is at its ceiling for %d ms more",
+            from.holder, account, self.filled[account] - now)
     elseif self.paused[account] then
         self:violation("choice", "%s is granted %s, which is paused", from.holder, account)
     end
@@ -335,6 +341,11 @@ local function on_settle(self, from, call, reply)
             end
             map[key] = math.max(map[key] or 0, self.world:redis_ms() + used.cooldown_ms)
         end
+        if used.window and account then
+            local is_full = used.window.used >= judge.CEILING
+            self.filled[account] = is_full and used.window.reset * 1000 or nil
+            self:note(is_full and "at a ceiling" or "below a ceiling")
+        end
     end
     self:note("settled: " .. word)
 end
@@ -387,7 +398,7 @@ end
 
 local function on_declare(self, from, call)
     local known, arguments = {}, call.arguments
-    for i = 8, #arguments, 7 do -- behind six of its own: rows of name, account and five more
+    for i = 8, #arguments, 8 do -- behind six of its own: rows of name, account and six more
         known[arguments[i]] = true
     end
     self.knows[from.node.boot_name] = known
@@ -456,7 +467,7 @@ end
 -- Redis' clock is set. By so little that nobody can tell: what it measures ends sooner.
 function judge:step(ms)
     local before = self.world:redis_ms() - ms
-    for _, map in ipairs({ self.cooling, self.blocked }) do
+    for _, map in ipairs({ self.cooling, self.blocked, self.filled }) do
         for key, until_ms in pairs(map) do
             if until_ms <= before then
                 map[key] = nil -- over is over, whatever the clock says later

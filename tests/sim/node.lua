@@ -162,6 +162,7 @@ function node:declare()
         for i = 1, 7 do
             arguments[#arguments + 1] = tostring(sub[i])
         end
+        arguments[#arguments + 1] = format("5h:8000:%d", self.judge.CEILING)
     end
     self.control.link:send("declare", arguments, on_declared, self)
 end

@@ -16,7 +16,7 @@ local NOBODY = { holder = "a person", node = {} }
 
 run.STRATEGIES = {
     "headroom", "priority", "session", "least-requests", "round-robin", "weighted",
-    "weighted-round-robin"
+    "weighted-round-robin", "drain-soonest"
 }
 
 local function first_config(self, draw)

@@ -13,7 +13,7 @@ local SENT_MAX, OUTBOX_MAX, TRIES_MAX, BATCH_MAX = 512, 10000, 10, 256
 local LISTS_MAX, EPOCHS_MAX, LIST_EVERY = 2, 3, 60000 / worker.RENEW_MS
 local LEASE_TEXT = tostring(LEASE_MS)
 
-local format = string.format
+local floor, format = math.floor, string.format
 
 -- `index`: the number behind the workers' is the control thread's, which holds nothing.
 function worker.new(node, index)
@@ -98,6 +98,8 @@ function worker:settle(lease, used)
     end
     lease.is_held = false
     release(self, lease)
+    local filled = used.health == "good" and used.input * 10 or nil -- a few are at a ceiling
+    used.window = filled and { used = filled, reset = floor(self.world:redis_ms() / 1000) + 4 }
     local status = used.outcome == "error" and "429" or "200"
     wait_in_outbox(self, {
         worker = self, lease = lease, used = used, arguments = {
@@ -105,7 +107,8 @@ function worker:settle(lease, used)
             used.health or "none", format("%d", used.cooldown_ms or 0),
             used.cooldown_kind or "given", used.scope or "",
             used.cooldown_ms and "rate limited" or "",
-            format("%d", used.input or 0), "7", "0", "0", "0", "12", "0"
+            format("%d", used.input or 0), "7", "0", "0", "0", "12", "0",
+            filled and format("5h:%d:%d", filled, used.window.reset) or "", "0"
         }
     })
     send_settlements(self)

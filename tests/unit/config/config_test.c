@@ -1,35 +1,8 @@
 /* The config as text: what is accepted, what becomes of it, and how it says no. */
 #include "config/config.h"
 
-#include <stdbool.h>
-
 #include "base/suggest.h"
-#include "check.h"
-
-#define ONE "{\"name\":\"a\",\"api_key\":\"sk-ant-api03-x\"}"
-#define WITH(more) "{\"subscriptions\":[" ONE "]," more "}"
-#define SUB(more) "{\"subscriptions\":[{\"name\":\"a\",\"api_key\":\"k\"," more "}]}"
-
-static struct config_error failure;
-
-static struct config *parse(const char *json)
-{
-    struct config *c = NULL;
-    bool is_read = config_parse(slice_of(json), "test.json", &c, &failure);
-    CHECK(is_read == (c != NULL) && is_read == (failure.text[0] == '\0'));
-    return c;
-}
-
-/* True if it is refused with a message that holds `words`. */
-static bool refused(const char *json, const char *words)
-{
-    struct config *c = parse(json);
-    config_release(c);
-    if (c == NULL && strstr(failure.text, words) != NULL)
-        return true;
-    fprintf(stderr, "    %s\n    gave: %s\n", json, failure.text);
-    return false;
-}
+#include "config/parsing.h"
 
 static bool accepted(const char *json)
 {
@@ -180,8 +153,6 @@ static void test_unknown_fields(void)
         CHECK(refused(WITH("\"redis\":{\"on_outage\":1}"), "redis.on_outage: not supported"));
         CHECK(refused(SUB("\"quota\":5"), "subscriptions[0].quota: not supported"));
         CHECK(refused(SUB("\"type\":\"openai\""), "not supported by this version"));
-        CHECK(refused(WITH("\"routing\":{\"strategy\":\"drain-soonest\"}"),
-                      "not supported by this version"));
         CHECK(refused(WITH("\"auth\":\"keys\""), "not supported by this version"));
     }
 }

@@ -313,8 +313,8 @@ static void test_overrides(void)
         set_variable("PORT", "70000");
         CHECK(load_refused("own.json", "found 70000"));
         set_variable("PORT", NULL);
-        set_variable("LB_STRATEGY", "drain-soonest");
-        CHECK(load_refused("own.json", "\"drain-soonest\" is not supported by this version"));
+        set_variable("LB_STRATEGY", "fastest");
+        CHECK(load_refused("own.json", "LB_STRATEGY (environment): routing.strategy: found"));
         set_variable("LB_STRATEGY", NULL);
         set_variable("WEIR_NODE_ID", "\xff");
         CHECK(load_refused("own.json", "WEIR_NODE_ID (environment): node.id: is not UTF-8"));
