@@ -123,7 +123,9 @@ end
 -- What an answer said of quotas: not looked at any closer here, for it is nearly always what is
 -- known already (window.lua).
 function check.windows(value, argument)
-    if not value or #value > 512 or not string.find(value, "^[%w_.: -]*$") then
+    if value == "" then
+        return value
+    elseif not value or #value > 512 or not string.find(value, "^[%w_.: -]*$") then
         check.refuse(argument, "windows like 5h:4200:1795240000 or an empty string", value)
     end
     return value
