@@ -24,6 +24,7 @@
 --        epoch, epoch_why          when it began (ms), and why: new, emptied, server changed
 --        closed_ms                 until admissions begin again; 0 = they are open
 --        strategy, strategy_by     how one is chosen; person (weir_strategy) or configuration
+--        closing                   labels that close something to such requests only
 --        day                       "2026-11-21" (UTC), the day that day_* and "today" speak of
 --   2) "subscription"  one each, sorted by name
 --        name, account
@@ -55,11 +56,17 @@
 --        lacks                     subscriptions it does not know, at most 20, one space between
 --        heartbeat_ms_ago, started_ms_ago
 --        alive                     1 if heard of in the last 15 s
---   4) "total"         once: requests errors ... duration_ms, since the beginning
---   5) "today"         once: the same, of today
+--   4) "request"       what a request would get now: once for any, then once for each label that
+--                      closes something, sorted, at most 8
+--        for                       the label, "" of any
+--        available                 slots that are free to it
+--        reason, retry_ms ...      if none is: the reply it would hear, see refusal.lua
+--   5) "total"         once: requests errors ... duration_ms, since the beginning
+--   6) "today"         once: the same, of today
 local snapshot = {}
 
 local LACKS_SHOWN = 20
+local LABELS_SHOWN = 8
 
 local function text(value)
     return tostring(value or "")
@@ -89,8 +96,8 @@ local function new_section(kind, pairs_of)
     return section
 end
 
-local function of_subscription(view, sub, now, books)
-    local available = refusal.free_now(view, sub, now)
+local function of_subscription(view, sub, now, limited, books)
+    local available = refusal.free_now(view, sub, "", now, limited)
     local left_ms = math.max(0, sub.cooling - now)
     local reason = left_ms > 0 and read_cooldown_reason(books.cooldowns[sub.name]) or ""
     local section = {
@@ -169,14 +176,48 @@ local function count_leases(k)
     return count
 end
 
-local function of_pool(view, now, subs, nodes)
+-- Labels that close a subscription to such requests only, or whose requests are to try it.
+local function closing_labels(view, now)
+    local is_known, labels = {}, {}
+    local function note(label)
+        if label ~= trial.ALL and not is_known[label] then
+            is_known[label], labels[#labels + 1] = true, label
+        end
+    end
+    for _, sub in ipairs(view.list) do
+        for label, until_ms in pairs(sub.blocks or {}) do
+            if until_ms > now then
+                note(label)
+            end
+        end
+        for label in pairs(sub.trials or {}) do
+            note(label)
+        end
+    end
+    table.sort(labels)
+    return labels
+end
+
+local function of_request(view, label, now, limited)
+    local available, reply = refusal.foresee(view, label, now, limited)
+    local section = { { "for", label }, { "available", available } }
+    if reply then
+        section[3], section[4] = { "reason", reply[2] }, { "retry_ms", reply[3] }
+        for i = 5, #reply, 2 do
+            section[#section + 1] = { reply[i], reply[i + 1] }
+        end
+    end
+    return new_section("request", section)
+end
+
+local function of_pool(view, now, limited, labels, subs, nodes)
     local k = view.k
     local sum = { active = 0, capacity = 0, available = 0, held_back = 0, cooling = 0 }
     for _, sub in ipairs(subs) do
         sum.active = sum.active + sub.active
         if sub.is_on then
             sum.capacity = sum.capacity + sub.max
-            local available = refusal.free_now(view, sub, now)
+            local available = refusal.free_now(view, sub, "", now, limited)
             sum.available = sum.available + available
             sum.held_back = sum.held_back + math.max(0, sub.max - sub.active - available)
             sum.cooling = sum.cooling + (sub.cooling > now and 1 or 0)
@@ -206,7 +247,7 @@ local function of_pool(view, now, subs, nodes)
         { "epoch_why", redis.call("HGET", k.epoch, "why") },
         { "closed_ms", math.max(0, view.closed - now) }, { "generation", view.generation },
         { "strategy", view.strategy }, { "strategy_by", view.said and "person" or "configuration" },
-        { "day", pool.date(pool.day(now)) }
+        { "closing", #labels }, { "day", pool.date(pool.day(now)) }
     })
 end
 
@@ -229,6 +270,7 @@ end
 -- All sections in the order of the head comment.
 function snapshot.collect(k, now)
     local view = slots.look(k)
+    local limited, labels = slots.at_burst(view, now), closing_labels(view, now)
     local subs, nodes, fields = read_subscriptions(view), read_nodes(view, now), { "all" }
     for _, sub in ipairs(subs) do
         fields[#fields + 1] = "sub:" .. sub.name
@@ -238,12 +280,16 @@ function snapshot.collect(k, now)
         cooldowns = pool.hash(k.cooldowns), totals = book.look(k.totals, unposted, fields),
         today = book.look(book.day_key(k, pool.day(now)), unposted, fields)
     }
-    local sections = { of_pool(view, now, subs, nodes) }
+    local sections = { of_pool(view, now, limited, labels, subs, nodes) }
     for _, sub in ipairs(subs) do
-        sections[#sections + 1] = of_subscription(view, sub, now, books)
+        sections[#sections + 1] = of_subscription(view, sub, now, limited, books)
     end
     for _, node in ipairs(nodes) do
         sections[#sections + 1] = node
+    end
+    sections[#sections + 1] = of_request(view, "", now, limited)
+    for i = 1, math.min(#labels, LABELS_SHOWN) do
+        sections[#sections + 1] = of_request(view, labels[i], now, limited)
     end
     sections[#sections + 1] = of_book("total", books.totals.all)
     sections[#sections + 1] = of_book("today", books.today.all)

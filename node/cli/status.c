@@ -112,6 +112,33 @@ static void print_nodes(const json_t *list)
     cli_table_print(&table);
 }
 
+static void print_request(const json_t *r)
+{
+    char label[160], text[512];
+    bool is_admitted = json_is_true(json_object_get(r, "admitted"));
+    if (cli_text_of(r, "for", label, sizeof(label))[0] == '\0')
+        printf("a request now: ");
+    else
+        printf("  for %s: ", label);
+    if (is_admitted)
+        cli_put(CLI_GREEN, "%s", cli_text_of(r, "text", text, sizeof(text)));
+    else
+        cli_put(CLI_YELLOW, "refused with %u: %s", (unsigned)cli_number_of(r, "status"),
+                cli_text_of(r, "text", text, sizeof(text)));
+    putchar('\n');
+}
+
+/* The first is of any; one more for each that is treated in another way. */
+static void print_requests(const json_t *status)
+{
+    const json_t *list = json_object_get(status, "requests_now"), *r;
+    uint64_t labels = cli_number_of(status, "closing_labels"), shown = json_array_size(list);
+    size_t i;
+    json_array_foreach(list, i, r) print_request(r);
+    if (labels >= shown && shown > 0)
+        printf("  ... and %u more labels that close something\n", (unsigned)(labels - shown + 1));
+}
+
 static void print_status(const json_t *status)
 {
     char pool[65], redis[65], node[65];
@@ -126,7 +153,9 @@ static void print_status(const json_t *status)
         printf(", %u held back", (unsigned)cli_number_of(status, "held_back_capacity"));
     printf("; redis ");
     cli_put(is_up ? CLI_GREEN : CLI_RED, "%s", redis);
-    printf("; seen by node %s\n\n", cli_text_of(own, "id", node, sizeof(node)));
+    printf("; seen by node %s\n", cli_text_of(own, "id", node, sizeof(node)));
+    print_requests(status);
+    putchar('\n');
     print_subscriptions(json_object_get(status, "subscriptions"));
     print_nodes(json_object_get(status, "nodes"));
 }

@@ -86,6 +86,30 @@ static void read_node(const struct redis_value *from, struct arena *texts, struc
     };
 }
 
+static void read_request(const struct redis_value *from, struct arena *texts,
+                         struct pool_request *to)
+{
+    struct refusal r = state_read_refusal_fields(redis_value_at(from, 1));
+    r.reason = arena_copy(texts, r.reason);
+    r.limited_why = arena_copy(texts, r.limited_why);
+    r.closed_why = arena_copy(texts, r.closed_why);
+    r.closed_for = arena_copy(texts, r.closed_for);
+    *to = (struct pool_request){kept(texts, from, "for"), number_of(from, "available"), r};
+}
+
+static void read_pool(const struct redis_value *from, struct pool_snapshot *snapshot)
+{
+    struct arena *texts = &snapshot->texts;
+    snapshot->closing = number_of(from, "closing");
+    snapshot->leases = number_of(from, "leases");
+    snapshot->now_ms = number_of(from, "now_ms");
+    snapshot->epoch = number_of(from, "epoch");
+    snapshot->closed_ms = number_of(from, "closed_ms");
+    snapshot->generation = number_of(from, "generation");
+    snapshot->strategy = kept(texts, from, "strategy");
+    snapshot->strategy_by = kept(texts, from, "strategy_by");
+}
+
 static void read_sections(const struct redis_value *reply, struct pool_snapshot *snapshot)
 {
     size_t sections = redis_value_count(reply);
@@ -93,8 +117,10 @@ static void read_sections(const struct redis_value *reply, struct pool_snapshot 
     struct pool_subscription *subscriptions =
         arena_new(texts, (sections + 1) * sizeof(*subscriptions));
     struct pool_node *nodes = arena_new(texts, (sections + 1) * sizeof(*nodes));
+    struct pool_request *requests = arena_new(texts, (sections + 1) * sizeof(*requests));
     snapshot->subscriptions = subscriptions;
     snapshot->nodes = nodes;
+    snapshot->requests = requests;
     for (size_t i = 0; i < sections; i++) {
         const struct redis_value *section = redis_value_at(reply, i);
         struct slice kind = section_kind(section);
@@ -102,14 +128,10 @@ static void read_sections(const struct redis_value *reply, struct pool_snapshot 
             read_subscription(section, texts, &subscriptions[snapshot->subscription_count++]);
         } else if (slice_eq(kind, SLICE("node"))) {
             read_node(section, texts, &nodes[snapshot->node_count++]);
+        } else if (slice_eq(kind, SLICE("request"))) {
+            read_request(section, texts, &requests[snapshot->request_count++]);
         } else if (slice_eq(kind, SLICE("pool"))) {
-            snapshot->leases = number_of(section, "leases");
-            snapshot->now_ms = number_of(section, "now_ms");
-            snapshot->epoch = number_of(section, "epoch");
-            snapshot->closed_ms = number_of(section, "closed_ms");
-            snapshot->generation = number_of(section, "generation");
-            snapshot->strategy = kept(texts, section, "strategy");
-            snapshot->strategy_by = kept(texts, section, "strategy_by");
+            read_pool(section, snapshot);
         }
     }
 }

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/slice.h"
+#include "state/lease.h"
 
 struct state;
 
@@ -33,11 +34,20 @@ struct pool_node {
     bool is_behind;     /* its configuration is older than what the pool has */
     struct slice lacks; /* subscriptions it does not know, one space between */
 };
+/* What a request would get now, if it came. */
+struct pool_request {
+    struct slice label;     /* what it is; empty: any that has no label of its own here */
+    uint64_t available;     /* slots that are free to it */
+    struct refusal refusal; /* what it would hear, if none is */
+};
 struct pool_snapshot {
     const struct pool_subscription *subscriptions;
     size_t subscription_count;
     const struct pool_node *nodes;
     size_t node_count;
+    const struct pool_request *requests; /* the first of any label, then of some that close */
+    size_t request_count;
+    uint64_t closing; /* labels that close something; more than there are requests above, maybe */
     uint64_t leases;
     uint64_t now_ms; /* Redis' clock */
     uint64_t epoch;

@@ -61,6 +61,9 @@ const STATUS = {
     { name: 'old', active_connections: 0, max_concurrent: 5, enabled: false },
   ],
   total_active: 4, total_capacity: 15, available_capacity: 1, held_back_capacity: 10, redis: 'up', pool: 'production',
+  requests_now: [{ for: '', admitted: true, available: 1, text: 'admitted at once (1 of 15 slots free)' },
+                 { for: 'model:opus', admitted: false, available: 0, status: 429, text: 'opus: all 2 subscriptions are limited; next free at 14:30 UTC' }],
+  closing_labels: 3,
   node: { id: 'node-a', boot: '00000001', version: '0.1.0' },
   nodes: [{ id: 'node-a', version: '0.1.0', config: 'abcd1234', seen_ms_ago: 100, active: 4 },
           { id: 'node-b', version: '0.1.0', config: 'abcd1234', seen_ms_ago: 30000, active: 0 }],
@@ -249,6 +252,14 @@ test('status shows subscriptions and nodes in columns', async (t) => {
   assert.ok(!stdout.includes('\x1b'));
   const lines = stdout.split('\n').filter((line) => /^(main|spare|old) /.test(line));
   assert.equal(new Set(lines.map((line) => line.search(/[\d]+\/\d/) + line.match(/\d+\/\d+/)[0].length)).size, 1);
+});
+
+test('status says what a request would get now, and of which label it would be another answer', async (t) => {
+  const node = await standIn(t, { '/status': [200, STATUS] });
+  const { stdout } = await weir(t, ['status', '--url', node.url]);
+  assert.match(stdout, /^a request now: admitted at once \(1 of 15 slots free\)$/m);
+  assert.match(stdout, /^  for model:opus: refused with 429: opus: all 2 subscriptions are limited; next free at 14:30 UTC$/m);
+  assert.match(stdout, /^  \.\.\. and 2 more labels that close something$/m);
 });
 
 test('status --json is the answer itself', async (t) => {

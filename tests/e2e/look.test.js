@@ -69,6 +69,46 @@ test('/status has the shape its users know, and more', async (world) => {
     await quiet({ node, provider });
 });
 
+/** What a caller was told, without the moment: two looks at a clock. */
+const words = (text) => text.replaceAll(/\d\d:\d\d(:\d\d)?/g, 'T');
+
+test('/status says what a request would get now, in the words that one hears', async (world) => {
+    const { provider, node } = await world.setting({ subscriptions: 2, max: 2 });
+    const now = async () => (await node.status()).requests_now;
+    assert.deepEqual(await now(), [
+        { admitted: true, text: 'admitted at once (4 of 4 slots free)', for: '', available: 4 },
+    ]);
+    const full = { status: 429, headers: { 'retry-after': '7200' } };
+    for (const name of ['alpha', 'beta']) await provider.fault(name, full);
+    const heard = [await post(node.port), await post(node.port)];
+    assert.deepEqual(heard.map((answer) => answer.status), [429, 429]);
+    const [refused, ...others] = await now();
+    assert.deepEqual(others, []);
+    assert.deepEqual([refused.admitted, refused.status, refused.available], [false, 429, 0]);
+    const told = heard[1].json.error.message.replace(/^\S+: /, '');
+    assert.equal(words(refused.text), words(told));
+    assert.match(told, /all 2 subscriptions are limited .*; next free at/);
+    const retryAfter = Number(heard[1].header('retry-after'));
+    assert.ok(Math.abs(refused.retry_after - retryAfter) <= 3, `${refused.retry_after}`);
+});
+
+test('closed for one model only is not closed: /status names the model', async (world) => {
+    const { provider, node } = await world.setting({ max: 2 });
+    const of = (field) => `anthropic-ratelimit-unified-${field}`;
+    const reset = String(Math.floor(Date.now() / 1000) + 90000);
+    const headers = { [of('7d_opus-status')]: 'rejected', [of('7d_opus-reset')]: reset };
+    await provider.fault('alpha', { status: 429, headers });
+    const model = 'claude-opus-4-5';
+    await post(node.port, { model });
+    const heard = await post(node.port, { model });
+    assert.equal(heard.status, 429, heard.text);
+    const [any, opus] = (await node.status()).requests_now;
+    assert.equal(any.text, 'admitted at once (2 of 2 slots free)');
+    assert.deepEqual([opus.for, opus.admitted, opus.status], [`model:${model}`, false, 429]);
+    assert.equal(words(opus.text), words(heard.json.error.message));
+    assert.equal((await post(node.port, { model: 'claude-haiku-4-5' })).status, 200);
+});
+
 test('a disabled subscription counts for no capacity', async (world) => {
     const provider = await world.provider();
     const subscriptions = world.subscriptions(provider, 2, { max_concurrent: 4 });

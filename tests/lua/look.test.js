@@ -72,6 +72,39 @@ test('a snapshot has all that /status needs', async () => {
     assert.deepEqual(today, total);
 });
 
+test('a snapshot foresees what a request would get now, and one of a label that closes something', async () => {
+    await pool.declare({ a: { max: 2 }, b: { max: 1, burst: 1 } });
+    const any = async () => (await pool.snapshot()).requests[''];
+    assert.deepEqual(await any(), { for: '', available: '3' });
+    const limited = { status: 429, outcome: 'error', cooldownMs: 90000, reason: 'limited' };
+    for (const excluded of ['a', 'b']) {
+        const grant = await pool.admit({ excluded, labels: 'messages model:opus' });
+        await pool.settle(grant, { ...limited, scope: 'model:opus' });
+    }
+    const { requests, pool: all } = await pool.snapshot();
+    assert.equal(all.closing, '1');
+    assert.equal(requests[''].available, '2', 'b has had its one of this second');
+    const opus = requests['model:opus'];
+    assert.deepEqual([opus.available, opus.reason, opus.candidates], ['0', 'cooling', '2']);
+    assert.deepEqual([opus.closed, opus.closed_why], ['2', 'limited']);
+    const refused = await pool.admit({ labels: 'messages model:opus' });
+    assert.deepEqual(Object.keys(refused.told).sort(), Object.keys(opus).filter((key) => key in refused.told).sort());
+    await pool.settle(await pool.admit({ excluded: 'b' }), limited);
+    await pool.admit({ excluded: 'a' });
+    assert.equal((await any()).available, '0');
+});
+
+test('of many labels that close something a snapshot shows some, and counts all', async () => {
+    await pool.declare({ a: { max: 2 } });
+    for (let i = 0; i < 12; i += 1) {
+        const grant = await pool.admit({ labels: `messages model:m${i}` });
+        await pool.settle(grant, { status: 429, outcome: 'error', cooldownMs: 90000, scope: `model:m${i}` });
+    }
+    const { requests, pool: all } = await pool.snapshot();
+    assert.equal(all.closing, '12');
+    assert.equal(Object.keys(requests).length, 9);
+});
+
 test('every value of a snapshot is a string, every section a kind and a flat list', async () => {
     await makeBusy();
     const sections = await pool.client.sendCommand([
@@ -82,7 +115,7 @@ test('every value of a snapshot is a string, every section a kind and a flat lis
     ]);
     assert.deepEqual(
         sections.map((s) => s[0]),
-        ['pool', 'subscription', 'subscription', 'subscription', 'node', 'total', 'today'],
+        ['pool', 'subscription', 'subscription', 'subscription', 'node', 'request', 'total', 'today'],
     );
     for (const section of sections) {
         assert.equal(section.length, 2);
