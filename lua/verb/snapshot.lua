@@ -51,7 +51,10 @@
 --                                  output_estimated
 --                                  (requests = settled attempts; tokens by kind; time upstream)
 --   3) "node"          one each boot, sorted by id
---        id, boot, version, digest, active
+--        id, boot, version, digest
+--        leases                    slots it holds now; those of all nodes are the pool's
+--        active                    requests in progress as its last heartbeat said: those that wait
+--                                  for their slot or are ending too
 --        behind                    1: its configuration is older than what the pool has
 --        lacks                     subscriptions it does not know, at most 20, one space between
 --        heartbeat_ms_ago, started_ms_ago
@@ -134,7 +137,7 @@ local function lacks(view, knows)
     return table.concat(names, " ")
 end
 
-local function of_node(view, key, heartbeat, now)
+local function of_node(view, key, heartbeat, leases, now)
     local k = view.k
     local id, boot = string.match(key, "^(.*)%.(%x+)$")
     local record = redis.call("TYPE", roster.boot_key(k, key))["ok"] == "hash"
@@ -143,7 +146,8 @@ local function of_node(view, key, heartbeat, now)
     return new_section("node", {
         { "id", id or key }, { "boot", boot }, { "version", record.version },
         { "behind", record.behind or 0 }, { "lacks", lacks(view, record.knows) },
-        { "digest", record.digest }, { "active", record.active or 0 },
+        { "digest", record.digest }, { "leases", leases[key] or 0 },
+        { "active", record.active or 0 },
         { "heartbeat_ms_ago", ago_ms },
         { "started_ms_ago", math.max(0, now - (tonumber(record.started_ms) or now)) },
         { "alive", ago_ms <= pool.ALIVE_MS and 1 or 0 }
@@ -167,13 +171,14 @@ local function read_subscriptions(view)
     return subs
 end
 
+-- Of each boot, and `all`.
 local function count_leases(k)
-    local count = 0
+    local counts = { all = 0 }
     for _, holder in ipairs(redis.call("ZRANGE", k.holders, 0, -1)) do
-        count = count + redis.call("HLEN", lease.held_key(k, holder))
-            - redis.call("HEXISTS", lease.held_key(k, holder), "@")
+        local count, boot = lease.count(k, holder), string.match(holder, "^(.*)%.%d+$") or holder
+        counts[boot], counts.all = (counts[boot] or 0) + count, counts.all + count
     end
-    return count
+    return counts
 end
 
 -- Labels that close a subscription to such requests only, or whose requests are to try it.
@@ -210,7 +215,7 @@ local function of_request(view, label, now, limited)
     return new_section("request", section)
 end
 
-local function of_pool(view, now, limited, labels, subs, nodes)
+local function of_pool(view, now, limited, labels, leases, subs, nodes)
     local k = view.k
     local sum = { active = 0, capacity = 0, available = 0, held_back = 0, cooling = 0 }
     for _, sub in ipairs(subs) do
@@ -236,7 +241,7 @@ local function of_pool(view, now, limited, labels, subs, nodes)
     local sweeps = redis.call("HMGET", k.sweeps, "last_ms", "grace_until_ms")
     return new_section("pool", {
         { "now_ms", now }, { "library", VERSION }, { "subscriptions", #subs },
-        { "cooling", sum.cooling }, { "leases", count_leases(k) },
+        { "cooling", sum.cooling }, { "leases", leases.all },
         { "active", sum.active }, { "capacity", sum.capacity }, { "available", sum.available },
         { "held_back", sum.held_back },
         { "nodes", #nodes }, { "nodes_alive", alive },
@@ -251,12 +256,12 @@ local function of_pool(view, now, limited, labels, subs, nodes)
     })
 end
 
-local function read_nodes(view, now)
+local function read_nodes(view, leases, now)
     local k = view.k
     local nodes = {}
     local beats = redis.call("ZRANGE", k.boots, 0, pool.BOOTS_MAX - 1, "WITHSCORES")
     for i = 1, #beats, 2 do
-        nodes[#nodes + 1] = of_node(view, beats[i], tonumber(beats[i + 1]), now)
+        nodes[#nodes + 1] = of_node(view, beats[i], tonumber(beats[i + 1]), leases, now)
     end
     table.sort(nodes, function(a, b)
         if a.get("id") ~= b.get("id") then
@@ -271,7 +276,8 @@ end
 function snapshot.collect(k, now)
     local view = slots.look(k)
     local limited, labels = slots.at_burst(view, now), closing_labels(view, now)
-    local subs, nodes, fields = read_subscriptions(view), read_nodes(view, now), { "all" }
+    local leases = count_leases(k)
+    local subs, nodes, fields = read_subscriptions(view), read_nodes(view, leases, now), { "all" }
     for _, sub in ipairs(subs) do
         fields[#fields + 1] = "sub:" .. sub.name
     end
@@ -280,7 +286,7 @@ function snapshot.collect(k, now)
         cooldowns = pool.hash(k.cooldowns), totals = book.look(k.totals, unposted, fields),
         today = book.look(book.day_key(k, pool.day(now)), unposted, fields)
     }
-    local sections = { of_pool(view, now, limited, labels, subs, nodes) }
+    local sections = { of_pool(view, now, limited, labels, leases, subs, nodes) }
     for _, sub in ipairs(subs) do
         sections[#sections + 1] = of_subscription(view, sub, now, limited, books)
     end

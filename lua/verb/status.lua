@@ -119,10 +119,12 @@ local function note(get)
 end
 
 local function show_nodes(lines, sections)
-    local rows = { { "node", "boot", "running", "heartbeat", "up", "version", "configuration" } }
+    local rows = { { "node", "boot", "slots", "requests", "heartbeat", "up", "version",
+        "configuration" } }
     for _, section in ipairs(sections_of(sections, "node")) do
         local get = section.get
-        rows[#rows + 1] = { get("id"), get("boot") or "-", tostring(get("active")),
+        rows[#rows + 1] = { get("id"), get("boot") or "-", tostring(get("leases")),
+            tostring(get("active")),
             span(get("heartbeat_ms_ago")) .. (get("alive") == 1 and " ago" or " ago, SILENT"),
             span(get("started_ms_ago")), get("version") or "-",
             (get("digest") or "-") .. note(get) }

@@ -56,11 +56,11 @@ static json_t *subscription_json(const struct admin *a, const struct pool_subscr
 
 static json_t *node_json(const struct pool_node *n)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:b, s:o}", "id", admin_text(n->id), "boot",
-                     admin_text(n->boot), "version", admin_text(n->version), "config",
+    return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:b, s:o}", "id", admin_text(n->id),
+                     "boot", admin_text(n->boot), "version", admin_text(n->version), "config",
                      admin_text(n->config_digest), "seen_ms_ago", (json_int_t)n->seen_ms_ago,
-                     "active", (json_int_t)n->active, "behind", (int)n->is_behind, "lacks",
-                     admin_text(n->lacks));
+                     "leases", (json_int_t)n->leases, "active", (json_int_t)n->active, "behind",
+                     (int)n->is_behind, "lacks", admin_text(n->lacks));
 }
 
 /* What a request would hear now, in the words that a caller hears. */

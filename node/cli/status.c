@@ -93,11 +93,12 @@ static void print_nodes(const json_t *list)
     char text[65], left[32];
     if (json_array_size(list) == 0)
         return;
-    cli_table_init(&table, "NODE|>RUNNING|VERSION|CONFIG|SEEN");
+    cli_table_init(&table, "NODE|>SLOTS|>REQUESTS|VERSION|CONFIG|SEEN");
     json_array_foreach(list, i, n)
     {
         uint64_t seen = cli_number_of(n, "seen_ms_ago") / 1000;
         cli_table_add(&table, CLI_BOLD, "%s", cli_text_of(n, "id", text, sizeof(text)));
+        cli_table_add(&table, CLI_PLAIN, "%u", (unsigned)cli_number_of(n, "leases"));
         cli_table_add(&table, CLI_PLAIN, "%u", (unsigned)cli_number_of(n, "active"));
         cli_table_add(&table, CLI_PLAIN, "%s", cli_text_of(n, "version", text, sizeof(text)));
         cli_table_add(&table, json_is_true(json_object_get(n, "behind")) ? CLI_YELLOW : CLI_PLAIN,
@@ -146,7 +147,7 @@ static void print_status(const json_t *status)
     bool is_up = strcmp(cli_text_of(status, "redis", redis, sizeof(redis)), "up") == 0;
     printf("pool ");
     cli_put(CLI_BOLD, "%s", cli_text_of(status, "pool", pool, sizeof(pool)));
-    printf(": %u running, %u of %u slots free", (unsigned)cli_number_of(status, "total_active"),
+    printf(": %u slots in use, %u of %u free", (unsigned)cli_number_of(status, "total_active"),
            (unsigned)cli_number_of(status, "available_capacity"),
            (unsigned)cli_number_of(status, "total_capacity"));
     if (cli_number_of(status, "held_back_capacity") > 0)

@@ -80,6 +80,7 @@ static void read_node(const struct redis_value *from, struct arena *texts, struc
         .version = kept(texts, from, "version"),
         .config_digest = kept(texts, from, "digest"),
         .seen_ms_ago = number_of(from, "heartbeat_ms_ago"),
+        .leases = number_of(from, "leases"),
         .active = number_of(from, "active"),
         .is_behind = number_of(from, "behind") != 0,
         .lacks = kept(texts, from, "lacks"),

@@ -30,7 +30,9 @@ struct pool_subscription {
 };
 struct pool_node {
     struct slice id, boot, version, config_digest;
-    uint64_t seen_ms_ago, active;
+    uint64_t seen_ms_ago;
+    uint64_t leases;    /* slots it holds now */
+    uint64_t active;    /* requests in progress, as its last heartbeat said */
     bool is_behind;     /* its configuration is older than what the pool has */
     struct slice lacks; /* subscriptions it does not know, one space between */
 };

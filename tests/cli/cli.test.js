@@ -66,7 +66,7 @@ const STATUS = {
   closing_labels: 3,
   node: { id: 'node-a', boot: '00000001', version: '0.1.0' },
   nodes: [{ id: 'node-a', version: '0.1.0', config: 'abcd1234', seen_ms_ago: 100, active: 4 },
-          { id: 'node-b', version: '0.1.0', config: 'abcd1234', seen_ms_ago: 30000, active: 0 }],
+          { id: 'node-b', version: '0.1.0', config: 'abcd1234', seen_ms_ago: 30000, leases: 1, active: 2 }],
 };
 
 test('without a command it explains itself and fails', async (t) => {
@@ -244,11 +244,11 @@ test('status shows subscriptions and nodes in columns', async (t) => {
   const node = await standIn(t, { '/status': [200, STATUS] });
   const { code, stdout, stderr } = await weir(t, ['status', '--url', node.url]);
   assert.equal(code, 0, stderr);
-  assert.match(stdout, /^pool production: 4 running, 1 of 15 slots free, 10 held back; redis up; seen by node node-a\n/);
+  assert.match(stdout, /^pool production: 4 slots in use, 1 of 15 free, 10 held back; redis up; seen by node node-a\n/);
   assert.match(stdout, /\nmain +sk-ant-\.\.\.ab12 #1a2b3c4d +########\.\. +4\/5 +12\.0k +3 +1\.2M +34\.0k +ready\n/);
   assert.match(stdout, /\nspare .* cooling for 42 s: retry-after; 3 failures in a row\n/);
   assert.match(stdout, /\nold .* disabled\n/);
-  assert.match(stdout, /\nnode-b +0 +0\.1\.0 +abcd1234 +30 s ago\n/);
+  assert.match(stdout, /\nnode-b +1 +2 +0\.1\.0 +abcd1234 +30 s ago\n/);
   assert.ok(!stdout.includes('\x1b'));
   const lines = stdout.split('\n').filter((line) => /^(main|spare|old) /.test(line));
   assert.equal(new Set(lines.map((line) => line.search(/[\d]+\/\d/) + line.match(/\d+\/\d+/)[0].length)).size, 1);

@@ -124,6 +124,26 @@ test('every value of a snapshot is a string, every section a kind and a flat lis
     }
 });
 
+test('the slots that nodes hold are those in use; what a node has to do beside is told apart', async () => {
+    await pool.declare({ a: { max: 9 } });
+    const other = pool.as({ node: 'n2', boot: '0000000b' });
+    await other.declare({ a: { max: 9 } });
+    await pool.sweep({ active: 4 });
+    await other.beat({ active: 1 });
+    for (const who of [pool, pool, other]) await who.admit();
+    const { pool: all, nodes } = await pool.snapshot();
+    assert.deepEqual([all.active, all.leases], ['3', '3']);
+    assert.deepEqual([nodes.n1.leases, nodes.n2.leases], ['2', '1']);
+    assert.deepEqual([nodes.n1.active, nodes.n2.active], ['4', '1']);
+});
+
+test('a node alone with its Redis that has become idle is not shown with what it once did', async () => {
+    await pool.declare({ a: {} }, { alone: 1 });
+    await pool.beat({ alone: 1, active: 5 });
+    await pool.beat({ alone: 1, active: 0 });
+    assert.equal((await pool.snapshot()).nodes.n1.active, '0');
+});
+
 test('looking changes nothing', async () => {
     await makeBusy();
     const before = await pool.dump();
@@ -152,7 +172,7 @@ test('weir_status prints the whole pool for a person', async () => {
     );
     assert.match(text, /^ {2}alpha +1\/3 +on +1m \d+s limited +1 +10 +1 +1 /m);
     assert.match(text, /^ {2}gamma +0\/5 +off +- /m);
-    assert.match(text, /^ {2}n1 +0000000a +2 +\S+ ago +\S+ +1\.2 +abc$/m);
+    assert.match(text, /^ {2}n1 +0000000a +1 +2 +\S+ ago +\S+ +1\.2 +abc$/m);
     assert.match(text, /^ {2}anna +1 +1 +10 +2$/m);
     assert.match(text, /^ {2}n1\.0000000a\.0-\d+ +alpha +bert +haiku +\S+ +1[45]\.\ds$/m);
     for (const line of text.split('\n')) {
