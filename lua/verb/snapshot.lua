@@ -25,6 +25,8 @@
 --        closed_ms                 until admissions begin again; 0 = they are open
 --        strategy, strategy_by     how one is chosen; person (weir_strategy) or configuration
 --        closing                   labels that close something to such requests only
+--        clients                   how many there are today
+--        leases_unread             leases that no client is shown with: there were too many
 --        day                       "2026-11-21" (UTC), the day that day_* and "today" speak of
 --   2) "subscription"  one each, sorted by name
 --        name, account
@@ -64,8 +66,13 @@
 --        for                       the label, "" of any
 --        available                 slots that are free to it
 --        reason, retry_ms ...      if none is: the reply it would hear, see refusal.lua
---   5) "total"         once: requests errors ... duration_ms, since the beginning
---   6) "today"         once: the same, of today
+--   5) "client"        one each that runs something or has used something today, the most active
+--                      first, at most 50; as of a second ago at most
+--        name                      "(other)": those for which the day's book had no room
+--        running                   leases it holds
+--        requests errors ...       booked today, as in "total"
+--   6) "total"         once: requests errors ... duration_ms, since the beginning
+--   7) "today"         once: the same, of today
 local snapshot = {}
 
 local LACKS_SHOWN = 20
@@ -154,6 +161,12 @@ local function of_node(view, key, heartbeat, leases, now)
     })
 end
 
+local function of_client(client)
+    local section = { { "name", client.name }, { "running", client.running } }
+    add_book(section, "", client.used)
+    return new_section("client", section)
+end
+
 local function of_book(kind, numbers)
     local section = {}
     add_book(section, "", numbers)
@@ -215,14 +228,14 @@ local function of_request(view, label, now, limited)
     return new_section("request", section)
 end
 
-local function of_pool(view, now, limited, labels, leases, subs, nodes)
-    local k = view.k
+local function of_pool(view, now, parts)
+    local k, subs, nodes = view.k, parts.subs, parts.nodes
     local sum = { active = 0, capacity = 0, available = 0, held_back = 0, cooling = 0 }
     for _, sub in ipairs(subs) do
         sum.active = sum.active + sub.active
         if sub.is_on then
             sum.capacity = sum.capacity + sub.max
-            local available = refusal.free_now(view, sub, "", now, limited)
+            local available = refusal.free_now(view, sub, "", now, parts.limited)
             sum.available = sum.available + available
             sum.held_back = sum.held_back + math.max(0, sub.max - sub.active - available)
             sum.cooling = sum.cooling + (sub.cooling > now and 1 or 0)
@@ -241,7 +254,7 @@ local function of_pool(view, now, limited, labels, leases, subs, nodes)
     local sweeps = redis.call("HMGET", k.sweeps, "last_ms", "grace_until_ms")
     return new_section("pool", {
         { "now_ms", now }, { "library", VERSION }, { "subscriptions", #subs },
-        { "cooling", sum.cooling }, { "leases", leases.all },
+        { "cooling", sum.cooling }, { "leases", parts.leases.all },
         { "active", sum.active }, { "capacity", sum.capacity }, { "available", sum.available },
         { "held_back", sum.held_back },
         { "nodes", #nodes }, { "nodes_alive", alive },
@@ -252,7 +265,8 @@ local function of_pool(view, now, limited, labels, leases, subs, nodes)
         { "epoch_why", redis.call("HGET", k.epoch, "why") },
         { "closed_ms", math.max(0, view.closed - now) }, { "generation", view.generation },
         { "strategy", view.strategy }, { "strategy_by", view.said and "person" or "configuration" },
-        { "closing", #labels }, { "day", pool.date(pool.day(now)) }
+        { "closing", #parts.labels }, { "clients", parts.clients.count },
+        { "leases_unread", parts.clients.unread }, { "day", pool.date(pool.day(now)) }
     })
 end
 
@@ -272,33 +286,45 @@ local function read_nodes(view, leases, now)
     return nodes
 end
 
--- All sections in the order of the head comment.
-function snapshot.collect(k, now)
-    local view = slots.look(k)
-    local limited, labels = slots.at_burst(view, now), closing_labels(view, now)
-    local leases = count_leases(k)
-    local subs, nodes, fields = read_subscriptions(view), read_nodes(view, leases, now), { "all" }
+local function read_books(view, subs, unposted, now)
+    local k, fields = view.k, { "all" }
     for _, sub in ipairs(subs) do
         fields[#fields + 1] = "sub:" .. sub.name
     end
-    local unposted = book.unposted(view)
-    local books = {
+    return {
         cooldowns = pool.hash(k.cooldowns), totals = book.look(k.totals, unposted, fields),
         today = book.look(book.day_key(k, pool.day(now)), unposted, fields)
     }
-    local sections = { of_pool(view, now, limited, labels, leases, subs, nodes) }
+end
+
+-- All sections in the order of the head comment.
+function snapshot.collect(k, now)
+    local view = slots.look(k)
+    local subs, leases, unposted = read_subscriptions(view), count_leases(k), book.unposted(view)
+    local parts = {
+        subs = subs, leases = leases, nodes = read_nodes(view, leases, now),
+        limited = slots.at_burst(view, now), labels = closing_labels(view, now),
+        clients = clients.look(view, now, unposted)
+    }
+    local books, sections = read_books(view, subs, unposted, now), { of_pool(view, now, parts) }
+    local function add(section)
+        sections[#sections + 1] = section
+    end
     for _, sub in ipairs(subs) do
-        sections[#sections + 1] = of_subscription(view, sub, now, limited, books)
+        add(of_subscription(view, sub, now, parts.limited, books))
     end
-    for _, node in ipairs(nodes) do
-        sections[#sections + 1] = node
+    for _, node in ipairs(parts.nodes) do
+        add(node)
     end
-    sections[#sections + 1] = of_request(view, "", now, limited)
-    for i = 1, math.min(#labels, LABELS_SHOWN) do
-        sections[#sections + 1] = of_request(view, labels[i], now, limited)
+    add(of_request(view, "", now, parts.limited))
+    for i = 1, math.min(#parts.labels, LABELS_SHOWN) do
+        add(of_request(view, parts.labels[i], now, parts.limited))
     end
-    sections[#sections + 1] = of_book("total", books.totals.all)
-    sections[#sections + 1] = of_book("today", books.today.all)
+    for _, client in ipairs(parts.clients.list) do
+        add(of_client(client))
+    end
+    add(of_book("total", books.totals.all))
+    add(of_book("today", books.today.all))
     return sections
 end
 

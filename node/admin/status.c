@@ -63,6 +63,27 @@ static json_t *node_json(const struct pool_node *n)
                      (int)n->is_behind, "lacks", admin_text(n->lacks));
 }
 
+static json_t *client_json(const struct pool_client *c)
+{
+    json_t *tokens =
+        json_pack("{s:I, s:I, s:I, s:I, s:I}", "input", (json_int_t)c->input, "output",
+                  (json_int_t)c->output, "cache_read", (json_int_t)c->cache_read, "cache_write_5m",
+                  (json_int_t)c->cache_write_5m, "cache_write_1h", (json_int_t)c->cache_write_1h);
+    return json_pack("{s:o, s:I, s:I, s:I, s:o}", "name", admin_text(c->name), "running",
+                     (json_int_t)c->running, "requests", (json_int_t)c->requests, "errors",
+                     (json_int_t)c->errors, "tokens", tokens);
+}
+
+static void add_clients(json_t *json, const struct pool_snapshot *s)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < s->client_count; i++)
+        json_array_append_new(list, client_json(&s->clients[i]));
+    json_object_set_new(json, "clients", list);
+    json_object_set_new(json, "clients_today", json_integer((json_int_t)s->clients_today));
+    json_object_set_new(json, "leases_unread", json_integer((json_int_t)s->leases_unread));
+}
+
 /* What a request would hear now, in the words that a caller hears. */
 static json_t *refused_json(const struct pool_request *r, uint64_t wall_ms)
 {
@@ -150,6 +171,7 @@ static json_t *status_json(const struct admin *a, const struct pool_snapshot *s)
     json_object_set_new(json, "strategy", admin_text(s->strategy));
     json_object_set_new(json, "strategy_said_by", admin_text(s->strategy_by));
     json_object_set_new(json, "nodes", nodes);
+    add_clients(json, s);
     return json;
 }
 

@@ -8,7 +8,7 @@
 
 #include "cli/answer.h"
 
-enum { BAR_WIDTH = 10 };
+enum { BAR_WIDTH = 10, CLIENTS_SHOWN = 20 };
 
 /* 950, 12.3k, 4.5M */
 static const char *short_number(uint64_t value, char out[16])
@@ -53,25 +53,33 @@ static void add_state(struct cli_table *table, const json_t *s)
         cli_table_add(table, active >= max ? CLI_RED : CLI_GREEN, active >= max ? "full" : "ready");
 }
 
-static void add_subscription(struct cli_table *table, const json_t *s)
+/* Requests, errors, tokens in and out. */
+static void add_use(struct cli_table *table, const json_t *of, const char *requests,
+                    const char *errors)
 {
-    char name[65], face[33], bar[CLI_BAR_MAX], number[16];
-    uint64_t active = cli_number_of(s, "active_connections"),
-             max = cli_number_of(s, "max_concurrent");
-    const json_t *tokens = json_object_get(s, "tokens");
+    char number[16];
+    const json_t *tokens = json_object_get(of, "tokens");
     uint64_t input = cli_number_of(tokens, "input") + cli_number_of(tokens, "cache_read") +
                      cli_number_of(tokens, "cache_write_5m") +
                      cli_number_of(tokens, "cache_write_1h");
+    cli_table_add(table, CLI_PLAIN, "%s", short_number(cli_number_of(of, requests), number));
+    cli_table_add(table, cli_number_of(of, errors) > 0 ? CLI_YELLOW : CLI_PLAIN, "%s",
+                  short_number(cli_number_of(of, errors), number));
+    cli_table_add(table, CLI_PLAIN, "%s", short_number(input, number));
+    cli_table_add(table, CLI_PLAIN, "%s", short_number(cli_number_of(tokens, "output"), number));
+}
+
+static void add_subscription(struct cli_table *table, const json_t *s)
+{
+    char name[65], face[33], bar[CLI_BAR_MAX];
+    uint64_t active = cli_number_of(s, "active_connections"),
+             max = cli_number_of(s, "max_concurrent");
     cli_bar(bar, active, max, BAR_WIDTH);
     cli_table_add(table, CLI_BOLD, "%s", cli_text_of(s, "name", name, sizeof(name)));
     cli_table_add(table, CLI_DIM, "%s", cli_text_of(s, "key", face, sizeof(face)));
     cli_table_add(table, load_colour(active, max), "%s", bar);
     cli_table_add(table, CLI_PLAIN, "%u/%u", (unsigned)active, (unsigned)max);
-    cli_table_add(table, CLI_PLAIN, "%s", short_number(cli_number_of(s, "total_requests"), number));
-    cli_table_add(table, cli_number_of(s, "total_errors") > 0 ? CLI_YELLOW : CLI_PLAIN, "%s",
-                  short_number(cli_number_of(s, "total_errors"), number));
-    cli_table_add(table, CLI_PLAIN, "%s", short_number(input, number));
-    cli_table_add(table, CLI_PLAIN, "%s", short_number(cli_number_of(tokens, "output"), number));
+    add_use(table, s, "total_requests", "total_errors");
     add_state(table, s);
 }
 
@@ -111,6 +119,35 @@ static void print_nodes(const json_t *list)
     }
     putchar('\n');
     cli_table_print(&table);
+}
+
+/* What each runs now, and what it used today. */
+static void print_clients(const json_t *status)
+{
+    struct cli_table table;
+    const json_t *list = json_object_get(status, "clients"), *c;
+    uint64_t all = cli_number_of(status, "clients_today"),
+             unread = cli_number_of(status, "leases_unread");
+    size_t i;
+    char name[65];
+    if (json_array_size(list) == 0 && unread == 0)
+        return;
+    cli_table_init(&table, "CLIENT TODAY|>RUNNING|>REQUESTS|>ERRORS|>TOKENS IN|>OUT");
+    json_array_foreach(list, i, c)
+    {
+        if (i >= CLIENTS_SHOWN)
+            break;
+        cli_table_add(&table, CLI_BOLD, "%s", cli_text_of(c, "name", name, sizeof(name)));
+        cli_table_add(&table, CLI_PLAIN, "%u", (unsigned)cli_number_of(c, "running"));
+        add_use(&table, c, "requests", "errors");
+    }
+    putchar('\n');
+    cli_table_print(&table);
+    if (all > i)
+        printf("... and %llu more\n", (unsigned long long)(all - i));
+    if (unread > 0)
+        printf("%llu running requests are too many to be told apart by client\n",
+               (unsigned long long)unread);
 }
 
 static void print_request(const json_t *r)
@@ -159,6 +196,7 @@ static void print_status(const json_t *status)
     putchar('\n');
     print_subscriptions(json_object_get(status, "subscriptions"));
     print_nodes(json_object_get(status, "nodes"));
+    print_clients(status);
 }
 
 static int show(const struct cli_target *target, const struct cli_answer *answer, bool is_json)

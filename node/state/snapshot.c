@@ -98,10 +98,27 @@ static void read_request(const struct redis_value *from, struct arena *texts,
     *to = (struct pool_request){kept(texts, from, "for"), number_of(from, "available"), r};
 }
 
+static void read_client(const struct redis_value *from, struct arena *texts, struct pool_client *to)
+{
+    *to = (struct pool_client){
+        .name = kept(texts, from, "name"),
+        .running = number_of(from, "running"),
+        .requests = number_of(from, "requests"),
+        .errors = number_of(from, "errors"),
+        .input = number_of(from, "input"),
+        .output = number_of(from, "output"),
+        .cache_read = number_of(from, "cache_read"),
+        .cache_write_5m = number_of(from, "cache_write_5m"),
+        .cache_write_1h = number_of(from, "cache_write_1h"),
+    };
+}
+
 static void read_pool(const struct redis_value *from, struct pool_snapshot *snapshot)
 {
     struct arena *texts = &snapshot->texts;
     snapshot->closing = number_of(from, "closing");
+    snapshot->clients_today = number_of(from, "clients");
+    snapshot->leases_unread = number_of(from, "leases_unread");
     snapshot->leases = number_of(from, "leases");
     snapshot->now_ms = number_of(from, "now_ms");
     snapshot->epoch = number_of(from, "epoch");
@@ -121,7 +138,9 @@ static void read_sections(const struct redis_value *reply, struct pool_snapshot 
     struct pool_request *requests = arena_new(texts, (sections + 1) * sizeof(*requests));
     snapshot->subscriptions = subscriptions;
     snapshot->nodes = nodes;
+    struct pool_client *clients = arena_new(texts, (sections + 1) * sizeof(*clients));
     snapshot->requests = requests;
+    snapshot->clients = clients;
     for (size_t i = 0; i < sections; i++) {
         const struct redis_value *section = redis_value_at(reply, i);
         struct slice kind = section_kind(section);
@@ -131,6 +150,8 @@ static void read_sections(const struct redis_value *reply, struct pool_snapshot 
             read_node(section, texts, &nodes[snapshot->node_count++]);
         } else if (slice_eq(kind, SLICE("request"))) {
             read_request(section, texts, &requests[snapshot->request_count++]);
+        } else if (slice_eq(kind, SLICE("client"))) {
+            read_client(section, texts, &clients[snapshot->client_count++]);
         } else if (slice_eq(kind, SLICE("pool"))) {
             read_pool(section, snapshot);
         }

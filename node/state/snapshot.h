@@ -36,6 +36,13 @@ struct pool_node {
     bool is_behind;     /* its configuration is older than what the pool has */
     struct slice lacks; /* subscriptions it does not know, one space between */
 };
+/* Who uses the pool: what it holds now, and what was booked for it today. */
+struct pool_client {
+    struct slice name; /* "(other)": those for whom the day's book had no room */
+    uint64_t running;
+    uint64_t requests, errors;
+    uint64_t input, output, cache_read, cache_write_5m, cache_write_1h;
+};
 /* What a request would get now, if it came. */
 struct pool_request {
     struct slice label;     /* what it is; empty: any that has no label of its own here */
@@ -50,6 +57,10 @@ struct pool_snapshot {
     const struct pool_request *requests; /* the first of any label, then of some that close */
     size_t request_count;
     uint64_t closing; /* labels that close something; more than there are requests above, maybe */
+    const struct pool_client *clients; /* the most active first */
+    size_t client_count;
+    uint64_t clients_today; /* how many there are; more than above, maybe */
+    uint64_t leases_unread; /* that no client is shown with, because there were too many */
     uint64_t leases;
     uint64_t now_ms; /* Redis' clock */
     uint64_t epoch;

@@ -1,6 +1,6 @@
 // What an operator sees: health, readiness, status, metrics, and the log.
 import assert from 'node:assert/strict';
-import { call, ownError, post, quiet, test } from './harness/index.js';
+import { call, eventually, ownError, post, quiet, test } from './harness/index.js';
 
 test('/health says that it is alive, and how Redis is', async (world) => {
     const { redis, node } = await world.setting();
@@ -110,6 +110,34 @@ test('closed for one model only is not closed: /status names the model', async (
     assert.deepEqual([opus.for, opus.admitted, opus.status], [`model:${model}`, false, 429]);
     assert.equal(words(opus.text), words(heard.json.error.message));
     assert.equal((await post(node.port, { model: 'claude-haiku-4-5' })).status, 200);
+});
+
+test('/status lists clients: what each has running now, and what was booked today', async (world) => {
+    const { provider, redis, node } = await world.setting({ max: 5 });
+    const written = { ephemeral_5m_input_tokens: 2, ephemeral_1h_input_tokens: 1 };
+    const cached = { cache_read_input_tokens: 5, cache_creation: written };
+    const usage = { input_tokens: 10, output_tokens: 3, ...cached };
+    await post(node.port, { headers: { 'x-client-id': 'done' }, script: { usage } });
+    const held = post(node.port, { headers: { 'x-client-id': 'busy' }, script: { hold: true } });
+    await provider.activeReaches(1);
+    await redis.bookedReaches('client:done', { requests: 1 });
+    const { clients, clients_today: count, leases_unread: unread } = await eventually(
+        'both clients',
+        async () => {
+            const status = await node.status();
+            return status.clients.length === 2 && status;
+        },
+    );
+    const none = { input: 0, output: 0, cache_read: 0, cache_write_5m: 0, cache_write_1h: 0 };
+    const used = { input: 10, output: 3, cache_read: 5, cache_write_5m: 2, cache_write_1h: 1 };
+    assert.deepEqual(clients, [
+        { name: 'busy', running: 1, requests: 0, errors: 0, tokens: none },
+        { name: 'done', running: 0, requests: 1, errors: 0, tokens: used },
+    ]);
+    assert.deepEqual([count, unread], [2, 0]);
+    await provider.step('alpha', -1);
+    await held;
+    await quiet({ node, provider });
 });
 
 test('a disabled subscription counts for no capacity', async (world) => {

@@ -322,6 +322,7 @@ class Pool {
         return {
             pool: all('pool')[0],
             requests: byKey('request', 'for'),
+            clients: all('client'),
             total: all('total')[0],
             today: all('today')[0],
             subs: byKey('subscription', 'name'),
