@@ -77,21 +77,15 @@ local function explain(view, sub, r, now, limited)
     return "busy", refusal.RETRY_MS
 end
 
--- Free slots that a request nobody has labelled would get now, and what stands in the way of the
--- other free ones: a word from above, or nil. Of what is on trial one request at a time is let in.
-function refusal.free_now(view, sub, now)
+-- Free slots that a request of these labels would get now. Of what is on trial one request at a
+-- time is let in. `limited`: those at their burst limit.
+function refusal.free_now(view, sub, labels, now, limited)
     local free = math.max(0, sub.max - sub.active)
-    if free == 0 or view.closed > now then
-        return 0, nil
+    if free == 0 or view.closed > now
+        or explain(view, sub, { labels = labels }, now, limited) ~= "busy" then
+        return 0
     end
-    local burst_ms = slots.burst_wait_ms(view, sub, now)
-    local limited = burst_ms > 0 and { [sub.account] = burst_ms } or {}
-    local word = explain(view, sub, { labels = "" }, now, limited)
-    if word ~= "busy" then
-        return 0, word
-    end
-    local is_tried = sub.trials and sub.trials[trial.ALL] or sub.health and sub.health.broken > 0
-    return is_tried and 1 or free, nil
+    return trial.is_wanted_for(sub, labels) and 1 or free
 end
 
 local function note(tally, word, wait_ms, sub)
@@ -165,6 +159,22 @@ function refusal.tell(view, r, tally, now)
     end
     add_whys(reply, view, r, tally, now)
     return reply
+end
+
+-- What a request of these labels would get now: so many slots are free to it; and if none is, the
+-- reply it would hear.
+function refusal.foresee(view, labels, now, limited)
+    local free = 0
+    for _, sub in ipairs(view.list) do
+        free = free + refusal.free_now(view, sub, labels, now, limited)
+    end
+    if free > 0 then
+        return free, nil
+    elseif view.closed > now then
+        return 0, refusal.reply(view, "restoring", view.closed - now)
+    end
+    local r = { labels = labels }
+    return 0, refusal.tell(view, r, refusal.count(view, r, now, limited), now)
 end
 
 return refusal

@@ -328,6 +328,16 @@ function slots.burst_wait_ms(view, sub, now)
     return (wait > 0 and wait <= 2 * SECOND_MS) and wait or 0
 end
 
+-- What has reached its burst limit now: account -> ms to wait.
+function slots.at_burst(view, now)
+    local limited = {}
+    for _, sub in ipairs(view.list) do
+        local wait_ms = slots.burst_wait_ms(view, sub, now)
+        limited[sub.account] = wait_ms > 0 and wait_ms or nil
+    end
+    return limited
+end
+
 -- The list is cut at every 64th entry only: to what the limit needs, and by half if that is more
 -- than a second old.
 function slots.burst_note(view, sub, now)

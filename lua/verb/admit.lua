@@ -27,16 +27,6 @@ local function union(a, b)
     return both
 end
 
--- What has reached its burst limit now: account -> ms to wait.
-local function find_limited(view, now)
-    local limited = {}
-    for _, sub in ipairs(view.list) do
-        local wait_ms = slots.burst_wait_ms(view, sub, now)
-        limited[sub.account] = wait_ms > 0 and wait_ms or nil
-    end
-    return limited
-end
-
 -- The strategy's choice among those that have not reached their burst limit. Looks at the limit of
 -- the best alone, unless that one is reached.
 local function choose_within_burst(view, r, now, barred)
@@ -44,7 +34,7 @@ local function choose_within_burst(view, r, now, barred)
     if not best or slots.burst_wait_ms(view, best, now) == 0 then
         return best, how, {}
     end
-    local limited = find_limited(view, now)
+    local limited = slots.at_burst(view, now)
     best, how = strategy.choose(view, r, now, union(limited, barred))
     return best, how, limited
 end

@@ -13,7 +13,7 @@
 --      differ          1: living nodes have different configurations
 --      known           1: this boot has declared its subscriptions in this epoch; 0: declare them
 --
--- A node that is alone with its Redis and idle writes nothing.
+-- A node that is alone with its Redis and idle writes nothing, once it has said so.
 local FORGOTTEN_AT_ONCE = 16
 
 local function forget_silent(view, now, is_all_posted)
@@ -96,6 +96,7 @@ end
 local function has_nothing_to_do(view, boot)
     local k = view.k
     return redis.call("ZSCORE", k.boots, boot) and redis.call("ZCARD", k.holders) == 0
+        and redis.call("HGET", roster.boot_key(k, boot), "active") == "0"
         and redis.call("EXISTS", k.open, k.posting) == 0 and view.closed == 0
 end
 

@@ -24,6 +24,9 @@
 --        epoch, epoch_why          when it began (ms), and why: new, emptied, server changed
 --        closed_ms                 until admissions begin again; 0 = they are open
 --        strategy, strategy_by     how one is chosen; person (weir_strategy) or configuration
+--        closing                   labels that close something to such requests only
+--        clients                   how many there are today
+--        leases_unread             leases that no client is shown with: there were too many
 --        day                       "2026-11-21" (UTC), the day that day_* and "today" speak of
 --   2) "subscription"  one each, sorted by name
 --        name, account
@@ -53,16 +56,30 @@
 --                                  output_estimated
 --                                  (requests = settled attempts; tokens by kind; time upstream)
 --   3) "node"          one each boot, sorted by id
---        id, boot, version, digest, active
+--        id, boot, version, digest
+--        leases                    slots it holds now; those of all nodes are the pool's
+--        active                    requests in progress as its last heartbeat said: those that wait
+--                                  for their slot or are ending too
 --        behind                    1: its configuration is older than what the pool has
 --        lacks                     subscriptions it does not know, at most 20, one space between
 --        heartbeat_ms_ago, started_ms_ago
 --        alive                     1 if heard of in the last 15 s
---   4) "total"         once: requests errors ... duration_ms, since the beginning
---   5) "today"         once: the same, of today
+--   4) "request"       what a request would get now: once for any, then once for each label that
+--                      closes something, sorted, at most 8
+--        for                       the label, "" of any
+--        available                 slots that are free to it
+--        reason, retry_ms ...      if none is: the reply it would hear, see refusal.lua
+--   5) "client"        one each that runs something or has used something today, the most active
+--                      first, at most 50; as of a second ago at most
+--        name                      "(other)": those for which the day's book had no room
+--        running                   leases it holds
+--        requests errors ...       booked today, as in "total"
+--   6) "total"         once: requests errors ... duration_ms, since the beginning
+--   7) "today"         once: the same, of today
 local snapshot = {}
 
 local LACKS_SHOWN = 20
+local LABELS_SHOWN = 8
 
 local function text(value)
     return tostring(value or "")
@@ -100,8 +117,8 @@ local function windows_of(sub, now)
     return table.concat(texts, " ")
 end
 
-local function of_subscription(view, sub, now, books)
-    local available = refusal.free_now(view, sub, now)
+local function of_subscription(view, sub, now, limited, books)
+    local available = refusal.free_now(view, sub, "", now, limited)
     local left_ms = math.max(0, sub.cooling - now)
     local reason = left_ms > 0 and read_cooldown_reason(books.cooldowns[sub.name]) or ""
     local section = {
@@ -139,7 +156,7 @@ local function lacks(view, knows)
     return table.concat(names, " ")
 end
 
-local function of_node(view, key, heartbeat, now)
+local function of_node(view, key, heartbeat, leases, now)
     local k = view.k
     local id, boot = string.match(key, "^(.*)%.(%x+)$")
     local record = redis.call("TYPE", roster.boot_key(k, key))["ok"] == "hash"
@@ -148,11 +165,18 @@ local function of_node(view, key, heartbeat, now)
     return new_section("node", {
         { "id", id or key }, { "boot", boot }, { "version", record.version },
         { "behind", record.behind or 0 }, { "lacks", lacks(view, record.knows) },
-        { "digest", record.digest }, { "active", record.active or 0 },
+        { "digest", record.digest }, { "leases", leases[key] or 0 },
+        { "active", record.active or 0 },
         { "heartbeat_ms_ago", ago_ms },
         { "started_ms_ago", math.max(0, now - (tonumber(record.started_ms) or now)) },
         { "alive", ago_ms <= pool.ALIVE_MS and 1 or 0 }
     })
+end
+
+local function of_client(client)
+    local section = { { "name", client.name }, { "running", client.running } }
+    add_book(section, "", client.used)
+    return new_section("client", section)
 end
 
 local function of_book(kind, numbers)
@@ -172,23 +196,58 @@ local function read_subscriptions(view)
     return subs
 end
 
+-- Of each boot, and `all`.
 local function count_leases(k)
-    local count = 0
+    local counts = { all = 0 }
     for _, holder in ipairs(redis.call("ZRANGE", k.holders, 0, -1)) do
-        count = count + redis.call("HLEN", lease.held_key(k, holder))
-            - redis.call("HEXISTS", lease.held_key(k, holder), "@")
+        local count, boot = lease.count(k, holder), string.match(holder, "^(.*)%.%d+$") or holder
+        counts[boot], counts.all = (counts[boot] or 0) + count, counts.all + count
     end
-    return count
+    return counts
 end
 
-local function of_pool(view, now, subs, nodes)
-    local k = view.k
+-- Labels that close a subscription to such requests only, or whose requests are to try it.
+local function closing_labels(view, now)
+    local is_known, labels = {}, {}
+    local function note(label)
+        if label ~= trial.ALL and not is_known[label] then
+            is_known[label], labels[#labels + 1] = true, label
+        end
+    end
+    for _, sub in ipairs(view.list) do
+        for label, until_ms in pairs(sub.blocks or {}) do
+            if until_ms > now then
+                note(label)
+            end
+        end
+        for label in pairs(sub.trials or {}) do
+            note(label)
+        end
+    end
+    table.sort(labels)
+    return labels
+end
+
+local function of_request(view, label, now, limited)
+    local available, reply = refusal.foresee(view, label, now, limited)
+    local section = { { "for", label }, { "available", available } }
+    if reply then
+        section[3], section[4] = { "reason", reply[2] }, { "retry_ms", reply[3] }
+        for i = 5, #reply, 2 do
+            section[#section + 1] = { reply[i], reply[i + 1] }
+        end
+    end
+    return new_section("request", section)
+end
+
+local function of_pool(view, now, parts)
+    local k, subs, nodes = view.k, parts.subs, parts.nodes
     local sum = { active = 0, capacity = 0, available = 0, held_back = 0, cooling = 0 }
     for _, sub in ipairs(subs) do
         sum.active = sum.active + sub.active
         if sub.is_on then
             sum.capacity = sum.capacity + sub.max
-            local available = refusal.free_now(view, sub, now)
+            local available = refusal.free_now(view, sub, "", now, parts.limited)
             sum.available = sum.available + available
             sum.held_back = sum.held_back + math.max(0, sub.max - sub.active - available)
             sum.cooling = sum.cooling + (sub.cooling > now and 1 or 0)
@@ -207,7 +266,7 @@ local function of_pool(view, now, subs, nodes)
     local sweeps = redis.call("HMGET", k.sweeps, "last_ms", "grace_until_ms")
     return new_section("pool", {
         { "now_ms", now }, { "library", VERSION }, { "subscriptions", #subs },
-        { "cooling", sum.cooling }, { "leases", count_leases(k) },
+        { "cooling", sum.cooling }, { "leases", parts.leases.all },
         { "active", sum.active }, { "capacity", sum.capacity }, { "available", sum.available },
         { "held_back", sum.held_back },
         { "nodes", #nodes }, { "nodes_alive", alive },
@@ -218,16 +277,17 @@ local function of_pool(view, now, subs, nodes)
         { "epoch_why", redis.call("HGET", k.epoch, "why") },
         { "closed_ms", math.max(0, view.closed - now) }, { "generation", view.generation },
         { "strategy", view.strategy }, { "strategy_by", view.said and "person" or "configuration" },
-        { "day", pool.date(pool.day(now)) }
+        { "closing", #parts.labels }, { "clients", parts.clients.count },
+        { "leases_unread", parts.clients.unread }, { "day", pool.date(pool.day(now)) }
     })
 end
 
-local function read_nodes(view, now)
+local function read_nodes(view, leases, now)
     local k = view.k
     local nodes = {}
     local beats = redis.call("ZRANGE", k.boots, 0, pool.BOOTS_MAX - 1, "WITHSCORES")
     for i = 1, #beats, 2 do
-        nodes[#nodes + 1] = of_node(view, beats[i], tonumber(beats[i + 1]), now)
+        nodes[#nodes + 1] = of_node(view, beats[i], tonumber(beats[i + 1]), leases, now)
     end
     table.sort(nodes, function(a, b)
         if a.get("id") ~= b.get("id") then
@@ -238,28 +298,46 @@ local function read_nodes(view, now)
     return nodes
 end
 
+local function read_books(view, subs, unposted, now)
+    local k, fields = view.k, { "all" }
+    for _, sub in ipairs(subs) do
+        fields[#fields + 1] = "sub:" .. sub.name
+    end
+    return {
+        cooldowns = pool.hash(k.cooldowns), totals = book.look(k.totals, unposted, fields),
+        today = book.look(book.day_key(k, pool.day(now)), unposted, fields)
+    }
+end
+
 -- All sections in the order of the head comment.
 function snapshot.collect(k, now)
     local view = slots.look(k)
     window.weigh(view, now)
-    local subs, nodes, fields = read_subscriptions(view), read_nodes(view, now), { "all" }
-    for _, sub in ipairs(subs) do
-        fields[#fields + 1] = "sub:" .. sub.name
-    end
-    local unposted = book.unposted(view)
-    local books = {
-        cooldowns = pool.hash(k.cooldowns), totals = book.look(k.totals, unposted, fields),
-        today = book.look(book.day_key(k, pool.day(now)), unposted, fields)
+    local subs, leases, unposted = read_subscriptions(view), count_leases(k), book.unposted(view)
+    local parts = {
+        subs = subs, leases = leases, nodes = read_nodes(view, leases, now),
+        limited = slots.at_burst(view, now), labels = closing_labels(view, now),
+        clients = clients.look(view, now, unposted)
     }
-    local sections = { of_pool(view, now, subs, nodes) }
+    local books, sections = read_books(view, subs, unposted, now), { of_pool(view, now, parts) }
+    local function add(section)
+        sections[#sections + 1] = section
+    end
     for _, sub in ipairs(subs) do
-        sections[#sections + 1] = of_subscription(view, sub, now, books)
+        add(of_subscription(view, sub, now, parts.limited, books))
     end
-    for _, node in ipairs(nodes) do
-        sections[#sections + 1] = node
+    for _, node in ipairs(parts.nodes) do
+        add(node)
     end
-    sections[#sections + 1] = of_book("total", books.totals.all)
-    sections[#sections + 1] = of_book("today", books.today.all)
+    add(of_request(view, "", now, parts.limited))
+    for i = 1, math.min(#parts.labels, LABELS_SHOWN) do
+        add(of_request(view, parts.labels[i], now, parts.limited))
+    end
+    for _, client in ipairs(parts.clients.list) do
+        add(of_client(client))
+    end
+    add(of_book("total", books.totals.all))
+    add(of_book("today", books.today.all))
     return sections
 end
 

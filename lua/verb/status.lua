@@ -129,10 +129,12 @@ local function note(get)
 end
 
 local function show_nodes(lines, sections)
-    local rows = { { "node", "boot", "running", "heartbeat", "up", "version", "configuration" } }
+    local rows = { { "node", "boot", "slots", "requests", "heartbeat", "up", "version",
+        "configuration" } }
     for _, section in ipairs(sections_of(sections, "node")) do
         local get = section.get
-        rows[#rows + 1] = { get("id"), get("boot") or "-", tostring(get("active")),
+        rows[#rows + 1] = { get("id"), get("boot") or "-", tostring(get("leases")),
+            tostring(get("active")),
             span(get("heartbeat_ms_ago")) .. (get("alive") == 1 and " ago" or " ago, SILENT"),
             span(get("started_ms_ago")), get("version") or "-",
             (get("digest") or "-") .. note(get) }
@@ -140,11 +142,28 @@ local function show_nodes(lines, sections)
     add_table(lines, rows)
 end
 
--- Clients or models of today, the busiest first.
-local function show_names(lines, today, kind)
-    local found, rows = {}, { { kind .. " (today)", "requests", "errors", "tokens in", "out" } }
+-- The clients of today, the most active first.
+local function show_clients(lines, sections)
+    local rows = { { "client (today)", "running", "requests", "errors", "tokens in", "out" } }
+    local count = sections[1].get("clients")
+    for _, section in ipairs(sections_of(sections, "client")) do
+        local get = section.get
+        if #rows <= NAMES_SHOWN then
+            rows[#rows + 1] = { get("name"), tostring(get("running")), short(get("requests")),
+                short(get("errors")), tokens_in(get, ""), short(get("output")) }
+        end
+    end
+    if count > NAMES_SHOWN then
+        rows[#rows + 1] = { "... and " .. count - NAMES_SHOWN .. " more" }
+    end
+    add_table(lines, rows)
+end
+
+-- The models of today, the busiest first.
+local function show_models(lines, today)
+    local found, rows = {}, { { "model (today)", "requests", "errors", "tokens in", "out" } }
     for field, used in pairs(today) do
-        local name = string.match(field, "^" .. kind .. ":(.*)$")
+        local name = string.match(field, "^model:(.*)$")
         if name then
             found[#found + 1] = { name = name, used = used }
         end
@@ -202,8 +221,8 @@ local function status(keys)
     show_pool(lines, k, sections)
     show_subscriptions(lines, sections)
     show_nodes(lines, sections)
-    show_names(lines, today, "client")
-    show_names(lines, today, "model")
+    show_clients(lines, sections)
+    show_models(lines, today)
     show_leases(lines, k, now)
     return lines
 end

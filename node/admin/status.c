@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "refusal/tried.h"
 
 /* What Redis holds may have been written by anyone. */
 json_t *admin_text(struct slice text)
@@ -75,11 +76,75 @@ static json_t *subscription_json(const struct admin *a, const struct pool_subscr
 
 static json_t *node_json(const struct pool_node *n)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:b, s:o}", "id", admin_text(n->id), "boot",
-                     admin_text(n->boot), "version", admin_text(n->version), "config",
+    return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:b, s:o}", "id", admin_text(n->id),
+                     "boot", admin_text(n->boot), "version", admin_text(n->version), "config",
                      admin_text(n->config_digest), "seen_ms_ago", (json_int_t)n->seen_ms_ago,
-                     "active", (json_int_t)n->active, "behind", (int)n->is_behind, "lacks",
-                     admin_text(n->lacks));
+                     "leases", (json_int_t)n->leases, "active", (json_int_t)n->active, "behind",
+                     (int)n->is_behind, "lacks", admin_text(n->lacks));
+}
+
+static json_t *client_json(const struct pool_client *c)
+{
+    json_t *tokens =
+        json_pack("{s:I, s:I, s:I, s:I, s:I}", "input", (json_int_t)c->input, "output",
+                  (json_int_t)c->output, "cache_read", (json_int_t)c->cache_read, "cache_write_5m",
+                  (json_int_t)c->cache_write_5m, "cache_write_1h", (json_int_t)c->cache_write_1h);
+    return json_pack("{s:o, s:I, s:I, s:I, s:o}", "name", admin_text(c->name), "running",
+                     (json_int_t)c->running, "requests", (json_int_t)c->requests, "errors",
+                     (json_int_t)c->errors, "tokens", tokens);
+}
+
+static void add_clients(json_t *json, const struct pool_snapshot *s)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < s->client_count; i++)
+        json_array_append_new(list, client_json(&s->clients[i]));
+    json_object_set_new(json, "clients", list);
+    json_object_set_new(json, "clients_today", json_integer((json_int_t)s->clients_today));
+    json_object_set_new(json, "leases_unread", json_integer((json_int_t)s->leases_unread));
+}
+
+/* What a request would hear now, in the words that a caller hears. */
+static json_t *refused_json(const struct pool_request *r, uint64_t wall_ms)
+{
+    struct tried nothing = {0};
+    struct arena arena;
+    struct slice model = SLICE_NONE;
+    const struct tried_time now = {clock_ns(), wall_ms};
+    if (slice_starts(r->label, SLICE("model:")))
+        model = slice_from(r->label, SLICE("model:").len);
+    arena_init(&arena);
+    tried_note_refusal(&nothing, &r->refusal, now.now_ns, &arena);
+    const struct own_words words = tried_words(&nothing, model, now, &arena);
+    json_t *json = json_pack("{s:b, s:i, s:o}", "admitted", 0, "status", words.status, "text",
+                             admin_text(words.text));
+    if (words.retry_ms > 0)
+        json_object_set_new(json, "retry_after",
+                            json_integer((json_int_t)((words.retry_ms + 999) / 1000)));
+    arena_fini(&arena);
+    return json;
+}
+
+static json_t *request_json(const struct pool_request *r, uint64_t wall_ms, json_int_t capacity)
+{
+    json_t *json =
+        r->available == 0
+            ? refused_json(r, wall_ms)
+            : json_pack("{s:b, s:o}", "admitted", 1, "text",
+                        json_sprintf("admitted at once (%llu of %lld slots free)",
+                                     (unsigned long long)r->available, (long long)capacity));
+    json_object_set_new(json, "for", admin_text(r->label));
+    json_object_set_new(json, "available", json_integer((json_int_t)r->available));
+    return json;
+}
+
+static void add_requests(json_t *json, const struct pool_snapshot *s, json_int_t capacity)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < s->request_count; i++)
+        json_array_append_new(list, request_json(&s->requests[i], s->now_ms, capacity));
+    json_object_set_new(json, "requests_now", list);
+    json_object_set_new(json, "closing_labels", json_integer((json_int_t)s->closing));
 }
 
 /* Totals count what can be used: enabled subscriptions. */
@@ -99,6 +164,7 @@ static void add_totals(json_t *json, const struct pool_snapshot *s)
     json_object_set_new(json, "total_capacity", json_integer(capacity));
     json_object_set_new(json, "available_capacity", json_integer(available));
     json_object_set_new(json, "held_back_capacity", json_integer(held_back));
+    add_requests(json, s, capacity);
 }
 
 static json_t *status_json(const struct admin *a, const struct pool_snapshot *s)
@@ -125,6 +191,7 @@ static json_t *status_json(const struct admin *a, const struct pool_snapshot *s)
     json_object_set_new(json, "strategy", admin_text(s->strategy));
     json_object_set_new(json, "strategy_said_by", admin_text(s->strategy_by));
     json_object_set_new(json, "nodes", nodes);
+    add_clients(json, s);
     return json;
 }
 

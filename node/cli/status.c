@@ -8,7 +8,7 @@
 
 #include "cli/answer.h"
 
-enum { BAR_WIDTH = 10 };
+enum { BAR_WIDTH = 10, CLIENTS_SHOWN = 20 };
 
 /* 950, 12.3k, 4.5M */
 static const char *short_number(uint64_t value, char out[16])
@@ -61,7 +61,7 @@ static void add_windows(struct cli_table *table, json_t *windows)
     double highest = 0;
     const char *name;
     json_t *w;
-    json_object_foreach((json_t *)windows, name, w)
+    json_object_foreach(windows, name, w)
     {
         double share = json_number_value(json_object_get(w, "utilization"));
         int len = snprintf(text + used, sizeof(text) - used, "%s%.24s %.0f%%", used > 0 ? " " : "",
@@ -74,26 +74,34 @@ static void add_windows(struct cli_table *table, json_t *windows)
     cli_table_add(table, highest >= 1 ? CLI_RED : colour, "%s", text);
 }
 
-static void add_subscription(struct cli_table *table, const json_t *s)
+/* Requests, errors, tokens in and out. */
+static void add_use(struct cli_table *table, const json_t *of, const char *requests,
+                    const char *errors)
 {
-    char name[65], face[33], bar[CLI_BAR_MAX], number[16];
-    uint64_t active = cli_number_of(s, "active_connections"),
-             max = cli_number_of(s, "max_concurrent");
-    const json_t *tokens = json_object_get(s, "tokens");
+    char number[16];
+    const json_t *tokens = json_object_get(of, "tokens");
     uint64_t input = cli_number_of(tokens, "input") + cli_number_of(tokens, "cache_read") +
                      cli_number_of(tokens, "cache_write_5m") +
                      cli_number_of(tokens, "cache_write_1h");
+    cli_table_add(table, CLI_PLAIN, "%s", short_number(cli_number_of(of, requests), number));
+    cli_table_add(table, cli_number_of(of, errors) > 0 ? CLI_YELLOW : CLI_PLAIN, "%s",
+                  short_number(cli_number_of(of, errors), number));
+    cli_table_add(table, CLI_PLAIN, "%s", short_number(input, number));
+    cli_table_add(table, CLI_PLAIN, "%s", short_number(cli_number_of(tokens, "output"), number));
+}
+
+static void add_subscription(struct cli_table *table, const json_t *s)
+{
+    char name[65], face[33], bar[CLI_BAR_MAX];
+    uint64_t active = cli_number_of(s, "active_connections"),
+             max = cli_number_of(s, "max_concurrent");
     cli_bar(bar, active, max, BAR_WIDTH);
     cli_table_add(table, CLI_BOLD, "%s", cli_text_of(s, "name", name, sizeof(name)));
     cli_table_add(table, CLI_DIM, "%s", cli_text_of(s, "key", face, sizeof(face)));
     cli_table_add(table, load_colour(active, max), "%s", bar);
     cli_table_add(table, CLI_PLAIN, "%u/%u", (unsigned)active, (unsigned)max);
     add_windows(table, json_object_get(s, "windows"));
-    cli_table_add(table, CLI_PLAIN, "%s", short_number(cli_number_of(s, "total_requests"), number));
-    cli_table_add(table, cli_number_of(s, "total_errors") > 0 ? CLI_YELLOW : CLI_PLAIN, "%s",
-                  short_number(cli_number_of(s, "total_errors"), number));
-    cli_table_add(table, CLI_PLAIN, "%s", short_number(input, number));
-    cli_table_add(table, CLI_PLAIN, "%s", short_number(cli_number_of(tokens, "output"), number));
+    add_use(table, s, "total_requests", "total_errors");
     add_state(table, s);
 }
 
@@ -116,11 +124,12 @@ static void print_nodes(const json_t *list)
     char text[65], left[32];
     if (json_array_size(list) == 0)
         return;
-    cli_table_init(&table, "NODE|>RUNNING|VERSION|CONFIG|SEEN");
+    cli_table_init(&table, "NODE|>SLOTS|>REQUESTS|VERSION|CONFIG|SEEN");
     json_array_foreach(list, i, n)
     {
         uint64_t seen = cli_number_of(n, "seen_ms_ago") / 1000;
         cli_table_add(&table, CLI_BOLD, "%s", cli_text_of(n, "id", text, sizeof(text)));
+        cli_table_add(&table, CLI_PLAIN, "%u", (unsigned)cli_number_of(n, "leases"));
         cli_table_add(&table, CLI_PLAIN, "%u", (unsigned)cli_number_of(n, "active"));
         cli_table_add(&table, CLI_PLAIN, "%s", cli_text_of(n, "version", text, sizeof(text)));
         cli_table_add(&table, json_is_true(json_object_get(n, "behind")) ? CLI_YELLOW : CLI_PLAIN,
@@ -135,6 +144,62 @@ static void print_nodes(const json_t *list)
     cli_table_print(&table);
 }
 
+/* What each runs now, and what it used today. */
+static void print_clients(const json_t *status)
+{
+    struct cli_table table;
+    const json_t *list = json_object_get(status, "clients"), *c;
+    uint64_t all = cli_number_of(status, "clients_today"),
+             unread = cli_number_of(status, "leases_unread");
+    size_t i;
+    char name[65];
+    if (json_array_size(list) == 0 && unread == 0)
+        return;
+    cli_table_init(&table, "CLIENT TODAY|>RUNNING|>REQUESTS|>ERRORS|>TOKENS IN|>OUT");
+    json_array_foreach(list, i, c)
+    {
+        if (i >= CLIENTS_SHOWN)
+            break;
+        cli_table_add(&table, CLI_BOLD, "%s", cli_text_of(c, "name", name, sizeof(name)));
+        cli_table_add(&table, CLI_PLAIN, "%u", (unsigned)cli_number_of(c, "running"));
+        add_use(&table, c, "requests", "errors");
+    }
+    putchar('\n');
+    cli_table_print(&table);
+    if (all > i)
+        printf("... and %llu more\n", (unsigned long long)(all - i));
+    if (unread > 0)
+        printf("%llu running requests are too many to be told apart by client\n",
+               (unsigned long long)unread);
+}
+
+static void print_request(const json_t *r)
+{
+    char label[160], text[512];
+    bool is_admitted = json_is_true(json_object_get(r, "admitted"));
+    if (cli_text_of(r, "for", label, sizeof(label))[0] == '\0')
+        printf("a request now: ");
+    else
+        printf("  for %s: ", label);
+    if (is_admitted)
+        cli_put(CLI_GREEN, "%s", cli_text_of(r, "text", text, sizeof(text)));
+    else
+        cli_put(CLI_YELLOW, "refused with %u: %s", (unsigned)cli_number_of(r, "status"),
+                cli_text_of(r, "text", text, sizeof(text)));
+    putchar('\n');
+}
+
+/* The first is of any; one more for each that is treated in another way. */
+static void print_requests(const json_t *status)
+{
+    const json_t *list = json_object_get(status, "requests_now"), *r;
+    uint64_t labels = cli_number_of(status, "closing_labels"), shown = json_array_size(list);
+    size_t i;
+    json_array_foreach(list, i, r) print_request(r);
+    if (labels >= shown && shown > 0)
+        printf("  ... and %u more labels that close something\n", (unsigned)(labels - shown + 1));
+}
+
 static void print_status(const json_t *status)
 {
     char pool[65], redis[65], node[65];
@@ -142,16 +207,19 @@ static void print_status(const json_t *status)
     bool is_up = strcmp(cli_text_of(status, "redis", redis, sizeof(redis)), "up") == 0;
     printf("pool ");
     cli_put(CLI_BOLD, "%s", cli_text_of(status, "pool", pool, sizeof(pool)));
-    printf(": %u running, %u of %u slots free", (unsigned)cli_number_of(status, "total_active"),
+    printf(": %u slots in use, %u of %u free", (unsigned)cli_number_of(status, "total_active"),
            (unsigned)cli_number_of(status, "available_capacity"),
            (unsigned)cli_number_of(status, "total_capacity"));
     if (cli_number_of(status, "held_back_capacity") > 0)
         printf(", %u held back", (unsigned)cli_number_of(status, "held_back_capacity"));
     printf("; redis ");
     cli_put(is_up ? CLI_GREEN : CLI_RED, "%s", redis);
-    printf("; seen by node %s\n\n", cli_text_of(own, "id", node, sizeof(node)));
+    printf("; seen by node %s\n", cli_text_of(own, "id", node, sizeof(node)));
+    print_requests(status);
+    putchar('\n');
     print_subscriptions(json_object_get(status, "subscriptions"));
     print_nodes(json_object_get(status, "nodes"));
+    print_clients(status);
 }
 
 static int show(const struct cli_target *target, const struct cli_answer *answer, bool is_json)

@@ -201,7 +201,8 @@ void attempt_no_answer(struct exchange *x, enum err err, const char *detail)
         say_shortage(x);
         return;
     }
-    tried_note(&x->tried, &x->attempt.verdict, clock_ns());
+    tried_note(&x->tried, x->attempt.verdict.hope, x->attempt.verdict.retry_ms,
+               slice_of(x->attempt.verdict.reason), clock_ns());
     metrics_add(x->proxy->metrics, COUNT_ATTEMPTS_FAILED, 1);
     attempt_failed(x);
 }

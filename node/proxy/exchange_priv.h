@@ -26,8 +26,8 @@
 #include "proxy/pace.h"
 #include "proxy/proxy.h"
 #include "proxy/retry_budget.h"
-#include "proxy/tried.h"
 #include "proxy/verdict.h"
+#include "refusal/tried.h"
 #include "state/lease.h"
 #include "state/state.h"
 

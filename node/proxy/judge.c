@@ -104,7 +104,8 @@ bool judge_answer(struct exchange *x)
         log_cooling(x);
     else
         log_failed(x);
-    tried_note(&x->tried, &a->verdict, clock_ns());
+    tried_note(&x->tried, a->verdict.hope, a->verdict.retry_ms, slice_of(a->verdict.reason),
+               clock_ns());
     if (a->verdict.hope == HOPE_PASSED)
         keep_words(x);
     return true;

@@ -46,15 +46,9 @@ static void use_grant(struct exchange *x, const struct grant *grant)
 /* Nothing is lent: what those that were tried have said counts too. */
 static void say_refused(struct exchange *x, const struct refusal *refusal)
 {
-    if (slice_eq(refusal->reason, SLICE("restoring")) && x->request.attempts == 0) {
-        exchange_say(x, 503, refusal->retry_ms > 0 ? refusal->retry_ms : 1000,
-                     "the node's Redis has lost data, and what runs is registered again first; try "
-                     "again after the time given in retry-after");
-        return;
-    }
-    if (x->request.attempts == 0)
-        metrics_add(x->proxy->metrics, COUNT_REFUSED, 1);
     tried_note_refusal(&x->tried, refusal, clock_ns(), &x->request.message.arena);
+    if (x->request.attempts == 0 && !x->tried.is_restoring)
+        metrics_add(x->proxy->metrics, COUNT_REFUSED, 1);
     exchange_go(x, STEP_ANSWER);
 }
 

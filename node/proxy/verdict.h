@@ -12,16 +12,8 @@
 #include "base/err.h"
 #include "config/config.h"
 #include "dialect/dialect.h"
+#include "refusal/tried.h"
 #include "state/lease.h"
-
-/* What is left to tell a caller when nobody serves him; the nearest hope counts (tried.h). */
-enum hope {
-    HOPE_REFUSED, /* credentials, credit: nothing that waiting mends */
-    HOPE_LIMITED, /* there is a time at which it may be served */
-    HOPE_BROKEN,  /* rests after failures; only the pool says so */
-    HOPE_PASSED,  /* the provider's own words, which may speak of this request; or none */
-    HOPE_BUSY     /* in a moment */
-};
 
 /* To whom a subscription is closed. */
 enum closes { CLOSES_ALL, CLOSES_MODEL, CLOSES_GROUP };

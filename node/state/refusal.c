@@ -1,5 +1,6 @@
 /* The reply of a refused admission: four parts by their place, then named fields, of which those
- * that are not known are skipped. Any of them may be missing. */
+ * that are not known are skipped. Any of them may be missing. A snapshot tells the same of a
+ * request that nobody made, all by name. */
 #include "state/state_priv.h"
 
 static const char *const words[] = {
@@ -23,7 +24,11 @@ static void read_standing(struct refusal *r, struct slice field, const struct re
 
 static void read_field(struct refusal *r, struct slice field, const struct redis_value *value)
 {
-    if (slice_eq(field, SLICE("candidates")))
+    if (slice_eq(field, SLICE("reason")))
+        r->reason = redis_value_slice(value);
+    else if (slice_eq(field, SLICE("retry_ms")))
+        r->retry_ms = redis_value_number(value);
+    else if (slice_eq(field, SLICE("candidates")))
         r->candidates = redis_value_number(value);
     else if (slice_eq(field, SLICE("limited_why")))
         r->limited_why = redis_value_slice(value);
@@ -37,11 +42,23 @@ static void read_field(struct refusal *r, struct slice field, const struct redis
         read_standing(r, field, value);
 }
 
+static void read_fields(struct refusal *r, const struct redis_value *pairs, size_t from)
+{
+    for (size_t i = from; i + 1 < redis_value_count(pairs); i += 2)
+        read_field(r, redis_value_slice(redis_value_at(pairs, i)), redis_value_at(pairs, i + 1));
+}
+
 struct refusal state_read_refusal(const struct redis_value *reply)
 {
     struct refusal r = {.reason = redis_value_slice(redis_value_at(reply, 1)),
                         .retry_ms = redis_value_number(redis_value_at(reply, 2))};
-    for (size_t i = REFUSAL_PARTS; i + 1 < redis_value_count(reply); i += 2)
-        read_field(&r, redis_value_slice(redis_value_at(reply, i)), redis_value_at(reply, i + 1));
+    read_fields(&r, reply, REFUSAL_PARTS);
+    return r;
+}
+
+struct refusal state_read_refusal_fields(const struct redis_value *pairs)
+{
+    struct refusal r = {0};
+    read_fields(&r, pairs, 0);
     return r;
 }

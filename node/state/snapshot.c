@@ -104,10 +104,53 @@ static void read_node(const struct redis_value *from, struct arena *texts, struc
         .version = kept(texts, from, "version"),
         .config_digest = kept(texts, from, "digest"),
         .seen_ms_ago = number_of(from, "heartbeat_ms_ago"),
+        .leases = number_of(from, "leases"),
         .active = number_of(from, "active"),
         .is_behind = number_of(from, "behind") != 0,
         .lacks = kept(texts, from, "lacks"),
     };
+}
+
+static void read_request(const struct redis_value *from, struct arena *texts,
+                         struct pool_request *to)
+{
+    struct refusal r = state_read_refusal_fields(redis_value_at(from, 1));
+    r.reason = arena_copy(texts, r.reason);
+    r.limited_why = arena_copy(texts, r.limited_why);
+    r.closed_why = arena_copy(texts, r.closed_why);
+    r.closed_for = arena_copy(texts, r.closed_for);
+    r.ceiling_of = arena_copy(texts, r.ceiling_of);
+    *to = (struct pool_request){kept(texts, from, "for"), number_of(from, "available"), r};
+}
+
+static void read_client(const struct redis_value *from, struct arena *texts, struct pool_client *to)
+{
+    *to = (struct pool_client){
+        .name = kept(texts, from, "name"),
+        .running = number_of(from, "running"),
+        .requests = number_of(from, "requests"),
+        .errors = number_of(from, "errors"),
+        .input = number_of(from, "input"),
+        .output = number_of(from, "output"),
+        .cache_read = number_of(from, "cache_read"),
+        .cache_write_5m = number_of(from, "cache_write_5m"),
+        .cache_write_1h = number_of(from, "cache_write_1h"),
+    };
+}
+
+static void read_pool(const struct redis_value *from, struct pool_snapshot *snapshot)
+{
+    struct arena *texts = &snapshot->texts;
+    snapshot->closing = number_of(from, "closing");
+    snapshot->clients_today = number_of(from, "clients");
+    snapshot->leases_unread = number_of(from, "leases_unread");
+    snapshot->leases = number_of(from, "leases");
+    snapshot->now_ms = number_of(from, "now_ms");
+    snapshot->epoch = number_of(from, "epoch");
+    snapshot->closed_ms = number_of(from, "closed_ms");
+    snapshot->generation = number_of(from, "generation");
+    snapshot->strategy = kept(texts, from, "strategy");
+    snapshot->strategy_by = kept(texts, from, "strategy_by");
 }
 
 static void read_sections(const struct redis_value *reply, struct pool_snapshot *snapshot)
@@ -117,8 +160,12 @@ static void read_sections(const struct redis_value *reply, struct pool_snapshot 
     struct pool_subscription *subscriptions =
         arena_new(texts, (sections + 1) * sizeof(*subscriptions));
     struct pool_node *nodes = arena_new(texts, (sections + 1) * sizeof(*nodes));
+    struct pool_request *requests = arena_new(texts, (sections + 1) * sizeof(*requests));
     snapshot->subscriptions = subscriptions;
     snapshot->nodes = nodes;
+    struct pool_client *clients = arena_new(texts, (sections + 1) * sizeof(*clients));
+    snapshot->requests = requests;
+    snapshot->clients = clients;
     for (size_t i = 0; i < sections; i++) {
         const struct redis_value *section = redis_value_at(reply, i);
         struct slice kind = section_kind(section);
@@ -126,14 +173,12 @@ static void read_sections(const struct redis_value *reply, struct pool_snapshot 
             read_subscription(section, texts, &subscriptions[snapshot->subscription_count++]);
         } else if (slice_eq(kind, SLICE("node"))) {
             read_node(section, texts, &nodes[snapshot->node_count++]);
+        } else if (slice_eq(kind, SLICE("request"))) {
+            read_request(section, texts, &requests[snapshot->request_count++]);
+        } else if (slice_eq(kind, SLICE("client"))) {
+            read_client(section, texts, &clients[snapshot->client_count++]);
         } else if (slice_eq(kind, SLICE("pool"))) {
-            snapshot->leases = number_of(section, "leases");
-            snapshot->now_ms = number_of(section, "now_ms");
-            snapshot->epoch = number_of(section, "epoch");
-            snapshot->closed_ms = number_of(section, "closed_ms");
-            snapshot->generation = number_of(section, "generation");
-            snapshot->strategy = kept(texts, section, "strategy");
-            snapshot->strategy_by = kept(texts, section, "strategy_by");
+            read_pool(section, snapshot);
         }
     }
 }

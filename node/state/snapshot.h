@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/slice.h"
+#include "state/lease.h"
 
 struct state;
 
@@ -39,15 +40,37 @@ struct pool_subscription {
 };
 struct pool_node {
     struct slice id, boot, version, config_digest;
-    uint64_t seen_ms_ago, active;
+    uint64_t seen_ms_ago;
+    uint64_t leases;    /* slots it holds now */
+    uint64_t active;    /* requests in progress, as its last heartbeat said */
     bool is_behind;     /* its configuration is older than what the pool has */
     struct slice lacks; /* subscriptions it does not know, one space between */
+};
+/* Who uses the pool: what it holds now, and what was booked for it today. */
+struct pool_client {
+    struct slice name; /* "(other)": those for whom the day's book had no room */
+    uint64_t running;
+    uint64_t requests, errors;
+    uint64_t input, output, cache_read, cache_write_5m, cache_write_1h;
+};
+/* What a request would get now, if it came. */
+struct pool_request {
+    struct slice label;     /* what it is; empty: any that has no label of its own here */
+    uint64_t available;     /* slots that are free to it */
+    struct refusal refusal; /* what it would hear, if none is */
 };
 struct pool_snapshot {
     const struct pool_subscription *subscriptions;
     size_t subscription_count;
     const struct pool_node *nodes;
     size_t node_count;
+    const struct pool_request *requests; /* the first of any label, then of some that close */
+    size_t request_count;
+    uint64_t closing; /* labels that close something; more than there are requests above, maybe */
+    const struct pool_client *clients; /* the most active first */
+    size_t client_count;
+    uint64_t clients_today; /* how many there are; more than above, maybe */
+    uint64_t leases_unread; /* that no client is shown with, because there were too many */
     uint64_t leases;
     uint64_t now_ms; /* Redis' clock */
     uint64_t epoch;

@@ -97,8 +97,10 @@ size_t leases_asking(const struct state *state); /* questions on their way */
 uint64_t leases_settled_below(const struct state *state);
 
 /* refusal.c */
-enum { REFUSAL_PARTS = 4 };                                         /* at least */
-struct refusal state_read_refusal(const struct redis_value *reply); /* borrows of it */
+enum { REFUSAL_PARTS = 4 }; /* at least */
+/* Both borrow of what they read: the reply of admit, and a flat list of names and values. */
+struct refusal state_read_refusal(const struct redis_value *reply);
+struct refusal state_read_refusal_fields(const struct redis_value *pairs);
 
 /* renewal.c */
 void state_set_epoch(struct state *state, uint64_t epoch);

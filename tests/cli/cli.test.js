@@ -61,9 +61,15 @@ const STATUS = {
     { name: 'old', active_connections: 0, max_concurrent: 5, enabled: false },
   ],
   total_active: 4, total_capacity: 15, available_capacity: 1, held_back_capacity: 10, redis: 'up', pool: 'production',
+  requests_now: [{ for: '', admitted: true, available: 1, text: 'admitted at once (1 of 15 slots free)' },
+                 { for: 'model:opus', admitted: false, available: 0, status: 429, text: 'opus: all 2 subscriptions are limited; next free at 14:30 UTC' }],
+  closing_labels: 3,
+  clients: [{ name: 'bot', running: 3, requests: 1500, errors: 1, tokens: { input: 10, cache_read: 5, output: 7 } },
+            ...Array.from({ length: 40 }, (_, i) => ({ name: `c${i}\x1b`, running: 0, requests: 1, errors: 0, tokens: {} }))],
+  clients_today: 60, leases_unread: 0,
   node: { id: 'node-a', boot: '00000001', version: '0.1.0' },
   nodes: [{ id: 'node-a', version: '0.1.0', config: 'abcd1234', seen_ms_ago: 100, active: 4 },
-          { id: 'node-b', version: '0.1.0', config: 'abcd1234', seen_ms_ago: 30000, active: 0 }],
+          { id: 'node-b', version: '0.1.0', config: 'abcd1234', seen_ms_ago: 30000, leases: 1, active: 2 }],
 };
 
 test('without a command it explains itself and fails', async (t) => {
@@ -241,14 +247,29 @@ test('status shows subscriptions and nodes in columns', async (t) => {
   const node = await standIn(t, { '/status': [200, STATUS] });
   const { code, stdout, stderr } = await weir(t, ['status', '--url', node.url]);
   assert.equal(code, 0, stderr);
-  assert.match(stdout, /^pool production: 4 running, 1 of 15 slots free, 10 held back; redis up; seen by node node-a\n/);
+  assert.match(stdout, /^pool production: 4 slots in use, 1 of 15 free, 10 held back; redis up; seen by node node-a\n/);
   assert.match(stdout, /\nmain +sk-ant-\.\.\.ab12 #1a2b3c4d +########\.\. +4\/5 +12\.0k +3 +1\.2M +34\.0k +ready\n/);
   assert.match(stdout, /\nspare .* cooling for 42 s: retry-after; 3 failures in a row\n/);
   assert.match(stdout, /\nold .* disabled\n/);
-  assert.match(stdout, /\nnode-b +0 +0\.1\.0 +abcd1234 +30 s ago\n/);
+  assert.match(stdout, /\nnode-b +1 +2 +0\.1\.0 +abcd1234 +30 s ago\n/);
   assert.ok(!stdout.includes('\x1b'));
   const lines = stdout.split('\n').filter((line) => /^(main|spare|old) /.test(line));
   assert.equal(new Set(lines.map((line) => line.search(/[\d]+\/\d/) + line.match(/\d+\/\d+/)[0].length)).size, 1);
+});
+
+test('status says what a request would get now, and of which label it would be another answer', async (t) => {
+  const node = await standIn(t, { '/status': [200, STATUS] });
+  const { stdout } = await weir(t, ['status', '--url', node.url]);
+  assert.match(stdout, /^a request now: admitted at once \(1 of 15 slots free\)$/m);
+  assert.match(stdout, /^  for model:opus: refused with 429: opus: all 2 subscriptions are limited; next free at 14:30 UTC$/m);
+  assert.match(stdout, /^  \.\.\. and 2 more labels that close something$/m);
+});
+
+test('status lists the most active clients of today, and says how many more there are', async (t) => {
+  const node = await standIn(t, { '/status': [200, STATUS] });
+  const { stdout } = await weir(t, ['status', '--url', node.url]);
+  assert.match(stdout, /\nCLIENT TODAY +RUNNING +REQUESTS +ERRORS +TOKENS IN +OUT\nbot +3 +1\.5k +1 +15 +7\n/);
+  assert.match(stdout, /\nc18\? +0 +1 +0 +0 +0\n\.\.\. and 40 more\n$/);
 });
 
 test('status --json is the answer itself', async (t) => {

@@ -1,6 +1,6 @@
 // What an operator sees: health, readiness, status, metrics, and the log.
 import assert from 'node:assert/strict';
-import { call, ownError, post, quiet, test } from './harness/index.js';
+import { call, eventually, ownError, post, quiet, test } from './harness/index.js';
 
 test('/health says that it is alive, and how Redis is', async (world) => {
     const { redis, node } = await world.setting();
@@ -63,7 +63,78 @@ test('/status has the shape its users know, and more', async (world) => {
     assert.equal(status.redis, 'up');
     assert.equal(status.pool, 'main');
     assert.equal(status.leases, 1);
-    assert.equal(status.nodes.length, 1);
+    assert.deepEqual(
+        status.nodes.map((n) => n.leases),
+        [1],
+    );
+    await provider.step('alpha', -1);
+    await held;
+    await quiet({ node, provider });
+});
+
+/** What a caller was told, without the moment: two looks at a clock. */
+const words = (text) => text.replaceAll(/\d\d:\d\d(:\d\d)?/g, 'T');
+
+test('/status says what a request would get now, in the words that one hears', async (world) => {
+    const { provider, node } = await world.setting({ subscriptions: 2, max: 2 });
+    const now = async () => (await node.status()).requests_now;
+    assert.deepEqual(await now(), [
+        { admitted: true, text: 'admitted at once (4 of 4 slots free)', for: '', available: 4 },
+    ]);
+    const full = { status: 429, headers: { 'retry-after': '7200' } };
+    for (const name of ['alpha', 'beta']) await provider.fault(name, full);
+    const heard = [await post(node.port), await post(node.port)];
+    assert.deepEqual(heard.map((answer) => answer.status), [429, 429]);
+    const [refused, ...others] = await now();
+    assert.deepEqual(others, []);
+    assert.deepEqual([refused.admitted, refused.status, refused.available], [false, 429, 0]);
+    const told = heard[1].json.error.message.replace(/^\S+: /, '');
+    assert.equal(words(refused.text), words(told));
+    assert.match(told, /all 2 subscriptions are limited .*; next free at/);
+    const retryAfter = Number(heard[1].header('retry-after'));
+    assert.ok(Math.abs(refused.retry_after - retryAfter) <= 3, `${refused.retry_after}`);
+});
+
+test('closed for one model only is not closed: /status names the model', async (world) => {
+    const { provider, node } = await world.setting({ max: 2 });
+    const of = (field) => `anthropic-ratelimit-unified-${field}`;
+    const reset = String(Math.floor(Date.now() / 1000) + 90000);
+    const headers = { [of('7d_opus-status')]: 'rejected', [of('7d_opus-reset')]: reset };
+    await provider.fault('alpha', { status: 429, headers });
+    const model = 'claude-opus-4-5';
+    await post(node.port, { model });
+    const heard = await post(node.port, { model });
+    assert.equal(heard.status, 429, heard.text);
+    const [any, opus] = (await node.status()).requests_now;
+    assert.equal(any.text, 'admitted at once (2 of 2 slots free)');
+    assert.deepEqual([opus.for, opus.admitted, opus.status], [`model:${model}`, false, 429]);
+    assert.equal(words(opus.text), words(heard.json.error.message));
+    assert.equal((await post(node.port, { model: 'claude-haiku-4-5' })).status, 200);
+});
+
+test('/status lists clients: what each has running now, and what was booked today', async (world) => {
+    const { provider, redis, node } = await world.setting({ max: 5 });
+    const written = { ephemeral_5m_input_tokens: 2, ephemeral_1h_input_tokens: 1 };
+    const cached = { cache_read_input_tokens: 5, cache_creation: written };
+    const usage = { input_tokens: 10, output_tokens: 3, ...cached };
+    await post(node.port, { headers: { 'x-client-id': 'done' }, script: { usage } });
+    const held = post(node.port, { headers: { 'x-client-id': 'busy' }, script: { hold: true } });
+    await provider.activeReaches(1);
+    await redis.bookedReaches('client:done', { requests: 1 });
+    const { clients, clients_today: count, leases_unread: unread } = await eventually(
+        'both clients',
+        async () => {
+            const status = await node.status();
+            return status.clients.length === 2 && status;
+        },
+    );
+    const none = { input: 0, output: 0, cache_read: 0, cache_write_5m: 0, cache_write_1h: 0 };
+    const used = { input: 10, output: 3, cache_read: 5, cache_write_5m: 2, cache_write_1h: 1 };
+    assert.deepEqual(clients, [
+        { name: 'busy', running: 1, requests: 0, errors: 0, tokens: none },
+        { name: 'done', running: 0, requests: 1, errors: 0, tokens: used },
+    ]);
+    assert.deepEqual([count, unread], [2, 0]);
     await provider.step('alpha', -1);
     await held;
     await quiet({ node, provider });

@@ -5,7 +5,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { call, headersOf, key, run, test } from './harness/index.js';
-import { block, recipe } from './harness/readme.js';
+import { block, recipe, typed } from './harness/readme.js';
 
 const require = createRequire(import.meta.url);
 const modules = join(dirname(require.resolve('redis/package.json')), '..');
@@ -65,6 +65,16 @@ test('the curl of docs/clients.md is answered', async (world) => {
     const setting = await world.setting();
     const line = block('docs/clients.md', '## curl', setting.node.port);
     await answered(setting, await shell(world, line), 'linus');
+});
+
+test(`a node's own Redis is where README says, and says how the pool is`, async (world) => {
+    const provider = await world.provider();
+    const node = await world.node({ config: { subscriptions: world.subscriptions(provider, 1) } });
+    const look = typed('redis-cli --raw').replace('redis-cli', typed('redis-cli -s'));
+    const env = { PATH: process.env.PATH, HOME: node.dir };
+    const { code, out, err } = await run('sh', ['-c', look], { env, ms: 10000 });
+    assert.equal(code, 0, err);
+    assert.match(out, /^pool weir:\{main\} .*\n {2}0 of 5 slots in use, 5 free/);
 });
 
 test('why there is no recipe for Codex: what it asks is not known to the provider, and it hears so', async (world) => {

@@ -1,7 +1,8 @@
 // How one is chosen of several subscriptions: exactly, over all nodes together; set by a person or
 // by configurations, at once on all nodes, and for good.
 import assert from 'node:assert/strict';
-import { call, eventually, post, test, weir } from './harness/index.js';
+import { call, connect, eventually, key, messagesRequest, post, test, weir } from './harness/index.js';
+import { example } from './harness/readme.js';
 
 const SHOWN = { server: { expose_subscription: true } };
 
@@ -55,6 +56,66 @@ test('weighted-round-robin: exactly 1, 5 and 20 of each 26, from every node', as
     const inOrder = await ask(nodes, 26, 1);
     assert.equal(inOrder.filter((name) => name === 'beta').length, 5);
     assert.doesNotMatch(inOrder.join(' '), /beta beta/, 'in between each other');
+});
+
+/** A node with README's example of a config; only keys and provider are exchanged. */
+async function readme(world, more = {}) {
+    const provider = await world.provider();
+    const redis = await world.redis();
+    const config = example('README.md', 'in a `config.json`');
+    for (const one of config.subscriptions) Object.assign(one, { api_key: key(one.name), base_url: provider.url });
+    const node = await world.node({ config: { ...config, redis: { url: redis.url }, ...more } });
+    const runs = async () => {
+        const active = async (name) => (await provider.credential(name)).active;
+        return [await active('team-a'), await active('team-b')];
+    };
+    let held = 0;
+    /** One request after the other, none of which ends by itself. */
+    const hold = async (count) => {
+        for (let i = 0; i < count; i++) {
+            const wire = await connect(node.port);
+            await wire.send(messagesRequest({ stream: true, script: { hold: true } }));
+            await provider.activeReaches(++held);
+        }
+    };
+    const end = async (name) => {
+        held -= (await provider.credential(name)).active;
+        await provider.step(name, -1);
+        await eventually('its slots', async () => {
+            const { subscriptions } = await node.status();
+            return subscriptions.find((one) => one.name === name).active_connections === 0;
+        });
+    };
+    return { node, hold, end, runs };
+}
+
+test(`README's example fills both by their free slots, as it says`, async (world) => {
+    const { node, hold, end, runs } = await readme(world);
+    await hold(5);
+    assert.deepEqual(await runs(), [0, 5], 'the one with more free slots is asked first');
+    await hold(1);
+    assert.deepEqual(await runs(), [1, 5], 'of equals the one of lower priority');
+    await hold(9);
+    assert.deepEqual(await runs(), [5, 10]);
+    assert.equal((await post(node.port)).status, 529);
+    await end('team-a');
+    await end('team-b');
+});
+
+test(`README's example with the strategy priority fills the first, and then the second`, async (world) => {
+    const { node, hold, end, runs } = await readme(world, { routing: { strategy: 'priority' } });
+    await hold(5);
+    assert.deepEqual(await runs(), [5, 0]);
+    await hold(7);
+    assert.deepEqual(await runs(), [5, 7], 'of twelve at once');
+    await end('team-a');
+    await hold(2);
+    assert.deepEqual(await runs(), [2, 7], 'and the first again as soon as it is free');
+    await hold(6);
+    assert.deepEqual(await runs(), [5, 10]);
+    assert.equal((await post(node.port)).status, 529);
+    await end('team-a');
+    await end('team-b');
 });
 
 test('a strategy that a person sets holds on every node at once, and after restarts', async (world) => {

@@ -334,6 +334,8 @@ class Pool {
         const byKey = (kind, key) => Object.fromEntries(all(kind).map((s) => [s[key], s]));
         return {
             pool: all('pool')[0],
+            requests: byKey('request', 'for'),
+            clients: all('client'),
             total: all('total')[0],
             today: all('today')[0],
             subs: byKey('subscription', 'name'),

@@ -1,7 +1,7 @@
 'use strict';
 const assert = require('node:assert/strict');
 const { after, before, beforeEach, test } = require('node:test');
-const { startPool } = require('./helper');
+const { startPool, until } = require('./helper');
 
 let server, pool;
 before(async () => ({ server, pool } = await startPool()));
@@ -72,6 +72,39 @@ test('a snapshot has all that /status needs', async () => {
     assert.deepEqual(today, total);
 });
 
+test('a snapshot foresees what a request would get now, and one of a label that closes something', async () => {
+    await pool.declare({ a: { max: 2 }, b: { max: 1, burst: 1 } });
+    const any = async () => (await pool.snapshot()).requests[''];
+    assert.deepEqual(await any(), { for: '', available: '3' });
+    const limited = { status: 429, outcome: 'error', cooldownMs: 90000, reason: 'limited' };
+    for (const excluded of ['a', 'b']) {
+        const grant = await pool.admit({ excluded, labels: 'messages model:opus' });
+        await pool.settle(grant, { ...limited, scope: 'model:opus' });
+    }
+    const { requests, pool: all } = await pool.snapshot();
+    assert.equal(all.closing, '1');
+    assert.equal(requests[''].available, '2', 'b has had its one of this second');
+    const opus = requests['model:opus'];
+    assert.deepEqual([opus.available, opus.reason, opus.candidates], ['0', 'cooling', '2']);
+    assert.deepEqual([opus.closed, opus.closed_why], ['2', 'limited']);
+    const refused = await pool.admit({ labels: 'messages model:opus' });
+    assert.deepEqual(Object.keys(refused.told).sort(), Object.keys(opus).filter((key) => key in refused.told).sort());
+    await pool.settle(await pool.admit({ excluded: 'b' }), limited);
+    await pool.admit({ excluded: 'a' });
+    assert.equal((await any()).available, '0');
+});
+
+test('of many labels that close something a snapshot shows some, and counts all', async () => {
+    await pool.declare({ a: { max: 2 } });
+    for (let i = 0; i < 12; i += 1) {
+        const grant = await pool.admit({ labels: `messages model:m${i}` });
+        await pool.settle(grant, { status: 429, outcome: 'error', cooldownMs: 90000, scope: `model:m${i}` });
+    }
+    const { requests, pool: all } = await pool.snapshot();
+    assert.equal(all.closing, '12');
+    assert.equal(Object.keys(requests).length, 9);
+});
+
 test('every value of a snapshot is a string, every section a kind and a flat list', async () => {
     await makeBusy();
     const sections = await pool.client.sendCommand([
@@ -82,13 +115,82 @@ test('every value of a snapshot is a string, every section a kind and a flat lis
     ]);
     assert.deepEqual(
         sections.map((s) => s[0]),
-        ['pool', 'subscription', 'subscription', 'subscription', 'node', 'total', 'today'],
+        ['pool', 'subscription', 'subscription', 'subscription', 'node', 'request', 'client', 'client', 'total', 'today'],
     );
     for (const section of sections) {
         assert.equal(section.length, 2);
         assert.equal(section[1].length % 2, 0);
         assert.ok(section[1].every((value) => typeof value === 'string'));
     }
+});
+
+test('the slots that nodes hold are those in use; what a node has to do beside is told apart', async () => {
+    await pool.declare({ a: { max: 9 } });
+    const other = pool.as({ node: 'n2', boot: '0000000b' });
+    await other.declare({ a: { max: 9 } });
+    await pool.sweep({ active: 4 });
+    await other.beat({ active: 1 });
+    for (const who of [pool, pool, other]) await who.admit();
+    const { pool: all, nodes } = await pool.snapshot();
+    assert.deepEqual([all.active, all.leases], ['3', '3']);
+    assert.deepEqual([nodes.n1.leases, nodes.n2.leases], ['2', '1']);
+    assert.deepEqual([nodes.n1.active, nodes.n2.active], ['4', '1']);
+});
+
+test('a node alone with its Redis that has become idle is not shown with what it once did', async () => {
+    await pool.declare({ a: {} }, { alone: 1 });
+    await pool.beat({ alone: 1, active: 5 });
+    await pool.beat({ alone: 1, active: 0 });
+    assert.equal((await pool.snapshot()).nodes.n1.active, '0');
+});
+
+const shown = async () => {
+    const { clients, pool: all } = await pool.snapshot();
+    const rows = clients.map((c) => [c.name, Number(c.running), Number(c.requests), Number(c.output)]);
+    return { rows, count: Number(all.clients), unread: Number(all.leases_unread) };
+};
+
+test('a snapshot shows the clients, the most active first: what each runs and what was booked today', async () => {
+    await pool.declare({ a: { max: 9 } });
+    for (const client of ['idle', 'busy', 'busy', 'used', 'used']) {
+        const grant = await pool.admit({ client });
+        if (client !== 'busy') await pool.settle(grant, { output: 7 });
+    }
+    await pool.settle(await pool.admit({ client: 'busy' }), { output: 1 });
+    const rows = [['busy', 2, 1, 1], ['used', 0, 2, 14], ['idle', 0, 1, 7]];
+    assert.deepEqual(await shown(), { rows, count: 3, unread: 0 }, 'posted or not');
+    await pool.sweep();
+    await until(async () => (await pool.redis('HLEN', pool.key('open'))) === 0, 'the posting');
+    assert.deepEqual((await shown()).rows, rows);
+});
+
+test('of many clients a snapshot shows fifty and counts all; all who look share one reading a second', async () => {
+    await pool.declare({ a: { max: 99 } });
+    for (let i = 0; i < 60; i += 1) await pool.settle(await pool.admit({ client: `bot-${i}` }));
+    const before = await shown();
+    assert.deepEqual([before.rows.length, before.count], [50, 60]);
+    const reads = async () => {
+        const stats = await pool.redis('INFO', 'commandstats');
+        return Number(stats.match(/cmdstat_hvals:calls=(\d+)/)?.[1] ?? 0);
+    };
+    await until(async () => (await shown()).count === 60 && (await reads()) > 0, 'a reading');
+    const began = await pool.now();
+    const first = await reads();
+    for (let i = 0; i < 200; i += 1) await pool.snapshot();
+    const seconds = Math.floor(((await pool.now()) - began) / 1000) + 1;
+    assert.ok((await reads()) - first <= seconds, `${(await reads()) - first} readings in ${seconds} s`);
+});
+
+test('leases of more than can be read are counted, not guessed', async () => {
+    await pool.declare({ a: { max: 9 } });
+    await pool.admit({ client: 'read' });
+    const other = pool.as({ node: 'n2', boot: '0000000b' });
+    await other.declare({ a: { max: 9 } });
+    await other.admit({ client: 'many' });
+    const records = Array.from({ length: 6000 }, (_, i) => [`${i + 1000000}`, 'account=a sub=a client=many model=m since=1']);
+    await pool.redis('HSET', pool.key('held', other.holder), ...records.flat());
+    const { rows, unread } = await shown();
+    assert.deepEqual([rows, unread], [[['read', 1, 0, 0]], 6001]);
 });
 
 test('looking changes nothing', async () => {
@@ -119,8 +221,8 @@ test('weir_status prints the whole pool for a person', async () => {
     );
     assert.match(text, /^ {2}alpha +1\/3 +on +1m \d+s limited +- +1 +10 +1 +1 /m);
     assert.match(text, /^ {2}gamma +0\/5 +off +- /m);
-    assert.match(text, /^ {2}n1 +0000000a +2 +\S+ ago +\S+ +1\.2 +abc$/m);
-    assert.match(text, /^ {2}anna +1 +1 +10 +2$/m);
+    assert.match(text, /^ {2}n1 +0000000a +1 +2 +\S+ ago +\S+ +1\.2 +abc$/m);
+    assert.match(text, /^ {2}anna +0 +1 +1 +10 +2$/m);
     assert.match(text, /^ {2}n1\.0000000a\.0-\d+ +alpha +bert +haiku +\S+ +1[45]\.\ds$/m);
     for (const line of text.split('\n')) {
         assert.ok(line.length < 200, line);
@@ -152,5 +254,5 @@ test('weir_status cuts long lists and says so', async () => {
     }
     const text = (await pool.status()).join('\n');
     assert.match(text, /\.\.\. and 10 more/);
-    assert.equal(text.match(/bot-\d+ /g).length, 20);
+    assert.equal(text.match(/^ {2}bot(-\d+)? /gm).length, 20);
 });

@@ -24,6 +24,19 @@ export function recipe(name, port) {
     return elsewhere(/\| `([^`]+)` \|$/.exec(row)[1], port);
 }
 
+/** What README says to type that begins with these words, on one line. */
+export function typed(words) {
+    const [found] = new RegExp(`${words}[^\`#\n]*`).exec(read('README.md'));
+    return found.trim();
+}
+
+/** The JSON of the block of code that follows `words` in a file of the documentation. */
+export function example(file, words) {
+    const at = read(file).indexOf(words);
+    if (at < 0) throw new Error(`${file} does not say "${words}"`);
+    return JSON.parse(/^```json\n([^]*?)^```$/m.exec(read(file).slice(at))[1]);
+}
+
 /** The block of code that follows `words` in a file of the documentation. */
 export function block(file, words, port) {
     const at = read(file).indexOf(words);

@@ -249,12 +249,12 @@ static inline void other_node(const char *verb, const char *third, const char *f
     char name[64], epoch[32];
     snprintf(name, sizeof(name), "weir_%s_%s", verb, functions_version);
     snprintf(epoch, sizeof(epoch), "%llu", (unsigned long long)state_epoch(state));
-    redisReply *reply =
-        strcmp(verb, "admit") == 0
-            ? SERVER_ASK(&server, "FCALL", name, "1", BASE, "n2.00000002.0", "1", epoch, third,
-                         "other", "m", "15000", "", "")
-            : SERVER_ASK(&server, "FCALL", name, "1", BASE, "n2.00000002.0", third, "m", "200",
-                         "unused", "none", "0", "given", "", "", "0", "0", "0", "0", "0", "0", "0");
+    redisReply *reply = strcmp(verb, "admit") == 0
+                            ? SERVER_ASK(&server, "FCALL", name, "1", BASE, "n2.00000002.0", "1",
+                                         epoch, third, "other", "m", "15000", "", "")
+                            : SERVER_ASK(&server, "FCALL", name, "1", BASE, "n2.00000002.0", third,
+                                         "m", "200", "unused", "none", "0", "given", "", "", "0",
+                                         "0", "0", "0", "0", "0", "0", "", "0");
     CHECK(reply->type == REDIS_REPLY_ARRAY && strcmp(reply->element[0]->str, fourth) == 0);
     freeReplyObject(reply);
 }
@@ -265,7 +265,7 @@ static inline void take_slot(const char *seq)
     char name[64];
     snprintf(name, sizeof(name), "weir_declare_%s", functions_version);
     SERVER_DO(&server, "FCALL", name, "1", BASE, "n2", "00000002", "0", "0", "headroom", "18000000",
-              "s0", "s0", "1", "1", "1", "0", "1");
+              "s0", "s0", "1", "1", "1", "0", "1", "");
     other_node("admit", seq, "granted");
 }
 

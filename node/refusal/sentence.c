@@ -2,7 +2,7 @@
  * not asked any more (all had been tried), by what those said. Reasons come from a provider's
  * meaning or from Redis, where anyone may have written: they are cut and cleaned. */
 #include "format/moment.h"
-#include "proxy/tried.h"
+#include "refusal/tried.h"
 
 enum { NANOS_PER_MS = 1000000, WHY_BYTES_MAX = 96 };
 

@@ -1,5 +1,5 @@
 /* A reason, a time and a flag for each hope; the nearest decides the status. */
-#include "proxy/tried.h"
+#include "refusal/tried.h"
 
 enum { RETRY_MS = 1000, NANOS_PER_MS = 1000000 }; /* when nothing is known to free at a time */
 
@@ -15,10 +15,11 @@ static void note(struct tried *tried, enum hope hope, uint64_t retry_ms, uint64_
     tried->has[hope] = true;
 }
 
-void tried_note(struct tried *tried, const struct verdict *verdict, uint64_t now_ns)
+void tried_note(struct tried *tried, enum hope hope, uint64_t retry_ms, struct slice reason,
+                uint64_t now_ns)
 {
-    note(tried, verdict->hope, verdict->retry_ms, now_ns, slice_of(verdict->reason));
-    tried->count[verdict->hope]++;
+    note(tried, hope, retry_ms, now_ns, reason);
+    tried->count[hope]++;
 }
 
 /* What is left to hope of one that stands so. Of those that were tried, it was noted then; one that
@@ -61,6 +62,7 @@ void tried_note_refusal(struct tried *tried, const struct refusal *refusal, uint
                         struct arena *arena)
 {
     enum hope hope;
+    tried->is_restoring = slice_eq(refusal->reason, SLICE("restoring")) && !has_any(tried);
     tried->has_pool = true;
     tried->pool = *refusal;
     tried->pool_ns = now_ns;
@@ -92,10 +94,22 @@ static uint64_t earliest(const struct tried *tried, enum hope nearest)
     return at_ns;
 }
 
+static struct own_words words_restoring(const struct refusal *refusal)
+{
+    return (struct own_words){
+        .status = 503,
+        .retry_ms = refusal->retry_ms > 0 ? refusal->retry_ms : RETRY_MS,
+        .text = SLICE("the node's Redis has lost data, and what runs is registered again first; "
+                      "try again after the time given in retry-after"),
+    };
+}
+
 struct own_words tried_words(const struct tried *tried, struct slice model, struct tried_time time,
                              struct arena *arena)
 {
     enum hope hope = HOPE_BUSY;
+    if (tried->is_restoring)
+        return words_restoring(&tried->pool);
     while (hope > HOPE_REFUSED && !tried->has[hope])
         hope--;
     struct own_words own = {.status = statuses[hope]};

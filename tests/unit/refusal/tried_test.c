@@ -1,4 +1,4 @@
-#include "proxy/tried.h"
+#include "refusal/tried.h"
 
 #include "check.h"
 
@@ -15,9 +15,7 @@ static void start(void)
 
 static void say(enum hope hope, uint64_t retry_ms, const char *reason)
 {
-    const struct verdict verdict = {
-        .is_next = true, .hope = hope, .retry_ms = retry_ms, .reason = reason};
-    tried_note(&tried, &verdict, now_ns);
+    tried_note(&tried, hope, retry_ms, slice_of(reason), now_ns);
 }
 
 /* Friday, 2026-11-27 10:00:00 UTC, of which half a second is gone. */
@@ -134,6 +132,21 @@ static void test_pool(void)
         refuse(STANDING_REFUSED, 2, 60000);
         CHECK(hears(503, 0, "not usable"));
     }
+}
+
+static void test_pool_lends_nothing(void)
+{
+    PROMISE("a pool that restores lends to nobody: 503, and when; who was tried says more")
+    {
+        const struct refusal restoring = {.reason = SLICE("restoring"), .retry_ms = 4000};
+        start();
+        tried_note_refusal(&tried, &restoring, now_ns, &arena);
+        CHECK(hears(503, 4000, "lost data"));
+        start();
+        say(HOPE_LIMITED, 7000, "limited");
+        tried_note_refusal(&tried, &restoring, now_ns, &arena);
+        CHECK(hears(429, 7000, "limited"));
+    }
     PROMISE("a node of which the pool knows nothing says so, and when to ask again")
     {
         const struct refusal none = {.reason = SLICE("none"), .retry_ms = 1000};
@@ -243,6 +256,7 @@ int main(void)
     test_times();
     test_hopes();
     test_pool();
+    test_pool_lends_nothing();
     test_both();
     test_sentences();
     test_what_is_not_told();
