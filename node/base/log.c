@@ -57,7 +57,7 @@ struct thread_log {
 };
 
 static _Thread_local struct thread_log self = {.lines = {.max = GATHER_BYTES + LINE_BYTES_MAX},
-                                               .beside = {.max = 2 * LINE_BYTES_MAX}};
+                                               .beside = {.max = LINE_BYTES_MAX}};
 
 /* NOLINTBEGIN(bugprone-macro-parentheses): `sink` is a name that is declared here */
 #define EACH_SINK(sink) \
