@@ -1,5 +1,5 @@
-/* line.h - one line of a node's log, as JSON, for a person: as it stands, on one line. Nothing of it
- * is believed to be there, or to be harmless. */
+/* line.h - one line of a node's log, as JSON, shown to a person on one line. Nothing of it is
+ * believed to be there, or to be harmless. */
 #pragma once
 #include <jansson.h>
 #include <stddef.h>
