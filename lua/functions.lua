@@ -18,6 +18,8 @@ register("beat", beat, { "allow-oom" })
 register("leave", leave, { "allow-oom" })
 register("declare", declare, {})
 register("snapshot", snapshot.call, { "no-writes" })
+register("remember", remember, {}) -- a Redis that is short of memory has none for this
+register("recall", recall, { "no-writes" })
 register("cool", mend.cool, { "allow-oom" })
 register("open", mend.open, { "allow-oom" })
 register("enable", mend.enable, { "allow-oom" })

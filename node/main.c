@@ -56,6 +56,19 @@ static const struct cli_command commands[] = {
      "weir strategy configured   as the configuration says, again\n\n"
      "Finds the node as `weir status` does. What was said holds before what is configured, and\n"
      "survives restarts. docs/strategies.md tells them apart.\n"},
+    {"why", CLI_CONFIG | CLI_PORT | CLI_URL | CLI_TOPIC | CLI_JSON, cli_why,
+     "tell the story of a request: why it was refused, failed, or took long",
+     "weir why ID     its id, which callers got as x-weir-request-id, or a provider's id of it\n\n"
+     "Asks any node, whichever it ran on: the pool remembers the last history.requests, for seven\n"
+     "days at most. What is older stands in the nodes' logs: see `weir logs --help`.\n\n"
+     "Finds the node as `weir status` does. Exits with 1 if there is no such request.\n"},
+    {"logs", CLI_TOPIC | CLI_JSON | CLI_NODE | CLI_ID | CLI_LEVEL | CLI_SINCE, cli_logs,
+     "show nodes' logs, which are JSON, as a person reads them",
+     "weir logs FILE                       or through a pipe:\n"
+     "journalctl -u weir -o cat -f | weir logs --level warn\n"
+     "docker compose logs -f | weir logs --node n1\n"
+     "cat n1.log n2.log | weir logs --id weir_5f3a91c0-0-12\n\n"
+     "What is no line of a node's log is shown as it is, unless only some lines are wanted.\n"},
     {"reload", CLI_CONFIG | CLI_PORT | CLI_URL | CLI_JSON, cli_reload,
      "have a node read its config again, and say what that changed",
      "Names what was read (files with the beginning of their SHA-256), and what was added, "

@@ -31,15 +31,20 @@ local function remember(value)
     good[value], good_count = true, good_count + 1
 end
 
+-- One that will hardly come again, such as a request's.
+function check.id(value, argument)
+    if not value or #value > 128 or not string.find(value, "^[%w._:@~-]+$") then
+        check.refuse(argument, "1 to 128 of A-Z a-z 0-9 . _ : @ ~ -", value)
+    end
+    return value
+end
+
 -- A cleaned name.
 function check.name(value, argument)
     if good[value or ""] then
         return value
     end
-    if not value or #value > 128 or not string.find(value, "^[%w._:@~-]+$") then
-        check.refuse(argument, "1 to 128 of A-Z a-z 0-9 . _ : @ ~ -", value)
-    end
-    remember(value)
+    remember(check.id(value, argument))
     return value
 end
 
@@ -106,6 +111,26 @@ function check.accounts(value, argument)
         set[account] = true
     end
     return set
+end
+
+-- Such ids as a list, at most `max` of them.
+function check.ids(value, argument, max)
+    local list = {}
+    for id in string.gmatch(value or "", "%S+") do
+        if #list == max then
+            check.refuse(argument, "at most " .. max .. " ids, one space between", value)
+        end
+        list[#list + 1] = check.id(id, argument)
+    end
+    return list
+end
+
+-- Text as it is, at most `max` bytes.
+function check.lines(value, argument, max)
+    if not value or #value > max then
+        check.refuse(argument, "at most " .. max .. " bytes", value)
+    end
+    return value
 end
 
 -- Labels of a request, one space between; or one, or none.

@@ -39,8 +39,8 @@ pool.MINUTES_KEPT_S = 48 * 3600
 
 local FIXED_KEYS = {
     "slots", "roster", "holders", "swept", "boots", "restored", "epoch", "cooldowns", "open",
-    "posting", "totals", "sweeps", "settings", "events", "blocks", "windows", "notice", "subs",
-    "nodes", "leases", "lease"
+    "posting", "totals", "sweeps", "settings", "events", "blocks", "windows", "history", "notice",
+    "subs", "nodes", "leases", "lease"
 }
 local keys_by_base, bases_known = {}, 0
 

@@ -7,7 +7,7 @@ local repair = {}
 local TYPES = {
     slots = "hash", roster = "hash", epoch = "hash", cooldowns = "hash", open = "hash",
     posting = "hash", blocks = "hash", totals = "hash", sweeps = "hash", holders = "zset",
-    swept = "zset", settings = "hash", windows = "hash",
+    swept = "zset", settings = "hash", windows = "hash", history = "hash",
     boots = "zset", restored = "set", events = "stream"
 }
 
@@ -65,6 +65,9 @@ local function check_all(k, now)
     end
     for day = pool.day(now) - pool.DAYS_KEPT, pool.day(now) do
         check(k, book.day_key(k, day), "hash") -- a rename goes through all of them
+    end
+    for _, key in ipairs(history.part_keys(k)) do
+        check(k, key, "hash")
     end
 end
 

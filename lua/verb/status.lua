@@ -236,6 +236,7 @@ local function register(verb, callback, flags)
 end
 
 register("status", status, { "no-writes" })
+register("recall", recall, { "no-writes" })
 register("cool", mend.cool, { "allow-oom" })
 register("open", mend.open, { "allow-oom" })
 register("enable", mend.enable, { "allow-oom" })

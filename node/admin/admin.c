@@ -63,8 +63,8 @@ static void service(struct admin *a, struct connection *call);
 static const struct endpoint {
     const char *word;   /* in the list that / gives; NULL: not there */
     const char *method; /* GET answers HEAD too */
-    const char *path;
-    bool is_open; /* to everyone */
+    const char *path;   /* with a slash at its end: and what stands behind it */
+    bool is_open;       /* to everyone */
     void (*handle)(struct admin *admin, struct connection *call);
     /* Instead, where what came with the request counts; the message is borrowed. */
     void (*take)(struct admin *admin, struct connection *call, const struct http_message *message);
@@ -80,6 +80,7 @@ static const struct endpoint {
     {"strategy", "GET", "/api/config/strategy", false, admin_strategy, NULL},
     {NULL, "POST", "/api/config/strategy", false, NULL, admin_set_strategy},
     {"strategies", "GET", "/api/strategies", false, admin_strategies, NULL},
+    {"request", "GET", ADMIN_REQUESTS_PATH, false, NULL, admin_recall},
 };
 
 static void service(struct admin *a, struct connection *call)
@@ -108,6 +109,13 @@ static void options(struct admin *a, struct connection *call)
 
 static const struct endpoint of_options = {NULL, "OPTIONS", "*", true, options, NULL};
 
+static bool is_at(const struct endpoint *e, struct slice path)
+{
+    struct slice own = slice_of(e->path);
+    bool has_more = own.len > 1 && own.at[own.len - 1] == '/' && path.len > own.len;
+    return slice_eq(path, own) || (has_more && slice_starts(path, own));
+}
+
 static bool is_method(const struct endpoint *e, struct slice method)
 {
     return slice_eq(method, slice_of(e->method)) ||
@@ -121,8 +129,7 @@ static const struct endpoint *endpoint_of(const struct http1_request *r)
     if (slice_eq(r->method, SLICE("OPTIONS")))
         return &of_options;
     for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++)
-        if (slice_eq(r->path, slice_of(endpoints[i].path)) &&
-            (found == NULL || is_method(&endpoints[i], r->method)))
+        if (is_at(&endpoints[i], r->path) && (found == NULL || is_method(&endpoints[i], r->method)))
             found = &endpoints[i];
     return found;
 }
@@ -132,7 +139,7 @@ static struct slice allowed(struct slice path)
 {
     bool has_get = false, has_post = false;
     for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++) {
-        bool is_here = slice_eq(path, slice_of(endpoints[i].path));
+        bool is_here = is_at(&endpoints[i], path);
         has_get |= is_here && strcmp(endpoints[i].method, "GET") == 0;
         has_post |= is_here && strcmp(endpoints[i].method, "POST") == 0;
     }

@@ -43,6 +43,10 @@ void admin_set_strategy(struct admin *admin, struct connection *call,
 void admin_ask_reload(struct admin *admin, struct connection *call);
 void admin_ask_drain(struct admin *admin, struct connection *call);
 
+/* requests.c */
+#define ADMIN_REQUESTS_PATH "/api/requests/"
+void admin_recall(struct admin *admin, struct connection *call, const struct http_message *message);
+
 /* cooldown.c */
 void admin_clear_cooldown(struct admin *admin, struct connection *call,
                           const struct http_message *message);

@@ -36,16 +36,33 @@ static _Atomic int current_level = LOG_INFO;
 static enum log_format current_format = LOG_TEXT;
 static bool use_colour;
 
+/* Where a line is being written: into the log, and beside it if somebody keeps it. */
+struct sink {
+    struct buf *to;
+    enum log_format format;
+    size_t line_start;   /* as a length of `to` */
+    bool is_overflowing; /* it did not fit */
+};
+
 struct thread_log {
     struct buf lines;
-    size_t line_start; /* where the line being written begins, as a length of `lines` */
     uint64_t line_count;
     bool is_gathering;
-    bool is_overflowing; /* the line being written did not fit */
+    struct buf beside; /* a line that is kept, and not in `lines` as JSON anyway */
+    struct sink sinks[2];
+    unsigned sink_count;
+    bool is_logged;        /* the first of them is the log */
+    struct log_kept *kept; /* by whom; NULL: nobody */
     char name[32];
 };
 
-static _Thread_local struct thread_log self = {.lines = {.max = GATHER_BYTES + LINE_BYTES_MAX}};
+static _Thread_local struct thread_log self = {.lines = {.max = GATHER_BYTES + LINE_BYTES_MAX},
+                                               .beside = {.max = LINE_BYTES_MAX}};
+
+/* NOLINTBEGIN(bugprone-macro-parentheses): `sink` is a name that is declared here */
+#define EACH_SINK(sink) \
+    for (struct sink *sink = self.sinks; sink < self.sinks + self.sink_count; sink++)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static const char *const level_words[] = {"error", "warn", "info", "debug"};
 static const char *const level_colours[] = {"\033[31m", "\033[33m", "\033[32m", "\033[90m"};
@@ -121,26 +138,27 @@ void log_thread_end(void)
 {
     log_flush();
     buf_fini(&self.lines);
+    buf_fini(&self.beside);
     self.is_gathering = false;
 }
 
-static void put(struct slice bytes)
+static void put(struct sink *sink, struct slice bytes)
 {
-    if (self.is_overflowing)
+    if (sink->is_overflowing)
         return;
-    if (buf_len(&self.lines) - self.line_start + bytes.len > LINE_BYTES_MAX ||
-        !buf_append(&self.lines, bytes))
-        self.is_overflowing = true;
+    if (buf_len(sink->to) - sink->line_start + bytes.len > LINE_BYTES_MAX ||
+        !buf_append(sink->to, bytes))
+        sink->is_overflowing = true;
 }
 
-static void put_string(const char *s)
+static void put_string(struct sink *sink, const char *s)
 {
-    put(slice_of(s));
+    put(sink, slice_of(s));
 }
 
 /* All but printable ASCII is escaped, so that a line stays one line and a terminal is never driven
  * by a client's bytes. */
-static void put_escaped(struct slice s)
+static void put_escaped(struct sink *sink, struct slice s)
 {
     size_t plain = 0;
     for (size_t i = 0; i < s.len;) {
@@ -150,12 +168,12 @@ static void put_escaped(struct slice s)
             continue;
         }
         char code[UTF8_ESCAPE_MAX];
-        put((struct slice){s.at + plain, i - plain});
+        put(sink, (struct slice){s.at + plain, i - plain});
         i += utf8_escape(slice_from(s, i), code);
         plain = i;
-        put_string(code);
+        put_string(sink, code);
     }
-    put((struct slice){s.at + plain, s.len - plain});
+    put(sink, (struct slice){s.at + plain, s.len - plain});
 }
 
 static bool is_plain(struct slice s)
@@ -167,74 +185,94 @@ static bool is_plain(struct slice s)
     return s.len > 0;
 }
 
-static void put_key(const char *key)
+static void put_key(struct sink *sink, const char *key)
 {
-    if (current_format == LOG_JSON) {
-        put(SLICE(",\""));
-        put_string(key);
-        put(SLICE("\":"));
+    if (sink->format == LOG_JSON) {
+        put(sink, SLICE(",\""));
+        put_string(sink, key);
+        put(sink, SLICE("\":"));
     } else {
-        put(SLICE(" "));
-        put_string(key);
-        put(SLICE("="));
+        put(sink, SLICE(" "));
+        put_string(sink, key);
+        put(sink, SLICE("="));
     }
 }
 
-static void put_quoted(struct slice value)
+static void put_quoted(struct sink *sink, struct slice value)
 {
-    put(SLICE("\""));
-    put_escaped(value);
-    put(SLICE("\""));
+    put(sink, SLICE("\""));
+    put_escaped(sink, value);
+    put(sink, SLICE("\""));
 }
 
-static void begin_json(const char *time, enum log_level level, const char *event)
+static void put_text(struct sink *sink, const char *key, struct slice value)
 {
-    put(SLICE("{\"time\":\""));
-    put_string(time);
-    put(SLICE("\",\"level\":\""));
-    put_string(level_words[level]);
-    put(SLICE("\",\"event\":"));
-    put_quoted(slice_of(event));
+    put_key(sink, key);
+    if (sink->format == LOG_TEXT && is_plain(value))
+        put(sink, value);
+    else
+        put_quoted(sink, value);
+}
+
+static void begin_json(struct sink *sink, const char *time, enum log_level level, const char *event)
+{
+    put(sink, SLICE("{\"time\":\""));
+    put_string(sink, time);
+    put(sink, SLICE("\",\"level\":\""));
+    put_string(sink, level_words[level]);
+    put(sink, SLICE("\",\"event\":"));
+    put_quoted(sink, slice_of(event));
     if (self.name[0] != '\0')
-        log_string("thread", self.name);
+        put_text(sink, "thread", slice_of(self.name));
 }
 
-static void begin_text(const char *time, enum log_level level, const char *event)
+static void begin_text(struct sink *sink, const char *time, enum log_level level, const char *event)
 {
-    put((struct slice){time + 11, 12}); /* the time of day */
-    put(SLICE(" "));
+    put(sink, (struct slice){time + 11, 12}); /* the time of day */
+    put(sink, SLICE(" "));
     if (use_colour)
-        put_string(level_colours[level]);
-    put_string(level_words[level]);
-    put((struct slice){"     ", 6 - strlen(level_words[level])});
+        put_string(sink, level_colours[level]);
+    put_string(sink, level_words[level]);
+    put(sink, (struct slice){"     ", 6 - strlen(level_words[level])});
     if (use_colour)
-        put(SLICE("\033[0m"));
-    put_escaped(slice_of(event));
+        put(sink, SLICE("\033[0m"));
+    put_escaped(sink, slice_of(event));
+}
+
+static void add_sink(struct buf *to, enum log_format format)
+{
+    self.sinks[self.sink_count++] =
+        (struct sink){.to = to, .format = format, .line_start = buf_len(to)};
+}
+
+bool log_begin_kept(enum log_level level, const char *event, struct log_kept *kept)
+{
+    char time[CLOCK_TEXT_MAX];
+    self.is_logged = (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);
+    if (!self.is_logged && kept == NULL)
+        return false;
+    self.kept = kept;
+    self.sink_count = 0;
+    if (self.is_logged)
+        add_sink(&self.lines, current_format);
+    if (kept != NULL && !(self.is_logged && current_format == LOG_JSON))
+        add_sink(&self.beside, LOG_JSON);
+    clock_text(clock_wall_ms(), time);
+    EACH_SINK (sink)
+        (sink->format == LOG_JSON ? begin_json : begin_text)(sink, time, level, event);
+    return true;
 }
 
 bool log_begin(enum log_level level, const char *event)
 {
-    if ((int)level > atomic_load_explicit(&current_level, memory_order_relaxed))
-        return false;
-    char time[CLOCK_TEXT_MAX];
-    clock_text(clock_wall_ms(), time);
-    self.line_start = buf_len(&self.lines);
-    self.is_overflowing = false;
-    if (current_format == LOG_JSON)
-        begin_json(time, level, event);
-    else
-        begin_text(time, level, event);
-    return true;
+    return log_begin_kept(level, event, NULL);
 }
 
 void log_text(const char *key, struct slice value)
 {
     value = utf8_cut(value, VALUE_BYTES_MAX);
-    put_key(key);
-    if (current_format == LOG_TEXT && is_plain(value))
-        put(value);
-    else
-        put_quoted(value);
+    EACH_SINK (sink)
+        put_text(sink, key, value);
 }
 
 void log_string(const char *key, const char *value)
@@ -242,44 +280,72 @@ void log_string(const char *key, const char *value)
     log_text(key, slice_of(value));
 }
 
+static void put_plain(const char *key, struct slice value)
+{
+    EACH_SINK (sink) {
+        put_key(sink, key);
+        put(sink, value);
+    }
+}
+
 void log_number(const char *key, uint64_t value)
 {
     char digits[NUMBER_TEXT_MAX];
-    put_key(key);
-    put(number_decimal(value, digits));
+    put_plain(key, number_decimal(value, digits));
 }
 
 void log_micros(const char *key, uint64_t ns)
 {
-    char digits[NUMBER_TEXT_MAX], micros[4] = ".000";
+    char text[NUMBER_TEXT_MAX + 4];
     uint64_t us = ns / 1000;
-    put_key(key);
-    put(number_decimal(us / 1000, digits));
-    for (int i = 3; i > 0; i--, us /= 10)
-        micros[i] = (char)('0' + us % 10);
-    put((struct slice){micros, sizeof(micros)});
+    struct slice whole = number_decimal(us / 1000, text);
+    memmove(text, whole.at, whole.len);
+    text[whole.len] = '.';
+    for (size_t i = 3; i > 0; i--, us /= 10)
+        text[whole.len + i] = (char)('0' + us % 10);
+    put_plain(key, (struct slice){text, whole.len + 4});
 }
 
-/* False: it was too long, and is not there. */
-static bool finish_line(void)
+/* Without its newline; empty if it was too long, and is not there. */
+static struct slice finish_line(struct sink *sink)
 {
     const struct node_text *node = atomic_load_explicit(&node_text, memory_order_acquire);
     if (node != NULL)
-        put((struct slice){node->at[current_format], node->len[current_format]});
-    if (current_format == LOG_JSON)
-        put(SLICE("}"));
-    put(SLICE("\n"));
-    if (self.is_overflowing)
-        buf_truncate(&self.lines, self.line_start);
-    else
-        self.line_count++;
-    return !self.is_overflowing;
+        put(sink, (struct slice){node->at[sink->format], node->len[sink->format]});
+    put(sink, sink->format == LOG_JSON ? SLICE("}\n") : SLICE("\n"));
+    if (sink->is_overflowing)
+        buf_truncate(sink->to, sink->line_start);
+    struct slice line = slice_from(buf_slice(sink->to), sink->line_start);
+    line.len -= line.len > 0;
+    return line;
+}
+
+static void keep(struct log_kept *kept, struct slice line)
+{
+    char *to;
+    size_t newline = buf_len(&kept->lines) > 0;
+    if (line.len == 0 || !buf_reserve(&kept->lines, newline + line.len, &to)) {
+        kept->left_out++;
+        return;
+    }
+    *to = '\n';
+    memcpy(to + newline, line.at, line.len);
+    buf_commit(&kept->lines, newline + line.len);
 }
 
 void log_end(void)
 {
-    if (!finish_line())
-        log_writer_lose(1);
+    EACH_SINK (sink) {
+        struct slice line = finish_line(sink);
+        if (self.kept != NULL && sink->format == LOG_JSON)
+            keep(self.kept, line);
+        if (sink->to == &self.beside)
+            buf_clear(&self.beside);
+        else if (line.len > 0)
+            self.line_count++;
+        else
+            log_writer_lose(1);
+    }
     if (!self.is_gathering || buf_len(&self.lines) >= GATHER_BYTES)
         log_flush();
 }
@@ -291,7 +357,7 @@ size_t log_line_of_loss(uint64_t lost, char line[LOG_LOSS_LINE_MAX])
     self = (struct thread_log){.lines = {.max = LOG_LOSS_LINE_MAX}};
     if (log_begin(LOG_WARN, "log lines were lost: not read in time, or too long")) {
         log_number("lines", lost);
-        (void)finish_line();
+        (void)finish_line(&self.sinks[0]);
     }
     size_t len = buf_len(&self.lines);
     if (len > 0)

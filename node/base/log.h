@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "base/buf.h"
 #include "base/slice.h"
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
@@ -48,6 +49,15 @@ void log_set_node(const char *node, const char *boot);
 void log_set_thread_name(const char *name);
 
 MUST_USE bool log_begin(enum log_level level, const char *event);
+
+/* Lines that are kept beside the log, whatever its level and format: JSON, without the last
+ * newline. */
+struct log_kept {
+    struct buf lines;
+    unsigned left_out; /* did not fit */
+};
+/* Such a line, if kept is not NULL: it is there after log_end(). False: neither logged nor kept. */
+MUST_USE bool log_begin_kept(enum log_level level, const char *event, struct log_kept *kept);
 void log_text(const char *key, struct slice value); /* at most 1 KiB of it; any bytes */
 void log_string(const char *key, const char *value);
 void log_number(const char *key, uint64_t value);

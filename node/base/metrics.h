@@ -66,6 +66,9 @@
     X(LEASES_LOST, "weir_leases_lost_total", "", "Slots lost while the node stood still.")         \
     X(BOOKINGS_DROPPED, "weir_bookings_dropped_total", "",                                         \
       "Settlements given up because the outbox was full.")                                         \
+    X(HISTORY_LOST, "weir_history_lost_total", "why=\"redis\"",                                    \
+      "Finished requests that weir why will not find.")                                            \
+    X(HISTORY_STRANGERS, "weir_history_lost_total", "why=\"strangers\"", "")                       \
     X(LOG_LINES_LOST, "weir_log_lines_lost_total", "",                                             \
       "Log lines that nobody read in time, or that were too long.")
 

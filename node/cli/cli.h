@@ -16,9 +16,12 @@ struct cli_options {
     const char *config; /* NULL: not given */
     const char *url;
     const char *port;
-    const char *topic; /* of `help`; what `cooldown` does; what `strategy` sets */
-    const char *name;  /* of what it does that to */
-    bool is_all;       /* to all */
+    const char
+        *topic;       /* of `help`; what `cooldown` does; what `strategy` sets; whose id `why` asks;
+                        * the file of `logs` */
+    const char *name; /* of what it does that to */
+    const char *node, *since, *level, *id; /* which lines of a log */
+    bool is_all;                           /* to all */
     bool is_json;
     bool is_live; /* ask the providers too */
     bool is_markdown;
@@ -32,6 +35,8 @@ int cli_cooldown(const struct cli_options *options);
 int cli_strategy(const struct cli_options *options);
 int cli_reload(const struct cli_options *options);
 int cli_drain(const struct cli_options *options);
+int cli_why(const struct cli_options *options);
+int cli_logs(const struct cli_options *options);
 int cli_help_config(bool is_markdown);
 
 /* ---- options.c: what stands on the command line ---- */
@@ -45,7 +50,11 @@ enum {
     CLI_NAME = 32, /* behind a topic */
     CLI_ALL = 64,
     CLI_PORT = 128,
-    CLI_LIVE = 256
+    CLI_LIVE = 256,
+    CLI_NODE = 512,
+    CLI_SINCE = 1024,
+    CLI_LEVEL = 2048,
+    CLI_ID = 4096
 };
 
 struct cli_command {

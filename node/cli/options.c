@@ -17,7 +17,11 @@ static const struct option {
     {"--config", "FILE", CLI_CONFIG, "the config; else WEIR_CONFIG, ./config.json, ..."},
     {"--url", "URL", CLI_URL, "the node, like 127.0.0.1:8080 or https://weir.lan"},
     {"--port", "N", CLI_PORT, "the node's port; goes before PORT and server.port"},
-    {"--json", NULL, CLI_JSON, "the node's answer as it is"},
+    {"--json", NULL, CLI_JSON, "as it came, for a program"},
+    {"--node", "NAME", CLI_NODE, "only lines of this node"},
+    {"--id", "ID", CLI_ID, "only lines of this request: its id, or a provider's"},
+    {"--level", "WORD", CLI_LEVEL, "error, warn, info or debug: this and what is more important"},
+    {"--since", "TIME", CLI_SINCE, "90s, 10m, 2h, 3d ago, or a time in UTC: 2026-11-27T09:30"},
     {"--all", NULL, CLI_ALL, "every subscription that something closes"},
     {"--live", NULL, CLI_LIVE, "ask each provider whether it takes its key; costs nothing"},
     {"--markdown", NULL, CLI_MARKDOWN, "`weir help config` as the tables of docs/config.md"},
@@ -76,6 +80,18 @@ static void store(struct cli_options *options, const struct option *option, cons
         break;
     case CLI_JSON:
         options->is_json = true;
+        break;
+    case CLI_NODE:
+        options->node = value;
+        break;
+    case CLI_ID:
+        options->id = value;
+        break;
+    case CLI_LEVEL:
+        options->level = value;
+        break;
+    case CLI_SINCE:
+        options->since = value;
         break;
     case CLI_ALL:
         options->is_all = true;

@@ -130,6 +130,10 @@ struct config {
     } queue;
 
     struct {
+        uint32_t requests; /* finished ones the pool remembers; 0: none */
+    } history;
+
+    struct {
         uint32_t connect_ms;
         uint32_t first_byte_ms;
         uint32_t idle_ms;

@@ -356,6 +356,17 @@ const struct config_knob config_knobs[] = {
      .help = "Silence of the provider within a stream after which the node itself sends a ping; 0: "
              "never."},
 
+    {.path = "history.requests",
+     .kind = &config_number,
+     .offset = FIELD(history.requests),
+     .flags = KNOB_SHARED,
+     .min = 0,
+     .max = 1000000,
+     .initial = "10000",
+     .help =
+         "So many finished requests of all nodes together Redis remembers for `weir why`, about, "
+         "for seven days at most; 0: none."},
+
     {.path = "timeouts.connect_ms",
      .kind = &config_number,
      .offset = FIELD(timeouts.connect_ms),
@@ -437,7 +448,7 @@ const char *const config_later_paths[] = {
     "access",
     "admin.listen",
     "tracker",
-    "history",
+    "history.days",
 };
 
 const size_t config_knob_count = sizeof(config_knobs) / sizeof(config_knobs[0]);

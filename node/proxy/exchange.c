@@ -24,9 +24,10 @@ bool exchange_may_go(enum step_name from, enum step_name to)
     return (steps[from].to >> to & 1U) != 0;
 }
 
-bool exchange_log(const struct exchange *x, enum log_level level, const char *event)
+bool exchange_log(struct exchange *x, enum log_level level, const char *event)
 {
-    if (!log_begin(level, event))
+    bool is_kept = level <= LOG_INFO && x->config->history.requests > 0;
+    if (!log_begin_kept(level, event, is_kept ? &x->kept : NULL))
         return false;
     log_text("id", x->request.id);
     log_text("client", x->request.client);
@@ -145,6 +146,7 @@ static struct exchange *exchange_new(struct proxy *p, struct connection *caller,
     http_message_move(&x->request.message, message);
     buf_init(&x->last_error.body, HELD_MAX);
     buf_init(&x->reply.held, HELD_MAX);
+    buf_init(&x->kept.lines, KEPT_LINES_MAX);
     doubt_init(&x->doubt);
     deadline_init(&x->move.deadline, (loop_fn)NULL, x);
     list_push(&p->exchanges, &x->link);

@@ -28,6 +28,7 @@
 #include "proxy/retry_budget.h"
 #include "proxy/verdict.h"
 #include "refusal/tried.h"
+#include "state/history.h"
 #include "state/lease.h"
 #include "state/state.h"
 
@@ -56,6 +57,9 @@ enum step_name {
 };
 
 enum { HELD_MAX = 256 * 1024 }; /* of an answer that is kept until it is decided whose it is */
+
+/* Of the lines before the last, which may have 8 KiB. */
+enum { KEPT_LINES_MAX = HISTORY_LINES_MAX / 3 };
 
 struct upstream_event {
     enum { UPSTREAM_HEAD, UPSTREAM_BODY, UPSTREAM_FAILED } kind;
@@ -199,7 +203,10 @@ struct exchange {
     struct own_words words; /* status 0: as those that were tried have it */
     struct tried tried;
     struct last_error last_error;
-    struct heard heard; /* of the last that was asked */
+    struct heard heard;      /* of the last that was asked */
+    struct slice heard_ids;  /* all that providers gave this request, one space between; at most */
+    unsigned heard_id_count; /* HISTORY_OTHERS_MAX */
+    struct log_kept kept;
     struct doubt doubt;
     struct times times;
 };
@@ -212,9 +219,9 @@ void exchange_end(struct exchange *x, enum ending ending); /* to FINISH */
 /* To ANSWER, with words of our own. `text` is copied. */
 void exchange_say(struct exchange *x, int status, uint64_t retry_ms, const char *text);
 void exchange_tell(struct exchange *x, const struct upstream_event *event);
-/* Begins a log line about x: its id and client; false: below the level. Then as after
- * log_begin(). */
-MUST_USE bool exchange_log(const struct exchange *x, enum log_level level, const char *event);
+/* Begins a log line about x, which is kept for `weir why` unless it is for debugging: its id and
+ * client; false: below the level. Then as after log_begin(). */
+MUST_USE bool exchange_log(struct exchange *x, enum log_level level, const char *event);
 
 /* head.c */
 void head_keep(struct exchange *x, const struct http1_response *response, struct kept_head *head);

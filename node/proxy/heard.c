@@ -59,6 +59,14 @@ struct slice heard_clean(struct slice message, const struct config *config, stru
     return utf8_cut((struct slice){text, cut.len}, HEARD_MESSAGE_MAX);
 }
 
+static void note_id(struct exchange *x)
+{
+    x->heard_ids = x->heard_id_count++ == 0
+                       ? x->heard.id
+                       : arena_printf(&x->request.message.arena, "%.*s %.*s",
+                                      SLICE_ARG(x->heard_ids), SLICE_ARG(x->heard.id));
+}
+
 void heard_head(struct exchange *x, const struct http1_response *response)
 {
     const struct header_names names = x->request.dialect->id_headers;
@@ -66,9 +74,12 @@ void heard_head(struct exchange *x, const struct http1_response *response)
     x->heard = (struct heard){0};
     for (size_t i = 0; i < names.count && h == NULL; i++)
         h = http1_header(response->headers, response->header_count, names.at[i]);
-    if (h != NULL)
-        x->heard.id =
-            arena_copy(&x->request.message.arena, utf8_cut(slice_trim(h->value), HEARD_ID_MAX));
+    if (h == NULL)
+        return;
+    x->heard.id =
+        arena_copy(&x->request.message.arena, utf8_cut(slice_trim(h->value), HEARD_ID_MAX));
+    if (history_is_id(x->heard.id) && x->heard_id_count < HISTORY_OTHERS_MAX)
+        note_id(x);
 }
 
 /* An error that is not the API's own is often a page: how it begins says whose. */

@@ -12,7 +12,7 @@ static const char *what_follows(const struct verdict *verdict)
                                          : "subscription closed to such requests";
 }
 
-static void log_cooling(const struct exchange *x)
+static void log_cooling(struct exchange *x)
 {
     const struct attempt *a = &x->attempt;
     bool is_alert = a->meaning.subscription == SUBSCRIPTION_OUT ||
@@ -31,7 +31,7 @@ static void log_cooling(const struct exchange *x)
 }
 
 /* It closes nothing, but the next one is asked. */
-static void log_failed(const struct exchange *x)
+static void log_failed(struct exchange *x)
 {
     const struct attempt *a = &x->attempt;
     if (!exchange_log(x, LOG_WARN, "attempt failed"))

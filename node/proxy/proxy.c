@@ -92,8 +92,11 @@ static struct http_refusal refusal_of(const struct proxy *p, struct http_message
 static void tell_refused(struct proxy *p, struct http_message *m,
                          const struct http_refusal *refusal)
 {
+    bool is_kept = p->config->history.requests > 0;
+    struct log_kept kept = {0};
+    buf_init(&kept.lines, HISTORY_LINES_MAX);
     metrics_add(p->metrics, COUNT_REQUESTS_4XX, 1);
-    if (!log_begin(LOG_WARN, "request turned away"))
+    if (!log_begin_kept(LOG_WARN, "request turned away", is_kept ? &kept : NULL))
         return;
     log_text("id", m->id);
     log_text("client", client_name(&m->request, m->peer, &m->arena));
@@ -102,6 +105,11 @@ static void tell_refused(struct proxy *p, struct http_message *m,
     log_number("status", (uint64_t)refusal->status);
     log_string("reason", refusal->why);
     log_end();
+    const struct finished_request turned_away = {
+        .id = m->id, .lines = buf_slice(&kept.lines), .is_stranger = true};
+    if (turned_away.lines.len > 0)
+        state_remember(p->state, &turned_away, p->config->history.requests);
+    buf_fini(&kept.lines);
 }
 
 struct http_refusal proxy_head(struct proxy *p, struct http_message *m,

@@ -7,7 +7,7 @@
 #include "base/name.h"
 #include "proxy/exchange_priv.h"
 
-static void log_grant(const struct exchange *x)
+static void log_grant(struct exchange *x)
 {
     const struct route *route = &x->route;
     if (!exchange_log(x, x->request.places > 1 ? LOG_INFO : LOG_DEBUG, "route"))

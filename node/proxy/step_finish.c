@@ -72,9 +72,10 @@ static bool is_well(const struct exchange *x)
     return x->ending == ENDING_GONE || (x->ending == ENDING_OK && x->reply.status < 400);
 }
 
-static void log_finished(const struct exchange *x, uint64_t now_ns)
+static void log_finished(struct exchange *x, uint64_t now_ns)
 {
     const struct request *r = &x->request;
+    x->kept.lines.max = HISTORY_LINES_MAX; /* there is room for this one */
     if (!exchange_log(x, is_well(x) ? LOG_INFO : LOG_WARN, "exchange finished"))
         return;
     log_text("method", r->message.request.method);
@@ -92,8 +93,20 @@ static void log_finished(const struct exchange *x, uint64_t now_ns)
     log_usage(&x->reply.usage);
     log_times(x, now_ns);
     log_why(x);
+    if (x->kept.left_out > 0)
+        log_number("lines_left_out", x->kept.left_out);
     log_string("end", ending_word(x->ending));
     log_end();
+}
+
+/* For whoever asks later why it went so. */
+static void remember(struct exchange *x)
+{
+    const struct finished_request finished = {
+        .id = x->request.id, .others = x->heard_ids, .lines = buf_slice(&x->kept.lines)};
+    if (finished.lines.len > 0)
+        state_remember(x->proxy->state, &finished, x->config->history.requests);
+    buf_fini(&x->kept.lines);
 }
 
 static void count_finished(const struct exchange *x, uint64_t now_ns)
@@ -128,6 +141,7 @@ static void finish_enter(struct exchange *x)
     assert(!x->lease.is_held && !doubt_holds(&x->doubt));
     move_fini(x);
     log_finished(x, now_ns);
+    remember(x);
     count_finished(x, now_ns);
     buf_fini(&x->last_error.body);
     buf_fini(&x->reply.held);

@@ -325,7 +325,7 @@ static void relay_enter(struct exchange *x)
     set_deadline(x, on_hold_over, x->config->retry.hold_ms);
 }
 
-static void log_broken_off(const struct exchange *x, const struct upstream_event *e)
+static void log_broken_off(struct exchange *x, const struct upstream_event *e)
 {
     if (!exchange_log(x, LOG_WARN, "answer broken off"))
         return;

@@ -66,7 +66,7 @@ static void break_off(struct node *n)
 
 static void leave_unbooked(struct node *n, unsigned left)
 {
-    if (log_begin(LOG_ERROR, "leaving with what could not be booked")) {
+    if (left > 0 && log_begin(LOG_ERROR, "leaving with what could not be booked")) {
         log_number("settlements", left);
         log_string("redis", state_is_up(n->state) ? "up" : "down");
         log_end();
@@ -74,7 +74,8 @@ static void leave_unbooked(struct node *n, unsigned left)
     leave(n);
 }
 
-static void watch_booking(struct node *n, unsigned left)
+/* left: all that is waited for, of which so much is to be booked. */
+static void watch_booking(struct node *n, unsigned left, unsigned unbooked)
 {
     uint64_t now_ms = loop_now_ms(n->loop);
     if (n->last_words.since_ms == 0) {
@@ -87,22 +88,24 @@ static void watch_booking(struct node *n, unsigned left)
     }
     if (now_ms >= n->last_words.progress_ms + STALL_MS ||
         now_ms >= n->last_words.since_ms + LEASE_MS)
-        leave_unbooked(n, left);
+        leave_unbooked(n, unbooked);
 }
 
 static void on_drain_look(void *arg)
 {
     struct node *n = arg;
-    unsigned open = 0, unbooked = 0;
+    unsigned open = 0, unbooked = 0, untold = 0;
     for (unsigned i = 0; i < n->shared.worker_count; i++)
         open += worker_open(n->workers[i]);
     for (unsigned i = 0; i < n->shared.worker_count; i++)
         unbooked += worker_unbooked(n->workers[i]);
+    for (unsigned i = 0; i < n->shared.worker_count; i++)
+        untold += worker_untold(n->workers[i]);
     unbooked += (unsigned)state_outbox_count(n->state);
-    if (open + unbooked == 0)
+    if (open + unbooked + untold == 0)
         leave(n);
     else if (open == 0 || n->phase == PHASE_BREAKING)
-        watch_booking(n, open + unbooked);
+        watch_booking(n, open + unbooked + untold, open + unbooked);
     else
         n->last_words.since_ms = 0;
 }

@@ -19,6 +19,7 @@
 #include "run/control.h"
 #include "run/look.h"
 #include "run/node_priv.h"
+#include "state/history.h"
 
 enum {
     READY_WAIT_MS = 3000, /* for Redis, before serving without it */
@@ -48,7 +49,7 @@ struct worker {
     bool is_pool_declared; /* Redis knows the subscriptions */
     struct loop_timer *drain_timer;
     unsigned quiet_looks; /* in a row, while draining, at which nothing was open */
-    _Atomic unsigned open, unbooked;
+    _Atomic unsigned open, unbooked, untold;
 };
 
 /* A base URL that ends in a slash: "//v1/messages" is meant as "/v1/messages". */
@@ -296,7 +297,9 @@ static void count_open(void *arg)
     struct worker *w = arg;
     unsigned open = w->server != NULL ? http_server_open(w->server) : 0;
     open += (unsigned)proxy_open(w->proxy);
+    state_flush_history(w->state);
     atomic_store(&w->unbooked, (unsigned)state_outbox_count(w->state));
+    atomic_store(&w->untold, (unsigned)state_history_count(w->state));
     w->quiet_looks = open == 0 ? w->quiet_looks + 1 : 0;
     atomic_store(&w->open, w->quiet_looks >= QUIET_LOOKS ? 0 : open + 1);
 }
@@ -358,6 +361,11 @@ unsigned worker_open(const struct worker *w)
 unsigned worker_unbooked(const struct worker *w)
 {
     return atomic_load(&w->unbooked);
+}
+
+unsigned worker_untold(const struct worker *w)
+{
+    return atomic_load(&w->untold);
 }
 
 static void stop(void *arg)

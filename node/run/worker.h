@@ -60,6 +60,7 @@ struct loop *worker_loop(struct worker *worker);
 bool worker_is_ready(void *worker); /* its thread: it would say yes at /ready */
 
 /* As of lately; any thread. Requests and answers in progress; and, to be asked after that,
- * settlements that Redis has not confirmed. */
+ * settlements that Redis has not confirmed, and finished requests it has not been told of. */
 unsigned worker_open(const struct worker *worker);
 unsigned worker_unbooked(const struct worker *worker);
+unsigned worker_untold(const struct worker *worker);

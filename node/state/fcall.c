@@ -19,9 +19,8 @@
 #include "state/functions.h"
 
 enum {
-    HEAD_ARGS = 4, /* FCALL name 1 key */
-    LOADS_MAX = 2  /* times one call may find the functions missing before that is its answer */
-};
+    LOADS_MAX = 2
+}; /* times one call may find the functions missing before that is its answer */
 
 static const char *const verb_words[] = {
 #define X(id, word) word,
@@ -167,7 +166,7 @@ static void send_again(struct fcall *call)
 struct fcall *fcall_new(struct fcalls *calls, enum verb verb, const struct slice *args,
                         size_t count)
 {
-    size_t bytes = 0, total = HEAD_ARGS + count;
+    size_t bytes = 0, total = FCALL_HEAD_ARGS + count;
     assert(count <= FCALL_ARGS_MAX);
     for (size_t i = 0; i < count; i++)
         bytes += args[i].len;
@@ -181,7 +180,7 @@ struct fcall *fcall_new(struct fcalls *calls, enum verb verb, const struct slice
     call->args[3] = calls->key;
     char *to = (char *)&call->args[total];
     for (size_t i = 0; i < count; i++) {
-        call->args[HEAD_ARGS + i] = (struct slice){to, args[i].len};
+        call->args[FCALL_HEAD_ARGS + i] = (struct slice){to, args[i].len};
         if (args[i].len > 0)
             memcpy(to, args[i].at, args[i].len);
         to += args[i].len;

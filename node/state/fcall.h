@@ -25,7 +25,11 @@ enum verb {
         VERBS
 };
 
-enum { FCALL_ARGS_MAX = 3100, FUNCTION_NAME_MAX = 32 };
+enum {
+    FCALL_ARGS_MAX = 3100,
+    FCALL_HEAD_ARGS = 4, /* FCALL name 1 key */
+    FUNCTION_NAME_MAX = 32
+};
 
 /* What all calls of one state share. */
 struct fcalls {

@@ -43,6 +43,7 @@ static void on_tick(void *arg)
     struct state *state = arg;
     renewal_tick(state);
     outbox_tick(state);
+    history_tick(state);
 }
 
 void state_set_registered(struct state *state, bool is_registered)
@@ -84,6 +85,7 @@ struct state *state_new(struct loop *loop, const struct state_options *options)
     state_set_epoch(state, 0);
     renewal_init(state);
     outbox_init(&state->outbox);
+    history_init(&state->history);
     state->redis = redis_new(loop, options->redis_url, &events, options->metrics);
     fcalls_init(&state->calls, loop, state->redis, slice_of(state->key));
     state->ticker = loop_every(loop, STATE_TICK_MS, on_tick, state);
@@ -99,6 +101,7 @@ void state_free(struct state *state)
     fcalls_fini(&state->calls);
     renewal_fini(state);
     outbox_fini(state);
+    history_fini(state);
     loop_timer_free(state->ticker);
     free(state);
 }

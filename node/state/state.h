@@ -4,7 +4,8 @@
  * them and asked again. What must not be lost (settlements) waits in an outbox, bounded, and is
  * booked when Redis returns; leases are renewed by themselves as long as they are held.
  *
- * The verbs stand by noun: lease.h (admit, renew, settle), pool.h (declare, sweep), snapshot.h. */
+ * The verbs stand by noun: lease.h (admit, renew, settle), pool.h (declare, sweep), snapshot.h,
+ * history.h (remember, recall). */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

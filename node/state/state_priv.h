@@ -1,5 +1,6 @@
 /* state_priv.h - what the files of state/ share; each part of struct state belongs to one. */
 #pragma once
+#include "base/buf.h"
 #include "base/list.h"
 #include "base/number.h"
 #include "base/tiny.h"
@@ -63,6 +64,25 @@ struct outbox {
     bool is_holding_off; /* Redis answered with an error: until the next tick */
 };
 
+/* history.c */
+enum { HISTORY_BATCH_MAX = TINY(64, 1) }; /* requests in one call of remember */
+
+struct history {
+    struct buf gathered; /* for the next call: id, others, lines of each */
+    struct {
+        uint16_t id, others, lines;
+    } lengths[HISTORY_BATCH_MAX];
+    size_t gathered_count;
+    uint32_t max;
+    struct list waiting;  /* struct fcall, oldest first */
+    struct fcall *sent;   /* one at a time; NULL: none is on its way */
+    size_t count;         /* requests, wherever they are */
+    size_t waiting_bytes; /* in calls, the one that is on its way too */
+    unsigned strangers;   /* in this second */
+    uint64_t lost, told;
+    bool was_refusal_logged;
+};
+
 struct state {
     struct loop *loop;
     struct redis *redis;
@@ -83,6 +103,7 @@ struct state {
     char why[256];      /* why it is not, if Redis is there; else "" */
     struct leases leases;
     struct outbox outbox;
+    struct history history;
 };
 
 /* state.c */
@@ -118,3 +139,8 @@ void outbox_fini(struct state *state);
 void outbox_add(struct state *state, struct fcall *settlement); /* takes it */
 void outbox_send(struct state *state);                          /* what may be sent now */
 void outbox_tick(struct state *state);
+
+/* history.c */
+void history_init(struct history *history);
+void history_fini(struct state *state);
+void history_tick(struct state *state);

@@ -290,6 +290,8 @@ function commands.DEL(db, ...)
     return gone
 end
 
+commands.UNLINK = commands.DEL -- there is no memory to be given back later
+
 function commands.EXISTS(db, ...)
     local found = 0
     for i = 1, select("#", ...) do

@@ -58,6 +58,66 @@ static void log_all_kinds(void)
     log_end();
 }
 
+static void test_kept(void)
+{
+    PROMISE("a kept line is the log's own, as JSON, whatever the log's level and format")
+    {
+        struct log_kept kept = {.lines = {.max = 1024}};
+        capture();
+        log_setup(LOG_ERROR, LOG_TEXT);
+        if (log_begin_kept(LOG_INFO, "not logged", &kept)) {
+            log_micros("took", 1234567);
+            log_end();
+        }
+        CHECK(!log_begin_kept(LOG_INFO, "neither", NULL));
+        log_setup(LOG_INFO, LOG_TEXT);
+        if (log_begin_kept(LOG_INFO, "both", &kept)) {
+            log_text("client", SLICE("a b"));
+            log_end();
+        }
+        log_setup(LOG_INFO, LOG_JSON);
+        if (log_begin_kept(LOG_WARN, "the same", &kept)) {
+            log_number("status", 200);
+            log_end();
+        }
+        log_message(LOG_INFO, "of somebody else");
+        written();
+        restore();
+        struct slice lines = buf_slice(&kept.lines), line;
+        lines = slice_cut(lines, '\n', &line);
+        CHECK(slice_starts(line, SLICE("{\"time\":\"2")));
+        CHECK(memmem(line.at, line.len, ",\"took\":1.234}", 14) != NULL);
+        lines = slice_cut(lines, '\n', &line);
+        CHECK(memmem(line.at, line.len, "\"client\":\"a b\"}", 15) != NULL);
+        CHECK(has("both client=\"a b\"\n") && !has("not logged") && has("of somebody else"));
+        char *logged = strstr(seen, "{\"time\"");
+        CHECK(logged != NULL && lines.len > 0 && strncmp(logged, lines.at, lines.len) == 0 &&
+              logged[lines.len] == '\n');
+        CHECK(kept.left_out == 0);
+        buf_fini(&kept.lines);
+    }
+}
+
+static void test_kept_ceiling(void)
+{
+    PROMISE("a kept line that finds no room is counted, and the log has it all the same")
+    {
+        struct log_kept kept = {.lines = {.max = 150}};
+        capture();
+        for (int i = 0; i < 3; i++)
+            if (log_begin_kept(LOG_INFO, "it happened", &kept)) {
+                log_string("padding", "0123456789012345678901234567890123456789");
+                log_end();
+            }
+        written();
+        restore();
+        CHECK(kept.left_out == 2);
+        CHECK(buf_len(&kept.lines) > 100 && buf_len(&kept.lines) <= 150);
+        CHECK(strchr(strchr(seen, '\n') + 1, '\n') != NULL);
+        buf_fini(&kept.lines);
+    }
+}
+
 static void test_formats(void)
 {
     PROMISE("a JSON line is one object with time, level, event and all fields, escaped")
@@ -248,6 +308,8 @@ int main(void)
     signal(SIGXFSZ, SIG_IGN);
     real_stderr = dup(STDERR_FILENO);
     test_formats();
+    test_kept();
+    test_kept_ceiling();
     test_text();
     test_levels();
     test_limits();
