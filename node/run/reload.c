@@ -5,7 +5,6 @@
  * alone. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #include "base/budget.h"
@@ -16,8 +15,6 @@
 #include "config/changes.h"
 #include "run/control.h"
 #include "run/node_priv.h"
-
-enum { SUMMARY_MAX = 2048 };
 
 /* ---- which files there are ---- */
 
@@ -118,11 +115,11 @@ static void tell_refused(const char *cause, const char *error)
 
 static void tell_taken(const char *cause, const struct config_reloaded *done)
 {
-    char summary[SUMMARY_MAX];
-    config_tell_changes(&done->changes, summary, sizeof(summary));
-    if (done->changes.needs_restart.listed > 0)
-        log_message(LOG_WARN, "changed, but taken over only by a restart of the node: %s",
-                    strstr(summary, CONFIG_RESTART_WORDS) + sizeof(CONFIG_RESTART_WORDS) - 1);
+    char summary[CONFIG_SUMMARY_MAX];
+    config_tell_restart(&done->changes, summary);
+    if (summary[0] != '\0')
+        log_message(LOG_WARN, "changed, but taken over only by a restart of the node: %s", summary);
+    config_tell_changes(&done->changes, summary);
     if (log_begin(LOG_INFO, "reloaded")) {
         log_string("cause", cause);
         log_string("source", done->sources);
