@@ -79,7 +79,7 @@ static struct slice body_of(struct slice key)
 
 static char small(char c)
 {
-    return (char)tolower((unsigned char)c);
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
 /* In small letters, without what separates words. "" if it is too long to be one. */
