@@ -79,7 +79,9 @@ static struct slice body_of(struct slice key)
 
 static char small(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    if (c >= 'A' && c <= 'Z')
+        return (char)(c - 'A' + 'a');
+    return c;
 }
 
 /* In small letters, without what separates words. "" if it is too long to be one. */
