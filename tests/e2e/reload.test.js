@@ -121,6 +121,22 @@ test('a refused reload: why, that the old one goes on, and both in /metrics', as
     assert.equal(await value('reload_successful'), 1);
 });
 
+test('a configuration is as old as its file was when it was taken, whatever was refused since', async (world) => {
+    const { node, redis } = await world.setting();
+    const edited = async () => {
+        const line = await (await redis.view()).hGet('weir:{main}:roster', 'alpha');
+        return /edited=([1-9]\d*)/.exec(line)[1];
+    };
+    const taken = await eventually('it to be declared', edited);
+    const good = structuredClone(node.config);
+    const { event } = await node.reload({ ...good, timeouts: { idle_ms: -1 } });
+    assert.match(event, /^reload refused/);
+    await redis.cli('FLUSHALL');
+    assert.equal(await eventually('it to be declared again', edited), taken);
+    await node.reload(good);
+    await eventually('the new one to be declared', async () => (await edited()) > taken);
+});
+
 test('reloads at the same time: one after the other, and each hears what came of it', async (world) => {
     const { node } = await world.setting();
     const config = structuredClone(node.config);
