@@ -14,6 +14,7 @@
 local strategy = {}
 
 local TIER_MAX = 20
+local PASS_MAX = 1e11 -- up to there a line's 14 digits tell thousandths
 local SESSION_MS = 5 * 3600000
 
 -- who may -----------------------------------------------------------------------------------------
@@ -134,6 +135,11 @@ local function by_tier(sub)
     return math.floor(TIER_MAX * 1000 / sub.tier + 0.5) / 1000
 end
 
+local STEPS = {
+    ["least-requests"] = one, ["round-robin"] = one,
+    ["weighted"] = by_tier, ["weighted-round-robin"] = by_tier
+}
+
 local function is_behind(sub, other, _, floor)
     local pass = math.max(sub.pass or 0, floor)
     local other_pass = math.max(other.pass or 0, floor)
@@ -154,7 +160,8 @@ local function start()
     return 0
 end
 
-local function turns(word, step, floor_of)
+local function turns(word, floor_of)
+    local step = STEPS[word]
     return function(view, r, now, barred)
         local floor = floor_of(view, step)
         local best = first(view, r, now, barred, is_behind, floor)
@@ -213,10 +220,10 @@ local ROWS = {
     ["priority"] = priority,
     ["session"] = session,
     ["drain-soonest"] = drain_soonest,
-    ["least-requests"] = turns("least-requests", one, start),
-    ["round-robin"] = turns("round-robin", one, last_turn),
-    ["weighted"] = turns("weighted", by_tier, start),
-    ["weighted-round-robin"] = turns("weighted-round-robin", by_tier, last_turn)
+    ["least-requests"] = turns("least-requests", start),
+    ["round-robin"] = turns("round-robin", last_turn),
+    ["weighted"] = turns("weighted", start),
+    ["weighted-round-robin"] = turns("weighted-round-robin", last_turn)
 }
 
 -- nil: none is eligible. `barred`: accounts that are not to be taken, or nil.
@@ -225,9 +232,22 @@ function strategy.choose(view, r, now, barred)
     return view.choose(view, r, now, barred)
 end
 
+-- So that none ever comes to where numbers are no longer exact: all go back alike.
+local function go_back(view)
+    for _, sub in ipairs(view.list) do
+        if sub.pass then
+            slots.touch(view, sub)
+            sub.pass = math.max(0, sub.pass - PASS_MAX / 2)
+        end
+    end
+end
+
 -- The request that choose() was asked for got `sub`, which is about to be written.
 function strategy.note(view, sub, r, now)
     sub.pass = r.next_pass or sub.pass
+    if sub.pass and sub.pass > PASS_MAX then
+        go_back(view)
+    end
     if r.begins_session then
         for _, other in ipairs(view.list) do
             if other.session and other ~= sub then
@@ -239,7 +259,7 @@ function strategy.note(view, sub, r, now)
     end
 end
 
--- A new one begins where the others are: it has nothing to catch up with.
+-- A new one begins where turns are taken: it has nothing to catch up with, as others may have.
 function strategy.welcome(view, sub)
     local least = nil
     for _, other in ipairs(view.list) do
@@ -247,9 +267,9 @@ function strategy.welcome(view, sub)
             least = math.min(least or other.pass, other.pass)
         end
     end
-    if least then
+    if least and STEPS[view.strategy] then
         slots.touch(view, sub)
-        sub.pass = least
+        sub.pass = math.max(least, last_turn(view, STEPS[view.strategy]))
     end
 end
 
@@ -257,7 +277,8 @@ end
 
 -- Out of the fields of a line; what it takes is taken out of them.
 function strategy.read_line(sub, fields)
-    sub.pass = fields.pass and math.max(0, tonumber(string.match(fields.pass, "^[%d.]+$")) or 0)
+    sub.pass = fields.pass
+        and math.min(PASS_MAX, tonumber(string.match(fields.pass, "^[%d.]+$")) or 0)
     sub.session = fields.session and pool.count(fields.session)
     fields.pass, fields.session = nil, nil
 end

@@ -6,8 +6,6 @@
 #include "base/mem.h"
 #include "config/changes.h"
 
-enum { SUMMARY_MAX = 2048 };
-
 struct admin_reload {
     struct admin_wait wait;
 };
@@ -35,8 +33,8 @@ static json_t *list_of(const struct config_change_list *changes)
 static json_t *answer_of(const struct config_reloaded *done)
 {
     const struct config_changes *c = &done->changes;
-    char summary[SUMMARY_MAX];
-    config_tell_changes(c, summary, sizeof(summary));
+    char summary[CONFIG_SUMMARY_MAX];
+    config_tell_changes(c, summary);
     json_t *json =
         json_pack("{s:s, s:s, s:s, s:I, s:b, s:s}", "status", "reloaded", "source", done->sources,
                   "digest", done->digest, "subscriptions", (json_int_t)done->subscriptions,

@@ -146,18 +146,29 @@ static void probe_end(struct probe *p, CURLM *all)
 
 /* ---- what was said ---- */
 
+/* What drives a terminal: also the characters from U+0080 to U+009F, of which some terminals take
+ * one for the beginning of a sequence. */
+static void blank_controls(char *text)
+{
+    for (unsigned char *c = (unsigned char *)text; *c != '\0'; c++) {
+        bool is_high = c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f;
+        if (is_high)
+            *c++ = ' ';
+        if (is_high || *c < ' ' || *c == 0x7f)
+            *c = ' ';
+    }
+}
+
 static void put_harmless(struct slice said, struct slice secret, char out[LIVE_MESSAGE_MAX + 1])
 {
-    char *text = mem_string(said), *found;
+    char *text = mem_string(said);
     char *key = mem_string(secret);
-    while (secret.len > 0 && (found = strstr(text, key)) != NULL)
-        memset(found, '*', secret.len);
+    for (char *at = text; secret.len > 0 && (at = strstr(at, key)) != NULL; at += secret.len)
+        memset(at, '*', secret.len);
     utf8_repair(text, strlen(text));
     struct slice cut = utf8_cut(slice_of(text), LIVE_MESSAGE_MAX);
     snprintf(out, LIVE_MESSAGE_MAX + 1, "%.*s", SLICE_ARG(cut));
-    for (char *c = out; *c != '\0'; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = ' ';
+    blank_controls(out);
     explicit_bzero(key, secret.len);
     free(key);
     free(text);

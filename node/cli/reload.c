@@ -3,8 +3,9 @@
 #include <string.h>
 
 #include "cli/answer.h"
+#include "config/changes.h"
 
-enum { TEXT_SHOWN = 4096, NAME_SHOWN = 600 };
+enum { TEXT_SHOWN = CONFIG_SUMMARY_MAX, NAME_SHOWN = 600 };
 
 /* A summary has "; " between its kinds: a line each. */
 static void print_changes(const json_t *body)

@@ -3,6 +3,7 @@
  * random, so nobody comes back from it. */
 #include "config/changes.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -129,30 +130,37 @@ bool config_is_unchanged(const struct config_changes *c)
            0;
 }
 
-static void tell_list(const char *word, const struct config_change_list *list, char *out,
-                      size_t size)
+static void tell_list(const char *word, const struct config_change_list *list,
+                      char out[CONFIG_SUMMARY_MAX])
 {
     struct slice rest = slice_of(list->text), item;
     const char *separator = out[0] != '\0' ? "; " : "";
-    size_t used = strlen(out);
+    size_t used = strlen(out), size = CONFIG_SUMMARY_MAX;
     if (list->listed == 0)
         return;
     used += (size_t)snprintf(out + used, size - used, "%s%s", separator, word);
-    for (separator = " "; rest.len > 0 && used < size; separator = ", ") {
+    for (separator = ""; rest.len > 0; separator = ", ") {
         rest = slice_cut(rest, '\n', &item);
         used += (size_t)snprintf(out + used, size - used, "%s%.*s", separator, SLICE_ARG(item));
+        assert(used < size);
     }
-    if (list->more > 0 && used < size)
+    if (list->more > 0)
         snprintf(out + used, size - used, " and %u more", list->more);
 }
 
-void config_tell_changes(const struct config_changes *changes, char *out, size_t size)
+void config_tell_changes(const struct config_changes *changes, char out[CONFIG_SUMMARY_MAX])
 {
-    snprintf(out, size, "%s", config_is_unchanged(changes) ? "unchanged" : "");
-    tell_list("added", &changes->added, out, size);
-    tell_list("removed", &changes->removed, out, size);
-    tell_list("renamed", &changes->renamed, out, size);
-    tell_list("rotated", &changes->rotated, out, size);
-    tell_list("changed", &changes->changed, out, size);
-    tell_list("needs a restart:", &changes->needs_restart, out, size);
+    snprintf(out, CONFIG_SUMMARY_MAX, "%s", config_is_unchanged(changes) ? "unchanged" : "");
+    tell_list("added ", &changes->added, out);
+    tell_list("removed ", &changes->removed, out);
+    tell_list("renamed ", &changes->renamed, out);
+    tell_list("rotated ", &changes->rotated, out);
+    tell_list("changed ", &changes->changed, out);
+    tell_list("needs a restart: ", &changes->needs_restart, out);
+}
+
+void config_tell_restart(const struct config_changes *changes, char out[CONFIG_SUMMARY_MAX])
+{
+    out[0] = '\0';
+    tell_list("", &changes->needs_restart, out);
 }

@@ -6,7 +6,13 @@
 
 #include "config/config.h"
 
-enum { CONFIG_CHANGES_LISTED = 20, CONFIG_CHANGES_BYTES = 1536 };
+enum {
+    CONFIG_CHANGES_LISTED = 20,
+    CONFIG_CHANGES_BYTES = 1536,
+    CONFIG_CHANGES_KINDS = 6,
+    /* all of them in a line: a word, two bytes behind each of what is listed, how many more */
+    CONFIG_SUMMARY_MAX = CONFIG_CHANGES_KINDS * (CONFIG_CHANGES_BYTES + CONFIG_CHANGES_LISTED + 64)
+};
 
 struct config_change_list {
     char text[CONFIG_CHANGES_BYTES]; /* items, each with a '\n' behind it */
@@ -35,7 +41,8 @@ struct config_reloaded {
 void config_compare(const struct config *started, const struct config *former,
                     const struct config *wanted, struct config_changes *changes);
 bool config_is_unchanged(const struct config_changes *changes);
-#define CONFIG_RESTART_WORDS "needs a restart: " /* behind them stands what does, at the end */
 /* All of it in a line: "added gamma; rotated main 1a2b3c4d -> 5e6f7a8b; needs a restart:
  * server.port", or "unchanged". */
-void config_tell_changes(const struct config_changes *changes, char *out, size_t size);
+void config_tell_changes(const struct config_changes *changes, char out[CONFIG_SUMMARY_MAX]);
+/* What only a restart takes over, alone: "server.port, server.workers"; "" if nothing. */
+void config_tell_restart(const struct config_changes *changes, char out[CONFIG_SUMMARY_MAX]);

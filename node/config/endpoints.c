@@ -108,14 +108,14 @@ static bool check_urls(struct config_reader *r, const json_t *urls)
     char found[CONFIG_FOUND_MAX];
     size_t count = json_array_size(urls);
     if (!json_is_array(urls) || count == 0)
-        return config_fail(r, expected, "found %s", config_found(urls, false, found));
+        return config_fail(r, expected, "found %s", config_found(urls, true, found));
     if (count > SUBSCRIPTIONS_MAX)
         return config_fail(r, expected, "found %zu", count);
     for (size_t i = 0; i < count; i++) {
         const json_t *url = json_array_get(urls, i);
         size_t mark = config_path_begin(r, "[%zu]", i);
         if (!json_is_string(url))
-            return config_fail(r, expected_url, "found %s", config_found(url, false, found));
+            return config_fail(r, expected_url, "found %s", config_found(url, true, found));
         config_path_end(r, mark);
     }
     return true;

@@ -125,8 +125,8 @@ static bool read_member(struct config_reader *r, const char *section, const char
         return config_read_knob(r, knob, value, base);
     if (!is_section(section, key, inner, sizeof(inner)))
         return fail_unknown(r, section, key);
-    if (!json_is_object(value))
-        return config_fail(r, "an object: { ... }", "found %s", config_found(value, false, found));
+    if (!json_is_object(value)) /* a token, or a URL with a password, may stand there instead */
+        return config_fail(r, "an object: { ... }", "found %s", config_found(value, true, found));
     return config_read_members(r, value, inner, base);
 }
 

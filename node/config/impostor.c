@@ -10,7 +10,7 @@
 
 #include "config/config_priv.h"
 
-enum { WORD_MAX = 32, REFERENCE_SHOWN = 64 };
+enum { WORD_MAX = 32, FILLED_MIN = 3 };
 
 static const char expected_anthropic[] =
     "a key of Anthropic's (sk-ant-...), or the base_url of where this one is taken "
@@ -18,20 +18,28 @@ static const char expected_anthropic[] =
 
 /* ---- not to be used anywhere ---- */
 
-/* $NAME, ${NAME}, ${NAME:-...}, ${{ ... }}, {{ ... }}, <...>, %NAME%. */
-static bool is_reference(struct slice key)
+/* What kind of reference it is, or NULL. Never what is in it: ${NAME:-...} may have a key for its
+ * default, and people fill a key in between < and >. */
+static const char *kind_of_reference(struct slice key)
 {
     char first = key.at[0], last = key.at[key.len - 1];
     size_t names = 1;
-    if (slice_starts(key, SLICE("${")) || slice_starts(key, SLICE("$(")) ||
-        slice_starts(key, SLICE("{{")) || (first == '<' && last == '>'))
-        return true;
+    if (slice_starts(key, SLICE("${")))
+        return "${...}";
+    if (slice_starts(key, SLICE("$(")))
+        return "$(...)";
+    if (slice_starts(key, SLICE("{{")))
+        return "{{...}}";
+    if (first == '<' && last == '>')
+        return "<...>";
     if (first != '$' && (first != '%' || last != '%'))
-        return false;
+        return NULL;
     while (names < key.len && (isupper((unsigned char)key.at[names]) || key.at[names] == '_' ||
                                isdigit((unsigned char)key.at[names])))
         names++;
-    return key.len > 2 && names >= key.len - (first == '%' ? 1 : 0);
+    if (key.len <= 2 || names < key.len - (first == '%' ? 1 : 0))
+        return NULL;
+    return first == '%' ? "%NAME%" : "$NAME";
 }
 
 /* Another file's whole line: ANTHROPIC_API_KEY=sk-... */
@@ -71,9 +79,9 @@ static struct slice body_of(struct slice key)
 
 static char small(char c)
 {
-    if (c < 'A' || c > 'Z')
-        return c;
-    return (char)(c - 'A' + 'a');
+    if (c >= 'A' && c <= 'Z')
+        return (char)(c - 'A' + 'a');
+    return c;
 }
 
 /* In small letters, without what separates words. "" if it is too long to be one. */
@@ -92,6 +100,19 @@ static bool is_among(const char *const *words, size_t count, const char *word)
         if (strcmp(words[i], word) == 0)
             return true;
     return false;
+}
+
+/* So often this alone, and what separates words. 0: there is more. */
+static size_t count_only(struct slice text, char c)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (small(text.at[i]) == c)
+            count++;
+        else if (text.at[i] != '-' && text.at[i] != '_' && text.at[i] != '.')
+            return 0;
+    }
+    return count;
 }
 
 static bool is_placeholder(struct slice key)
@@ -122,11 +143,10 @@ static bool is_placeholder(struct slice key)
     char word[WORD_MAX];
     struct slice body = body_of(key);
     put_word(body, word);
-    size_t len = strlen(word);
     if (has_dots(key) || (body.len == 0 && key.len > 0) ||
         is_among(words, sizeof(words) / sizeof(words[0]), word))
         return true;
-    return len > 2 && (strspn(word, "x") == len || strspn(word, "*") == len);
+    return count_only(body, 'x') >= FILLED_MIN || count_only(body, '*') > 0;
 }
 
 static const char *wrong_kind(struct slice key)
@@ -220,9 +240,9 @@ bool config_mind_key(struct config_reader *r, const struct subscription *s)
     struct slice key = secret_reveal(&s->api_key);
     if (key.len == 0)
         return true; /* that is said elsewhere */
-    if (is_reference(key))
-        return config_fail(r, expected, "found %.*s, which nothing has replaced by a key",
-                           key.len < REFERENCE_SHOWN ? (int)key.len : REFERENCE_SHOWN, key.at);
+    if (kind_of_reference(key) != NULL)
+        return config_fail(r, expected, "found %s, which nothing has replaced by a key",
+                           kind_of_reference(key));
     if (is_line(key))
         return config_fail(r, expected, "found NAME=value, a whole line");
     if (is_placeholder(key))

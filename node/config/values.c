@@ -350,5 +350,6 @@ const struct config_kind config_flag = {CONFIG_VALUE(flag), .is_flag = true,
 const struct config_kind config_word = {CONFIG_VALUE(word)};
 const struct config_kind config_choice = {CONFIG_VALUE(choice)};
 const struct config_kind config_auth = {.read = read_auth, .put = put_flag};
-const struct config_kind config_subscriptions = {.read = read_subscriptions,
-                                                 .expected = "a list of 1 to 200 objects"};
+/* Secret, because someone may have put a key there. */
+const struct config_kind config_subscriptions = {
+    .read = read_subscriptions, .expected = "a list of 1 to 200 objects", .is_secret = true};

@@ -16,8 +16,7 @@ void doubt_end(struct doubt *d)
 {
     state_wait_cancel(&d->wait);
     buf_fini(&d->held);
-    buf_init(&d->held, DOUBT_HELD_MAX);
-    d->has_end = false;
+    doubt_init(d);
 }
 
 bool doubt_holds(const struct doubt *d)
@@ -25,32 +24,56 @@ bool doubt_holds(const struct doubt *d)
     return list_is_linked(&d->wait.link);
 }
 
+/* One event for all that came: what failed has its last bytes with it. */
+static void tell(struct exchange *x, struct doubt *came)
+{
+    struct slice piece = buf_slice(&came->held);
+    struct upstream_event event = {.kind = came->has_failed ? UPSTREAM_FAILED : UPSTREAM_BODY,
+                                   .pieces = &piece,
+                                   .count = piece.len > 0 ? 1 : 0,
+                                   .is_end = came->has_end,
+                                   .err = came->err,
+                                   .detail = came->detail};
+    if (event.count > 0 || event.is_end || came->has_failed)
+        exchange_tell(x, &event);
+}
+
 static void on_renewed(void *arg)
 {
     struct exchange *x = arg;
-    struct doubt *d = &x->doubt;
+    struct doubt came = x->doubt;
     if (!state_lease_is_fresh(x->proxy->state)) {
-        state_wait_renewal(x->proxy->state, &d->wait);
+        state_wait_renewal(x->proxy->state, &x->doubt.wait);
         return;
     }
-    struct buf held = d->held;
-    struct slice piece = buf_slice(&held);
-    struct upstream_event event = {.kind = UPSTREAM_BODY,
-                                   .pieces = &piece,
-                                   .count = piece.len > 0 ? 1 : 0,
-                                   .is_end = d->has_end};
-    buf_init(&d->held, DOUBT_HELD_MAX);
-    d->has_end = false;
+    doubt_init(&x->doubt);
     if (x->attempt.upstream != NULL && !x->reply.is_paused)
         upstream_resume(x->attempt.upstream);
-    exchange_tell(x, &event);
-    buf_fini(&held);
+    if (came.is_due)
+        deadline_set(x->proxy->loop, &x->attempt.deadline, 0);
+    tell(x, &came);
+    buf_fini(&came.held);
+}
+
+static bool is_in_doubt(const struct exchange *x)
+{
+    return doubt_holds(&x->doubt) || !state_lease_is_fresh(x->proxy->state);
+}
+
+static void ask(struct exchange *x)
+{
+    struct doubt *d = &x->doubt;
+    if (x->attempt.upstream != NULL)
+        upstream_pause(x->attempt.upstream);
+    d->wait.on_renewed = on_renewed;
+    d->wait.arg = x;
+    state_wait_renewal(x->proxy->state, &d->wait);
 }
 
 bool doubt_takes(struct exchange *x, const struct upstream_event *e)
 {
     struct doubt *d = &x->doubt;
-    if (!doubt_holds(d) && state_lease_is_fresh(x->proxy->state))
+    if (!is_in_doubt(x))
         return false;
     for (unsigned i = 0; i < e->count; i++)
         if (!buf_append(&d->held, e->pieces[i])) {
@@ -58,12 +81,20 @@ bool doubt_takes(struct exchange *x, const struct upstream_event *e)
             return true;
         }
     d->has_end = e->is_end;
-    if (x->attempt.upstream != NULL)
-        upstream_pause(x->attempt.upstream);
-    if (!doubt_holds(d)) {
-        d->wait.on_renewed = on_renewed;
-        d->wait.arg = x;
-        state_wait_renewal(x->proxy->state, &d->wait);
+    if (e->kind == UPSTREAM_FAILED) {
+        d->has_failed = true;
+        d->err = e->err;
+        d->detail = arena_copy(&x->request.message.arena, slice_of(e->detail)).at;
     }
+    ask(x);
+    return true;
+}
+
+bool doubt_delays(struct exchange *x)
+{
+    if (!is_in_doubt(x))
+        return false;
+    x->doubt.is_due = true;
+    ask(x);
     return true;
 }

@@ -64,10 +64,10 @@ enum { KEPT_LINES_MAX = HISTORY_LINES_MAX / 3 };
 struct upstream_event {
     enum { UPSTREAM_HEAD, UPSTREAM_BODY, UPSTREAM_FAILED } kind;
     const struct http1_response *head;
-    const struct slice *pieces; /* BODY; with is_end the call is over */
+    const struct slice *pieces; /* BODY; of FAILED, what came before it while in doubt (doubt.h) */
     unsigned count;
-    bool is_end;
-    enum err err; /* FAILED; the call is over */
+    bool is_end;  /* BODY: the call is over */
+    enum err err; /* FAILED: likewise */
     const char *detail;
 };
 

@@ -18,11 +18,8 @@ static uint64_t delay_ms(const struct exchange *x)
 
 static void on_time(void *arg)
 {
-    struct exchange *x = arg;
-    if (state_lease_is_fresh(x->proxy->state))
-        exchange_go(x, STEP_SEND);
-    else
-        attempt_stopped(x, "the node stood still too long and may have lost its slot; try again");
+    if (!doubt_delays(arg))
+        exchange_go(arg, STEP_SEND);
 }
 
 static void again_enter(struct exchange *x)

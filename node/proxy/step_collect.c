@@ -18,7 +18,8 @@ static void decide(struct exchange *x, const struct upstream_event *unheld)
 
 static void on_collect_late(void *arg)
 {
-    decide(arg, NULL);
+    if (!doubt_delays(arg))
+        decide(arg, NULL);
 }
 
 /* What its head said holds all the same, but for the caller there is nothing whole. */
@@ -40,12 +41,14 @@ static void broken_off(struct exchange *x, const struct upstream_event *e)
 static void collect_on_upstream(struct exchange *x, const struct upstream_event *e)
 {
     struct reply *reply = &x->reply;
+    if (doubt_takes(x, e))
+        return;
+    for (unsigned i = 0; i < e->count && reply->watch != NULL; i++)
+        watch_feed(reply->watch, e->pieces[i]);
     if (e->kind == UPSTREAM_FAILED) {
         broken_off(x, e);
         return;
     }
-    for (unsigned i = 0; i < e->count && reply->watch != NULL; i++)
-        watch_feed(reply->watch, e->pieces[i]);
     bool is_held = attempt_hold(x, e->pieces, e->count);
     reply->has_all = e->is_end && is_held;
     if (e->is_end || !is_held)

@@ -107,7 +107,8 @@ static void end_whole(struct exchange *x)
 
 static void on_trail_over(void *arg)
 {
-    end_whole(arg);
+    if (!doubt_delays(arg))
+        end_whole(arg);
 }
 
 /* All is said, and the provider's connection stays open: for a moment only. An answer whose length
@@ -229,6 +230,8 @@ static void commit(struct exchange *x)
 static void on_hold_over(void *arg)
 {
     struct exchange *x = arg;
+    if (doubt_delays(x))
+        return;
     commit(x);
     answer_flush(x->caller);
     keep_pace(x);
@@ -338,13 +341,11 @@ static void log_broken_off(struct exchange *x, const struct upstream_event *e)
 
 static void relay_on_upstream(struct exchange *x, const struct upstream_event *e)
 {
-    if (e->kind == UPSTREAM_FAILED) {
-        if (!x->reply.is_trailing)
-            log_broken_off(x, e);
-        take(x, e);
-    } else if (!doubt_takes(x, e)) {
-        take(x, e);
-    }
+    if (doubt_takes(x, e))
+        return;
+    if (e->kind == UPSTREAM_FAILED && !x->reply.is_trailing)
+        log_broken_off(x, e);
+    take(x, e);
 }
 
 static void relay_on_taken(struct exchange *x)
@@ -358,7 +359,9 @@ static void relay_on_taken(struct exchange *x)
 
 static void relay_on_stop(struct exchange *x, const char *why)
 {
-    if (x->reply.has_begun)
+    if (x->reply.is_trailing)
+        end_whole(x); /* all is said */
+    else if (x->reply.has_begun)
         break_answer(x, why);
     else
         attempt_stopped(x, why);

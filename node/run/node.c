@@ -302,7 +302,7 @@ int node_serve(const char *config_path)
         return 2;
     }
     n.config_at_start = config_hold(n.config);
-    reload_remember_files(&n);
+    reload_begin(&n);
     use_memory_plainly();
     log_setup(n.config->log_level, n.config->log_format);
     if (!meet_supervisor(&n) || !start_log()) {

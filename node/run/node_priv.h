@@ -59,6 +59,7 @@ struct node {
     struct config *config;
     struct config *config_at_start; /* what only a restart changes is still as it says */
     struct watched_file config_file, dotenv;
+    uint64_t edited_ms; /* when the file of `config` was written, as it was taken; 0: it has none */
     struct loop *loop;
     struct state *state;
     struct private_redis *private_redis;
@@ -129,7 +130,7 @@ void notice_start(struct node *node);
 void notice_stop(struct node *node);
 
 /* reload.c */
-void reload_remember_files(struct node *node);
+void reload_begin(struct node *node); /* the configuration that it starts with has been read */
 void reload_count(struct node *node, bool is_taken); /* for /metrics */
 void reload_if_changed(struct node *node); /* a file that changed and stands still again */
 void reload_on_signal(struct node *node);

@@ -144,17 +144,9 @@ static void on_declared(enum err err, struct slice message, void *arg)
         worker_pool_declared(n->workers[i]);
 }
 
-static uint64_t edited_ms(const struct node *n)
-{
-    const struct timespec *at = &n->config_file.seen.changed;
-    if (!n->config->is_from_file || at->tv_sec < 0)
-        return 0;
-    return (uint64_t)at->tv_sec * 1000 + (uint64_t)at->tv_nsec / 1000000;
-}
-
 void pulse_declare(struct node *n)
 {
-    const struct declaration_source source = {.edited_ms = edited_ms(n),
+    const struct declaration_source source = {.edited_ms = n->edited_ms,
                                               .is_alone = n->private_redis != NULL};
     state_declare(n->state, n->config, &source, on_declared, n);
 }

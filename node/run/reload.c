@@ -5,7 +5,6 @@
  * alone. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #include "base/budget.h"
@@ -16,8 +15,6 @@
 #include "config/changes.h"
 #include "run/control.h"
 #include "run/node_priv.h"
-
-enum { SUMMARY_MAX = 2048 };
 
 /* ---- which files there are ---- */
 
@@ -45,12 +42,27 @@ static void remember(struct watched_file *file, const char *path)
         file->seen = file->changed = mark;
 }
 
-void reload_remember_files(struct node *n)
+static void remember_files(struct node *n)
 {
     if (n->config->is_from_file)
         remember(&n->config_file, n->config->source);
     if (n->config->has_dotenv)
         remember(&n->dotenv, CONFIG_DOTENV_PATH);
+}
+
+/* What is refused later does not make it newer. */
+static void note_edited(struct node *n)
+{
+    const struct timespec *at = &n->config_file.seen.changed;
+    n->edited_ms = 0;
+    if (n->config->is_from_file && at->tv_sec > 0)
+        n->edited_ms = (uint64_t)at->tv_sec * 1000 + (uint64_t)at->tv_nsec / 1000000;
+}
+
+void reload_begin(struct node *n)
+{
+    remember_files(n);
+    note_edited(n);
 }
 
 /* It is another one than was read, and has stood still from one second to the next. One that is
@@ -99,7 +111,7 @@ static struct config *read_again(struct node *n, char *error, size_t error_len)
         snprintf(error, error_len, "this node waits for its name, and does not serve yet");
         return NULL;
     }
-    reload_remember_files(n);
+    remember_files(n);
     if (config_reload(n->config, &new, &why))
         return new;
     put_in_a_line(&why, error, error_len);
@@ -118,11 +130,11 @@ static void tell_refused(const char *cause, const char *error)
 
 static void tell_taken(const char *cause, const struct config_reloaded *done)
 {
-    char summary[SUMMARY_MAX];
-    config_tell_changes(&done->changes, summary, sizeof(summary));
-    if (done->changes.needs_restart.listed > 0)
-        log_message(LOG_WARN, "changed, but taken over only by a restart of the node: %s",
-                    strstr(summary, CONFIG_RESTART_WORDS) + sizeof(CONFIG_RESTART_WORDS) - 1);
+    char summary[CONFIG_SUMMARY_MAX];
+    config_tell_restart(&done->changes, summary);
+    if (summary[0] != '\0')
+        log_message(LOG_WARN, "changed, but taken over only by a restart of the node: %s", summary);
+    config_tell_changes(&done->changes, summary);
     if (log_begin(LOG_INFO, "reloaded")) {
         log_string("cause", cause);
         log_string("source", done->sources);
@@ -145,6 +157,7 @@ static void use(struct node *n, struct config *new)
 {
     config_release(n->config);
     n->config = new;
+    note_edited(n);
     log_set_level(new->log_level);
     budget_update(n->shared.budget, new->server.memory_bytes, new->server.max_body_bytes);
     config_log_warnings(new);

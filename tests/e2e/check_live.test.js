@@ -51,7 +51,7 @@ test('each key is valid, refused, unreachable or not told, and the exit code say
         [key('good')]: [200, { data: [] }],
         'Bearer sk-ant-oat01-login-0123456789abcdef': [200, { data: [] }],
         [bad]: [401, ERROR('authentication_error', 'invalid x-api-key')],
-        [odd]: [403, ERROR('permission_error', `${odd} \u001b[31m${'ä'.repeat(300)}`)],
+        [odd]: [403, ERROR('permission_error', `${odd} \u001b[31m\u009b31m${'ä'.repeat(300)}`)],
         'Bearer other': [404, '<html>not here'],
     });
     const at = (name, api_key, base_url = provider.url) => ({ name, api_key, base_url });
@@ -72,7 +72,7 @@ test('each key is valid, refused, unreachable or not told, and the exit code say
     assert.equal(answers.login, 'valid');
     assert.equal(answers.off, 'valid');
     assert.equal(answers.bad, 'refused: 401 authentication_error: invalid x-api-key');
-    assert.match(answers.odd, /^refused: 403 permission_error: \*+ +\[31mä+$/);
+    assert.match(answers.odd, /^refused: 403 permission_error: \*+ +\[31m +31mä+$/);
     const message = answers.odd.replace(/^refused: 403 permission_error: /, '');
     assert.ok(Buffer.byteLength(message) <= 200 && Buffer.byteLength(message) > 195, message);
     assert.equal(answers.other, 'not told: 404: <html>not here');
@@ -80,7 +80,7 @@ test('each key is valid, refused, unreachable or not told, and the exit code say
     assert.match(out, /^3 of 7 keys are valid$/m);
     for (const { api_key } of all.filter((s) => s.name !== 'other'))
         assert.ok(!`${out}${err}`.includes(api_key), api_key);
-    assert.ok(!out.includes('\u001b'), 'no colours, and nothing that drives a terminal');
+    assert.doesNotMatch(out, /[\u001b\u0080-\u009f]/, 'no colours, and nothing that drives a terminal');
     const lines = new Set(provider.asked.map(({ line }) => line));
     assert.deepEqual(lines, new Set(['GET /under/v1/models?limit=1', 'GET /v1/models?limit=1']));
     assert.equal(provider.asked.length, 6, 'one call a key');
@@ -90,6 +90,22 @@ test('each key is valid, refused, unreachable or not told, and the exit code say
         assert.equal(headers['anthropic-beta'], isLogin ? 'oauth-2025-04-20' : undefined);
         assert.ok(!(headers['x-api-key'] && headers.authorization));
     }
+});
+
+test('a redirect is not followed: where it leads no key is shown', async (world) => {
+    const elsewhere = await judge({ [key('alpha')]: [200, '{}'] });
+    const provider = createServer((request, response) => {
+        response.writeHead(307, { location: `${elsewhere.url}/v1/models` });
+        response.end();
+    });
+    await new Promise((resolve) => provider.listen(0, '127.0.0.1', resolve));
+    const base_url = `http://127.0.0.1:${provider.address().port}`;
+    const { code, out } = await checkLive(world, [{ name: 'alpha', api_key: key('alpha'), base_url }]);
+    provider.close();
+    elsewhere.server.close();
+    assert.equal(code, 1);
+    assert.equal(answersOf(out).alpha, 'not told: 307');
+    assert.deepEqual(elsewhere.asked, []);
 });
 
 test('all valid: exit code 0, at a provider that a node is used with', async (world) => {

@@ -73,6 +73,30 @@ test('a reload that changes nothing says so, and one that needs a restart names 
     assert.match(told.out, /^needs a restart: server\.workers$/m);
 });
 
+test('a reload of very many changes tells all kinds of them, what needs a restart too', async (world) => {
+    const { node } = await world.setting();
+    const config = structuredClone(node.config);
+    const [alpha] = config.subscriptions;
+    const named = (word) =>
+        Array.from({ length: 25 }, (_, i) => {
+            const name = `${word}-${i}-`.padEnd(64, 'x');
+            return { ...alpha, name, api_key: key(name) };
+        });
+    config.subscriptions = named('former');
+    await node.reload(config);
+    config.subscriptions = named('new');
+    config.server.workers = 2;
+    await node.writeConfig(config);
+    const told = await weir(['reload', ...at(node)], { dir: node.dir });
+    assert.equal(told.code, 0, told.err);
+    assert.match(told.out, /^added new-0-x+, .* and 5 more$/m);
+    assert.match(told.out, /^removed former-0-x+, .* and 5 more$/m);
+    assert.match(told.out, /^needs a restart: server\.workers$/m);
+    await node.event('reloaded', ({ changes }) => /^added new-0-/.test(changes));
+    const isWarning = (l) => /only by a restart of the node: server\.workers$/.test(l.event);
+    await node.log.find('a warning', isWarning);
+});
+
 test('a refused reload: why, that the old one goes on, and both in /metrics', async (world) => {
     const { node } = await world.setting();
     const value = async (name) => (await node.metrics()).value(`weir_config_last_${name}`);
@@ -95,6 +119,22 @@ test('a refused reload: why, that the old one goes on, and both in /metrics', as
     await node.writeConfig(good);
     assert.equal((await reload(node)).status, 200);
     assert.equal(await value('reload_successful'), 1);
+});
+
+test('a configuration is as old as its file was when it was taken, whatever was refused since', async (world) => {
+    const { node, redis } = await world.setting();
+    const edited = async () => {
+        const line = await (await redis.view()).hGet('weir:{main}:roster', 'alpha');
+        return /edited=([1-9]\d*)/.exec(line)[1];
+    };
+    const taken = await eventually('it to be declared', edited);
+    const good = structuredClone(node.config);
+    const { event } = await node.reload({ ...good, timeouts: { idle_ms: -1 } });
+    assert.match(event, /^reload refused/);
+    await redis.cli('FLUSHALL');
+    assert.equal(await eventually('it to be declared again', edited), taken);
+    await node.reload(good);
+    await eventually('the new one to be declared', async () => (await edited()) > taken);
 });
 
 test('reloads at the same time: one after the other, and each hears what came of it', async (world) => {

@@ -61,6 +61,49 @@ test('least-requests: a new one begins where the others are', async () => {
     assert.deepEqual(counted(await take(9)), { a: 3, b: 3, c: 3 });
 });
 
+test('a new one begins where turns are taken, not where somebody is who could take none', async () => {
+    for (const strategy of ['least-requests', 'weighted']) {
+        await pool.wipe();
+        await pool.declare({ a: {}, b: {}, c: {} }, { strategy });
+        await take(3);
+        await pool.mend('enable', 'b', 'off');
+        await take(60);
+        await pool.declare({ a: {}, b: {}, c: {}, d: {} }, { strategy, editedMs: 2000 });
+        const { d } = counted(await take(9));
+        assert.ok(d >= 3 && d <= 4, `${strategy}: ${d} of 9`);
+    }
+});
+
+test('a pass that nobody can have come to, written by hand, costs no other its turns', async () => {
+    await pool.declare({ a: {}, b: {}, c: {} }, { strategy: 'round-robin' });
+    await take(3);
+    for (const pass of ['99999999999999999999', '1e300', 'nan', '-5', '1.2.3']) {
+        const line = `active=0 cooling=0 used=0 pass=${pass}`;
+        await pool.redis('HSET', 'weir:{main}:slots', 'b', line);
+        await pool.sweep();
+        const { a, b, c } = counted(await take(9));
+        assert.ok(Math.max(a, b, c) - Math.min(a, b, c) <= 2, `${pass}: ${a} ${b} ${c}`);
+    }
+});
+
+test('turns go on where numbers would cease to be exact: all go back alike', async () => {
+    for (const strategy of ['round-robin', 'least-requests']) {
+        await pool.wipe();
+        await pool.declare({ a: {}, b: {}, c: {} }, { strategy });
+        await take(3);
+        for (const name of ['a', 'b', 'c']) {
+            const line = 'active=0 cooling=0 used=0 pass=99999999999';
+            await pool.redis('HSET', 'weir:{main}:slots', name, line);
+        }
+        for (let i = 0; i < 3; i += 1) {
+            await pool.sweep();
+            assert.equal((await take(6)).join(''), 'abcabc', strategy);
+        }
+        const lines = (await pool.redis('HGETALL', 'weir:{main}:slots')).join();
+        assert.equal(lines.match(/pass=\d+(?=,|$)/g).length, 3, lines);
+    }
+});
+
 const TIERS = { a: { tier: 1 }, b: { tier: 5 }, c: { tier: 20 } };
 
 for (const strategy of ['weighted', 'weighted-round-robin']) {

@@ -176,7 +176,7 @@ static void test_wrong_values(void)
         CHECK(refused(WITH("\"server\":{\"workers\":65}"), "from 1 to 64"));
         CHECK(refused(WITH("\"server\":{\"max_body_bytes\":1073741825}"), "1073741824"));
         CHECK(refused(WITH("\"server\":{\"memory_bytes\":67108863}"), "at least twice"));
-        CHECK(refused(WITH("\"server\":7"), "server: found 7, expected an object"));
+        CHECK(refused(WITH("\"server\":7"), "server: found a number, expected an object"));
         CHECK(refused(WITH("\"server\":{\"host\":\"example.com\"}"), "expected an IPv4"));
         CHECK(refused(WITH("\"redis\":{\"prefix\":\"a{b}\"}"), "redis.prefix: found \"a{b}\""));
         CHECK(refused(WITH("\"redis\":{\"pool\":\"\"}"), "redis.pool: found \"\""));

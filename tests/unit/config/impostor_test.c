@@ -39,14 +39,17 @@ static void test_placeholders(void)
         {"sk-ant-api03-...", "the key is a placeholder"},
         {"sk-ant-", "the key is a placeholder"},
         {"sk-ant-xxxxxxxx", "the key is a placeholder"},
+        {"sk-ant-api03-xxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxxxxxxx", "the key is a placeholder"},
+        {"****************************************", "the key is a placeholder"},
+        {"*", "the key is a placeholder"},
         {"your-key-here", "the key is a placeholder"},
         {"YOUR_API_KEY", "the key is a placeholder"},
         {"sk-ant-your-key", "the key is a placeholder"},
         {"changeme", "the key is a placeholder"},
-        {"${TEAM_KEY}", "found ${TEAM_KEY}, which nothing has replaced"},
-        {"$TEAM_KEY", "found $TEAM_KEY, which nothing has replaced"},
-        {"<key>", "found <key>, which nothing has replaced"},
-        {"{{key}}", "found {{key}}, which nothing has replaced"},
+        {"${TEAM_KEY}", "found ${...}, which nothing has replaced"},
+        {"$TEAM_KEY", "found $NAME, which nothing has replaced"},
+        {"<key>", "found <...>, which nothing has replaced"},
+        {"{{key}}", "found {{...}}, which nothing has replaced"},
         {"ANTHROPIC_API_KEY=sk-ant-api03-x", "found NAME=value, a whole line"},
         {"any", "this is a word for clients"},
         {"sk-ant-admin01-x", "this is an admin key"},
@@ -65,9 +68,52 @@ static void test_placeholders(void)
         set_variable("ANTHROPIC_API_KEYS", NULL);
         write_file("c.json", "{\"subscriptions\":[{\"name\":\"a\",\"api_key_env\":\"K\"}]}", 0600);
         set_variable("K", "${TEAM_KEY}");
-        CHECK(load_refused("c.json", "c.json: subscriptions[0].api_key_env: found ${TEAM_KEY}"));
+        CHECK(load_refused("c.json", "c.json: subscriptions[0].api_key_env: found ${...}, which"));
         set_variable("K", NULL);
         unlink("c.json");
+    }
+}
+
+static void test_nothing_is_shown(void)
+{
+    static const char *const keys[] = {
+        "<sk-ant-api03-SECRET>",
+        "${TEAM_KEY:-sk-ant-api03-SECRET}",
+        "{{sk-ant-api03-SECRET}}",
+        "$SECRET",
+        "%SECRET%",
+        "$(SECRET)",
+        "KEY_OF=SECRET",
+        "sk-proj-SECRET",
+        "sk-ant-admin01-SECRET",
+        "sk-ant-...SECRET",
+        "sk-ant-api03-SECRET x",
+        "'sk-ant-api03-SECRET",
+    };
+    PROMISE("of what stands where a key belongs nothing is shown: it may hold one")
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        CHECK(env_refused(keys[i], ""));
+        CHECK(strstr(failure.all, "SECRET") == NULL);
+    }
+    static const char *const files[] = {
+        "{\"subscriptions\":\"sk-ant-api03-SECRET\"}",
+        "{\"subscriptions\":[\"sk-ant-api03-SECRET\"]}",
+        "{\"subscriptions\":[" ONE "],\"admin\":\"SECRET\"}",
+        "{\"subscriptions\":[" ONE "],\"redis\":\"redis://:SECRET@host\"}",
+    };
+    PROMISE("nor of what stands where a section or a list belongs, or a list of URLs")
+    {
+        for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+            write_file("c.json", files[i], 0600);
+            CHECK(load_refused("c.json", "found a string, expected a"));
+            CHECK(strstr(failure.all, "SECRET") == NULL);
+        }
+        unlink("c.json");
+        set_variable("ANTHROPIC_API_KEYS", "sk-ant-api03-x");
+        set_variable("SERVICE_ENDPOINTS", "{\"anthropic\":\"https://u:SECRET@h.example\"}");
+        CHECK(load_refused(NULL, "found a string, expected a list"));
+        set_variable("SERVICE_ENDPOINTS", NULL);
+        set_variable("ANTHROPIC_API_KEYS", NULL);
     }
 }
 
@@ -169,6 +215,7 @@ int main(void)
 {
     fixture_enter();
     test_placeholders();
+    test_nothing_is_shown();
     test_makers();
     test_loops();
     fixture_leave((const char *const[]){NULL});
