@@ -20,7 +20,8 @@ struct cli_options {
     const char *name;  /* of what it does that to */
     bool is_all;       /* to all */
     bool is_json;
-    bool is_live; /* ask the providers too */
+    bool is_live;  /* ask the providers too */
+    bool is_ready; /* not only alive */
     bool is_markdown;
     bool wants_help;
 };
@@ -45,7 +46,8 @@ enum {
     CLI_NAME = 32, /* behind a topic */
     CLI_ALL = 64,
     CLI_PORT = 128,
-    CLI_LIVE = 256
+    CLI_LIVE = 256,
+    CLI_READY = 512
 };
 
 struct cli_command {

@@ -20,6 +20,7 @@ static const struct option {
     {"--json", NULL, CLI_JSON, "the node's answer as it is"},
     {"--all", NULL, CLI_ALL, "every subscription that something closes"},
     {"--live", NULL, CLI_LIVE, "ask each provider whether it takes its key; costs nothing"},
+    {"--ready", NULL, CLI_READY, "whether it takes requests, not only whether it lives"},
     {"--markdown", NULL, CLI_MARKDOWN, "`weir help config` as the tables of docs/config.md"},
     {"--help", NULL, EVERY_COMMAND, "this text"},
 };
@@ -82,6 +83,9 @@ static void store(struct cli_options *options, const struct option *option, cons
         break;
     case CLI_LIVE:
         options->is_live = true;
+        break;
+    case CLI_READY:
+        options->is_ready = true;
         break;
     case CLI_MARKDOWN:
         options->is_markdown = true;
