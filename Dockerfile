@@ -28,6 +28,12 @@ COPY --from=build /src/build/release/weir-provider /usr/local/bin/
 ENTRYPOINT ["weir-provider"]
 
 FROM runtime AS node
+# A node without redis.url keeps a Redis of its own: one container alone serves.
+USER root
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends redis-server \
+    && rm -rf /var/lib/apt/lists/*
+USER weir
 LABEL org.opencontainers.image.title="Weir" \
       org.opencontainers.image.description="Spreads LLM requests over subscriptions, exactly" \
       org.opencontainers.image.version="0.1.0" \

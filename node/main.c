@@ -38,7 +38,9 @@ static const struct cli_command commands[] = {
      "Asks the node that the config describes, or the one at --url or WEIR_URL, and shows it\n"
      "admin.token or WEIR_ADMIN_TOKEN if there is one, in the header x-admin-token. With curl:\n"
      "curl -H \"x-admin-token: $WEIR_ADMIN_TOKEN\" http://127.0.0.1:8080/status\n"},
-    {"health", CLI_CONFIG | CLI_URL | CLI_PORT, cli_health, "exit with 0 if a node answers",
+    {"health", CLI_CONFIG | CLI_URL | CLI_PORT | CLI_JSON | CLI_READY, cli_health,
+     "exit with 0 if a node answers",
+     "With --ready only if it takes requests, too: not if it is leaving, or its Redis is away.\n"
      "Finds the node as `weir status` does. Made for the health checks of containers.\n"},
     {"cooldown", CLI_CONFIG | CLI_URL | CLI_PORT | CLI_TOPIC | CLI_NAME | CLI_ALL, cli_cooldown,
      "list what closes subscriptions, or lift it: list, clear NAME, clear --all",

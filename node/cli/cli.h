@@ -23,7 +23,8 @@ struct cli_options {
     const char *node, *since, *level, *id; /* which lines of a log */
     bool is_all;                           /* to all */
     bool is_json;
-    bool is_live; /* ask the providers too */
+    bool is_live;  /* ask the providers too */
+    bool is_ready; /* not only alive */
     bool is_markdown;
     bool wants_help;
 };
@@ -54,7 +55,8 @@ enum {
     CLI_NODE = 512,
     CLI_SINCE = 1024,
     CLI_LEVEL = 2048,
-    CLI_ID = 4096
+    CLI_ID = 4096,
+    CLI_READY = 8192
 };
 
 struct cli_command {

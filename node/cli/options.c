@@ -24,6 +24,7 @@ static const struct option {
     {"--since", "TIME", CLI_SINCE, "90s, 10m, 2h, 3d ago, or a time in UTC: 2026-11-27T09:30"},
     {"--all", NULL, CLI_ALL, "every subscription that something closes"},
     {"--live", NULL, CLI_LIVE, "ask each provider whether it takes its key; costs nothing"},
+    {"--ready", NULL, CLI_READY, "whether it takes requests, not only whether it lives"},
     {"--markdown", NULL, CLI_MARKDOWN, "`weir help config` as the tables of docs/config.md"},
     {"--help", NULL, EVERY_COMMAND, "this text"},
 };
@@ -98,6 +99,9 @@ static void store(struct cli_options *options, const struct option *option, cons
         break;
     case CLI_LIVE:
         options->is_live = true;
+        break;
+    case CLI_READY:
+        options->is_ready = true;
         break;
     case CLI_MARKDOWN:
         options->is_markdown = true;

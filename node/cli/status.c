@@ -254,6 +254,24 @@ int cli_status(const struct cli_options *options)
     return code;
 }
 
+static int tell_health(const struct cli_target *target, const struct cli_answer *answer,
+                       const struct cli_options *options)
+{
+    char word[32] = "no JSON";
+    json_t *body = cli_answer_json(answer);
+    cli_text_of(body, "status", word, sizeof(word));
+    json_decref(body);
+    if (answer->status == 503)
+        return cli_complain(EXIT_FAILED, "%s is not ready: %s", target->url, word);
+    if (answer->status != 200)
+        return cli_complain(EXIT_FAILED, "%s answered %ld", target->url, answer->status);
+    if (options->is_json)
+        printf("%.*s\n", (int)buf_len(&answer->body), answer->body.at);
+    else
+        puts(options->is_ready ? "ready" : "healthy");
+    return EXIT_FINE;
+}
+
 int cli_health(const struct cli_options *options)
 {
     struct cli_target target;
@@ -261,12 +279,9 @@ int cli_health(const struct cli_options *options)
     const char *why;
     int code = EXIT_USAGE;
     if (cli_target_init(&target, options)) {
-        if (!cli_ask(&target, "/health", NULL, &answer, &why))
-            code = cli_complain_unreachable(&target, why);
-        else if (answer.status != 200)
-            code = cli_complain(EXIT_FAILED, "%s answered %ld", target.url, answer.status);
-        else
-            code = printf("healthy\n") > 0 ? EXIT_FINE : EXIT_FAILED;
+        const char *path = options->is_ready ? "/ready" : "/health";
+        code = cli_ask(&target, path, NULL, &answer, &why) ? tell_health(&target, &answer, options)
+                                                           : cli_complain_unreachable(&target, why);
         cli_answer_fini(&answer);
     }
     cli_target_fini(&target);

@@ -13,6 +13,8 @@
 enum { REASON_MAX = 128 };
 
 static const char expected_file[] = "a file that can be read";
+static const char expected_rights[] =
+    "a file that user %u, who runs this, can read: chown %u, or chmod o+r; and o+x for its folders";
 
 static const char *reason(int error, char out[REASON_MAX])
 {
@@ -43,8 +45,12 @@ static bool read_bytes(int fd, struct buf *content, bool *is_too_big)
 
 static enum config_file_result fail_file(struct config_reader *r, const char *path, int error)
 {
-    char text[REASON_MAX];
-    (void)config_fail(r, expected_file, "cannot read %s: %s", path, reason(error, text));
+    char text[REASON_MAX], rights[sizeof(expected_rights) + 24];
+    unsigned user = (unsigned)geteuid();
+    /* In a container nobody knows who that is. */
+    snprintf(rights, sizeof(rights), expected_rights, user, user);
+    (void)config_fail(r, error == EACCES ? rights : expected_file, "cannot read %s: %s", path,
+                      reason(error, text));
     return error == ENOENT || error == ENOTDIR ? CONFIG_FILE_ABSENT : CONFIG_FILE_FAILED;
 }
 

@@ -17,8 +17,8 @@ enum { NAME_SHOWN = 64 };
 static const char prefix[] = "WEIR_";
 
 /* Read by `weir` on the command line, docker-compose.yml, or the project's own scripts. */
-static const char *const known_elsewhere[] = {"WEIR_CONFIG", "WEIR_URL", "WEIR_CONFIG_FILE",
-                                              "WEIR_PUBLISH"};
+static const char *const known_elsewhere[] = {"WEIR_CONFIG", "WEIR_CONFIG_DIR", "WEIR_IMAGE",
+                                              "WEIR_NODES",  "WEIR_PUBLISH",    "WEIR_URL"};
 
 static const struct {
     const char *name, *words;
@@ -43,6 +43,7 @@ static const struct {
     {"KEYS", "ANTHROPIC_API_KEYS"},
     {"TOKEN", "WEIR_ADMIN_TOKEN"},
     {"REDIS", "WEIR_REDIS_URL"},
+    {"CONFIG_FILE", "WEIR_CONFIG, or for docker-compose.yml WEIR_CONFIG_DIR (a folder)"},
     {"BASE_URL", "base_url of a subscription, or SERVICE_ENDPOINTS"},
 };
 

@@ -66,7 +66,8 @@ static bool make_directories(const char *dir, char **why)
         if (slash != NULL)
             *slash = '\0';
         if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-            *why = process_sentence("cannot make the state directory %s: %m", path);
+            *why = process_sentence("cannot make the state directory %s as user %u: %m", path,
+                                    (unsigned)geteuid());
             return false;
         }
         if (slash == NULL)
@@ -85,7 +86,9 @@ static bool set_paths(struct private_redis *server, const char *state_dir, char 
         return false;
     server->dir = realpath(state_dir, NULL);
     if (server->dir == NULL || access(server->dir, R_OK | W_OK | X_OK) != 0) {
-        *why = process_sentence("the state directory %s cannot be used: %m", state_dir);
+        *why = process_sentence("user %u, who runs this, cannot use the state directory %s: %m; "
+                                "give it to that user (chown %u), or name another, node.state_dir",
+                                (unsigned)geteuid(), state_dir, (unsigned)geteuid());
         return false;
     }
     server->socket.sun_family = AF_UNIX;
@@ -109,7 +112,7 @@ static bool lock_directory(struct private_redis *server, char **why)
     snprintf(path, sizeof(path), "%s/lock", server->dir);
     server->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (server->lock_fd < 0) {
-        *why = process_sentence("cannot open %s: %m", path);
+        *why = process_sentence("cannot open %s as user %u: %m", path, (unsigned)geteuid());
         return false;
     }
     if (flock(server->lock_fd, LOCK_EX | LOCK_NB) != 0) {

@@ -101,6 +101,14 @@ static void put_in_a_line(const struct config_error *why, char *out, size_t size
     }
 }
 
+/* A file that alone is mounted into a container stays the old one here when an editor puts a new
+ * one in its place: what would be read is what was read, and "reloaded" would be a lie. */
+static bool is_left_over(const struct config *c)
+{
+    struct stat st;
+    return c->is_from_file && stat(c->source, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 0;
+}
+
 /* NULL: error says why. Before there are workers nothing is read: a file that has changed by then
  * is seen again in their first second. */
 static struct config *read_again(struct node *n, char *error, size_t error_len)
@@ -109,6 +117,13 @@ static struct config *read_again(struct node *n, char *error, size_t error_len)
     struct config_error why;
     if (n->workers[0] == NULL) {
         snprintf(error, error_len, "this node waits for its name, and does not serve yet");
+        return NULL;
+    }
+    if (is_left_over(n->config)) {
+        snprintf(error, error_len,
+                 "%s has been replaced where it comes from, and only the old one is to be seen "
+                 "here: mount its folder instead of the file, or start the container anew",
+                 n->config->source);
         return NULL;
     }
     remember_files(n);

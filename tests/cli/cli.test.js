@@ -303,6 +303,18 @@ test('the node is found by host:port, by --port, and by WEIR_URL in either form'
   assert.match(away.stderr, /no answer from http:\/\/\[::1\]:1/);
 });
 
+test('health --ready is about requests, and --json gives the answer as it is', async (t) => {
+  const node = await standIn(t, { '/health': [200, { node: 'n1' }], '/ready': [200, { status: 'ready' }] });
+  const leaving = await standIn(t, { '/health': [200, {}], '/ready': [503, { status: 'draining' }] });
+  const health = (at, ...args) => weir(t, ['health', '--url', at.url, ...args]);
+  assert.deepEqual(JSON.parse((await health(node, '--json')).stdout), { node: 'n1' });
+  assert.equal((await health(node, '--ready')).stdout, 'ready\n');
+  assert.equal((await health(leaving)).code, 0, 'it lives');
+  const { code, stderr } = await health(leaving, '--ready');
+  assert.equal(code, 1);
+  assert.match(stderr, /is not ready: draining/);
+});
+
 test('check says what a node would do with --port', async (t) => {
   const { code, stdout } = await weir(t, ['check', '--port', '9191'], { files: { 'config.json': ONE } });
   assert.equal(code, 0);

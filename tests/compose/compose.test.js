@@ -6,7 +6,7 @@ import { open, post } from '../e2e/harness/http.js';
 import { eventually, pause } from '../e2e/harness/wait.js';
 import { Stack } from './stack.js';
 
-const CAP = 4; // of each subscription in weir.json
+const CAP = 4; // of each subscription in config/config.json
 const SLOTS = 3 * CAP;
 
 // How the provider answers: streams of a tenth of a second, and of ten seconds.

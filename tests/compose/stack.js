@@ -36,7 +36,8 @@ export class Stack {
             DOCKER_HOST: process.env.DOCKER_HOST ?? '',
             ANTHROPIC_API_KEYS: '',
             ANTHROPIC_API_KEY: '',
-            WEIR_CONFIG_FILE: './tests/compose/weir.json',
+            WEIR_CONFIG_DIR: './tests/compose/config',
+            WEIR_IMAGE: this.project,
             WEIR_PUBLISH: '127.0.0.1:', // and a port that is free
         };
         if (this.env.DOCKER_HOST === '') delete this.env.DOCKER_HOST;
@@ -72,9 +73,10 @@ export class Stack {
     }
 
     /** Takes everything away, with its data and the images made for it. */
-    down() {
+    async down() {
         const all = ['-v', '--rmi', 'local', '--remove-orphans', '-t', '5'];
-        return this.compose(['down', ...all], { ms: 120000 });
+        await this.compose(['down', ...all], { ms: 120000 });
+        await this.docker('rmi', '--force', this.env.WEIR_IMAGE); // it has a name of its own
     }
 
     async #published(service, port) {

@@ -349,7 +349,7 @@ test(
     'behind HAProxy as deploy/ has it a node sees who calls',
     { skip: hasHaproxy ? false : 'haproxy is not installed' },
     async (world) => {
-        const files = ['deploy/weir.json', 'docker-compose.yml'];
+        const files = ['deploy/config/config.json', 'docker-compose.yml'];
         const [server, compose] = await Promise.all(
             files.map((file) => readFile(`${PATHS.root}/${file}`, 'utf8')),
         );

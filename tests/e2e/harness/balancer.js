@@ -1,4 +1,4 @@
-// balancer.js - HAProxy as deploy/haproxy.cfg has it, before nodes whose ports are known: what is
+// balancer.js - HAProxy as deploy/haproxy/haproxy.cfg has it, before nodes whose ports are known: what is
 // tested is that file, with its listening port and the way it finds nodes exchanged.
 import net from 'node:net';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -9,10 +9,10 @@ import { freePort } from './redis.js';
 import { eventually } from './wait.js';
 import { connect } from './wire.js';
 
-/** Exchanges what must be there exactly once. */
-function exchanged(text, what, by) {
+/** Exchanges what must be there exactly so often. */
+function exchanged(text, what, by, times = 1) {
     const parts = text.split(what);
-    if (parts.length !== 2) throw new Error(`deploy/haproxy.cfg: ${what} ${parts.length - 1} times`);
+    if (parts.length !== times + 1) throw new Error(`deploy/haproxy/haproxy.cfg: ${what} ${parts.length - 1} times`);
     return parts.join(by);
 }
 
@@ -26,10 +26,10 @@ export class Balancer {
 
     async #config() {
         const servers = this.ports.map((port, i) => `server node-${i + 1} 127.0.0.1:${port}`);
-        let text = await readFile(join(PATHS.root, 'deploy', 'haproxy.cfg'), 'utf8');
+        let text = await readFile(join(PATHS.root, 'deploy', 'haproxy', 'haproxy.cfg'), 'utf8');
         text = exchanged(text, /^resolvers docker\n(?: .*\n)+/m, '');
         text = exchanged(text, /^ +default-server init-addr none resolvers docker.*\n/m, '');
-        text = exchanged(text, /server-template .*/, servers.join('\n    '));
+        text = exchanged(text, /server-template .*/, servers.join('\n    '), 2); // ready or not
         text = exchanged(text, /^global\n/m, `global\n    stats socket ${this.socket}\n`);
         return exchanged(text, 'bind :8080', `bind 127.0.0.1:${this.port}`);
     }
