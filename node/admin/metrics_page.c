@@ -86,7 +86,8 @@ static const struct gauge_row rows[] = {
     {"weir_subscription_output_tokens_total", "counter", "Output tokens.", output},
 };
 
-/* Redis may have been written to by anyone: no byte of a name can leave its label. */
+/* Redis may have been written to by anyone, and an id is a person's: no byte of a name can leave
+ * its label. */
 static void put_label(struct slice name, char to[NAME_BYTES_MAX + 1])
 {
     if (name.len > NAME_BYTES_MAX)
@@ -127,12 +128,15 @@ static bool render_pool(struct buf *page, const struct pool_snapshot *snapshot)
 
 static bool render_own(struct buf *page, const struct admin *a)
 {
+    char node[NAME_BYTES_MAX + 1];
+    put_label(slice_of(a->options.node->id), node);
     return metrics_render(a->options.metrics, a->options.metrics_count, page) &&
            budget_render(a->options.budget, page) &&
            buf_printf(page,
-                      "# HELP weir_build_info Version.\n# TYPE weir_build_info gauge\n"
-                      "weir_build_info{version=\"%s\"} 1\n",
-                      WEIR_VERSION);
+                      "# HELP weir_build_info Version, and which node's figures these are.\n"
+                      "# TYPE weir_build_info gauge\n"
+                      "weir_build_info{version=\"%s\",node=\"%s\",boot=\"%s\"} 1\n",
+                      WEIR_VERSION, node, a->options.node->boot);
 }
 
 static void answer_metrics(struct admin *a, struct connection *call,

@@ -85,7 +85,7 @@ struct state *state_new(struct loop *loop, const struct state_options *options)
     renewal_init(state);
     outbox_init(&state->outbox);
     state->redis = redis_new(loop, options->redis_url, &events, options->metrics);
-    fcalls_init(&state->calls, loop, state->redis, slice_of(state->key));
+    fcalls_init(&state->calls, loop, state->redis, state->metrics, slice_of(state->key));
     state->ticker = loop_every(loop, STATE_TICK_MS, on_tick, state);
     return state;
 }

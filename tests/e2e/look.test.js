@@ -189,6 +189,43 @@ test('/metrics is what a Prometheus scraper accepts', async (world) => {
     has(/connections/, 'gauge');
 });
 
+test('after a healthy start no call to Redis has failed, with a Redis of its own or another', async (world) => {
+    const { provider, redis, node } = await world.setting();
+    const own = await world.node({ id: 'n2', config: { subscriptions: world.subscriptions(provider, 1) } });
+    const second = await world.node({ id: 'n3', config: { ...node.config, node: { id: 'n3' } } });
+    for (const one of [node, own, second]) {
+        assert.equal((await post(one.port)).status, 200);
+        const metrics = await one.metrics();
+        assert.ok(metrics.value('weir_redis_calls_total') > 0);
+        assert.equal(metrics.value('weir_redis_failures_total'), 0, one.id);
+    }
+    await redis.kill();
+    assert.equal((await post(node.port)).status, 503);
+    await eventually('some to have failed then', async () => {
+        return (await node.metrics()).value('weir_redis_failures_total') > 0;
+    });
+});
+
+test('each node shows its own figures, and whose they are', async (world) => {
+    const { node } = await world.setting();
+    const other = await world.node({ id: 'n2', config: { ...node.config, node: { id: 'n2' } } });
+    await post(node.port);
+    const [first, second] = [await node.metrics(), await other.metrics()];
+    assert.deepEqual(
+        [first, second].map((page) => page.all('weir_build_info').map(({ labels }) => labels.node)),
+        [['n1'], ['n2']],
+    );
+    assert.deepEqual(
+        [first, second].map((page) => page.value('weir_upstream_attempts_total', { result: 'ok' })),
+        [1, 0],
+    );
+    await eventually('what the pool counts to be the same from both', async () => {
+        const pages = [await node.metrics(), await other.metrics()];
+        const counts = pages.map((page) => page.value('weir_subscription_requests_total', { subscription: 'alpha' }));
+        return counts.every((count) => count === 1);
+    });
+});
+
 for (const path of ['/status', '/metrics']) {
     test(`${path}: 200 at once, on four workers, cost Redis two looks at most`, async (world) => {
         const { redis, node } = await world.setting({ config: { server: { workers: 4 } } });
