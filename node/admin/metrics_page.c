@@ -111,6 +111,26 @@ static bool render_row(struct buf *page, const struct gauge_row *row,
                       row->value(s));
 }
 
+/* Whatever they are, they are there once: the rows add up to all slots. */
+static bool render_slots(struct buf *page, const struct pool_slots *slots)
+{
+    bool fits =
+        buf_printf(page,
+                   "# HELP weir_slots All slots of the pool, by what they are; cluster-wide."
+                   "\n# TYPE weir_slots gauge\n"
+                   "weir_slots{is=\"in_use\"} %" PRIu64 "\n"
+                   "weir_slots{is=\"free\"} %" PRIu64 "\n",
+                   slots->in_use, slots->free);
+    for (unsigned i = 0; i < HOLDS && fits; i++)
+        fits =
+            buf_printf(page, "weir_slots{is=\"%s\"} %" PRIu64 "\n", hold_words[i], slots->held[i]);
+    return fits && buf_printf(page,
+                              "# HELP weir_slots_above_max Slots in use beyond a maximum that was "
+                              "lowered or restored.\n# TYPE weir_slots_above_max gauge\n"
+                              "weir_slots_above_max %" PRIu64 "\n",
+                              slots->above_max);
+}
+
 static bool render_pool(struct buf *page, const struct pool_snapshot *snapshot)
 {
     bool fits = true;
@@ -120,10 +140,11 @@ static bool render_pool(struct buf *page, const struct pool_snapshot *snapshot)
         for (size_t i = 0; i < snapshot->subscription_count && fits; i++)
             fits = render_row(page, &rows[r], &snapshot->subscriptions[i]);
     }
-    return fits && buf_printf(page,
-                              "# HELP weir_nodes Nodes seen lately.\n# TYPE weir_nodes gauge\n"
-                              "weir_nodes %zu\n",
-                              snapshot->node_count);
+    return fits && render_slots(page, &snapshot->slots) &&
+           buf_printf(page,
+                      "# HELP weir_nodes Nodes seen lately.\n# TYPE weir_nodes gauge\n"
+                      "weir_nodes %zu\n",
+                      snapshot->node_count);
 }
 
 static bool render_own(struct buf *page, const struct admin *a)

@@ -60,7 +60,7 @@ test('a snapshot has all that /status needs', async () => {
             all.cooling,
             all.nodes_alive,
         ],
-        ['3', '1', '5', '2', '2', '1', '1', '1'],
+        ['3', '1', '5', '2', '7', '1', '1', '1'],
     );
     assert.ok(Math.abs(all.now_ms - Date.now()) < 60000);
     assert.equal(all.library, pool.version);
@@ -217,7 +217,7 @@ test('weir_status prints the whole pool for a person', async () => {
     assert.match(text, /^pool weir:\{main\} {2}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$/m);
     assert.match(
         text,
-        /1 of 5 slots in use, 2 free, 2 held back, 1 leases; 3 subscriptions, 1 cooling; 1 of 1 nodes alive/,
+        /1 of 10 slots in use, 2 free, 7 held back \(2 cooling, 5 disabled\), 1 leases; 3 subscriptions, 1 cooling; 1 of 1 nodes alive/,
     );
     assert.match(text, /^ {2}alpha +1\/3 +on +1m \d+s limited +1 +10 +1 +1 /m);
     assert.match(text, /^ {2}gamma +0\/5 +off +- /m);
