@@ -142,12 +142,12 @@ static json_t *slots_json(const struct pool_slots *slots)
 static void add_totals(json_t *json, const struct pool_snapshot *s)
 {
     json_int_t capacity = 0, held_back = 0;
+    uint64_t active = s->slots.in_use + s->slots.above_max;
     for (size_t i = 0; i < s->subscription_count; i++)
         capacity += s->subscriptions[i].is_enabled ? s->subscriptions[i].max : 0;
     for (unsigned i = 0; i < HOLDS; i++)
         held_back += (json_int_t)s->slots.held[i];
-    json_object_set_new(json, "total_active",
-                        json_integer((json_int_t)(s->slots.in_use + s->slots.above_max)));
+    json_object_set_new(json, "total_active", json_integer((json_int_t)active));
     json_object_set_new(json, "total_capacity", json_integer(capacity));
     json_object_set_new(json, "available_capacity", json_integer((json_int_t)s->slots.free));
     json_object_set_new(json, "held_back_capacity", json_integer(held_back));
