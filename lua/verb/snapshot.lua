@@ -62,6 +62,9 @@
 --        leases                    slots it holds now; those of all nodes are the pool's
 --        active                    requests in progress as its last heartbeat said: those that wait
 --                                  for their slot or are ending too
+--        reload_asked              which reload of all nodes it has done last; 0: none
+--        reload_result             of its last reload: taken, refused; "" none since its start
+--        reload_words              what was read and changed, or why it was refused
 --        behind                    1: its configuration is older than what the pool has
 --        lacks                     subscriptions it does not know, at most 20, one space between
 --        heartbeat_ms_ago, started_ms_ago
@@ -157,6 +160,8 @@ local function of_node(view, key, heartbeat, leases, now)
     local ago_ms = record.alone == "1" and 0 or math.max(0, now - heartbeat)
     return new_section("node", {
         { "id", id or key }, { "boot", boot }, { "version", record.version },
+        { "reload_asked", record.reload_asked or 0 }, { "reload_result", record.reload_result },
+        { "reload_words", record.reload_words },
         { "behind", record.behind or 0 }, { "lacks", lacks(view, record.knows) },
         { "digest", record.digest }, { "leases", leases[key] or 0 },
         { "active", record.active or 0 },

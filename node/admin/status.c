@@ -58,11 +58,18 @@ static json_t *subscription_json(const struct admin *a, const struct pool_subscr
 
 static json_t *node_json(const struct pool_node *n)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:b, s:o}", "id", admin_text(n->id),
-                     "boot", admin_text(n->boot), "version", admin_text(n->version), "config",
-                     admin_text(n->config_digest), "seen_ms_ago", (json_int_t)n->seen_ms_ago,
-                     "leases", (json_int_t)n->leases, "active", (json_int_t)n->active, "behind",
-                     (int)n->is_behind, "lacks", admin_text(n->lacks));
+    json_t *json =
+        json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:b, s:o}", "id", admin_text(n->id), "boot",
+                  admin_text(n->boot), "version", admin_text(n->version), "config",
+                  admin_text(n->config_digest), "seen_ms_ago", (json_int_t)n->seen_ms_ago, "leases",
+                  (json_int_t)n->leases, "active", (json_int_t)n->active, "behind",
+                  (int)n->is_behind, "lacks", admin_text(n->lacks));
+    if (n->reload_result.len > 0)
+        json_object_set_new(json, "reload",
+                            json_pack("{s:o, s:o, s:I}", "result", admin_text(n->reload_result),
+                                      "words", admin_text(n->reload_words), "asked",
+                                      (json_int_t)n->reload_asked));
+    return json;
 }
 
 static json_t *client_json(const struct pool_client *c)

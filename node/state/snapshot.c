@@ -84,6 +84,9 @@ static void read_node(const struct redis_value *from, struct arena *texts, struc
         .seen_ms_ago = number_of(from, "heartbeat_ms_ago"),
         .leases = number_of(from, "leases"),
         .active = number_of(from, "active"),
+        .reload_asked = number_of(from, "reload_asked"),
+        .reload_result = kept(texts, from, "reload_result"),
+        .reload_words = kept(texts, from, "reload_words"),
         .is_behind = number_of(from, "behind") != 0,
         .lacks = kept(texts, from, "lacks"),
     };

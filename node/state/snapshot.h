@@ -58,10 +58,13 @@ struct pool_subscription {
 struct pool_node {
     struct slice id, boot, version, config_digest;
     uint64_t seen_ms_ago;
-    uint64_t leases;    /* slots it holds now */
-    uint64_t active;    /* requests in progress, as its last heartbeat said */
-    bool is_behind;     /* its configuration is older than what the pool has */
-    struct slice lacks; /* subscriptions it does not know, one space between */
+    uint64_t leases;            /* slots it holds now */
+    uint64_t active;            /* requests in progress, as its last heartbeat said */
+    uint64_t reload_asked;      /* the last reload of all nodes that it has done */
+    struct slice reload_result; /* of its last one: taken, refused; empty: none since it started */
+    struct slice reload_words;  /* what was read and changed, or why not */
+    bool is_behind;             /* its configuration is older than what the pool has */
+    struct slice lacks;         /* subscriptions it does not know, one space between */
 };
 /* Who uses the pool: what it holds now, and what was booked for it today. */
 struct pool_client {

@@ -102,7 +102,7 @@ test('every recipe for redis-cli in README and docs does what it says, in words 
     await documented();
     const lines = recipes();
     const names = lines.map(({ line }) => line.match(/weir_\w+|HGETALL|DEL|XREVRANGE|FUNCTION \w+/)?.[0]);
-    for (const name of ['status', 'cool', 'open', 'enable', 'free', 'strategy']) {
+    for (const name of ['status', 'cool', 'open', 'enable', 'free', 'strategy', 'reload']) {
         assert.ok(names.includes(`weir_${name}`), `weir_${name} in ${names}`);
     }
     assert.ok(lines.length >= 16, `${lines.length}`);
