@@ -50,7 +50,7 @@ void reload_remember_files(struct node *n)
 {
     if (n->config->is_from_file)
         remember(&n->config_file, n->config->source);
-    if (n->config->has_dotenv)
+    if (n->config->minds_dotenv)
         remember(&n->dotenv, CONFIG_DOTENV_PATH);
 }
 
@@ -251,7 +251,7 @@ void reload_if_asked(struct node *n, uint64_t asked)
 void reload_if_changed(struct node *n)
 {
     bool is_file = n->config->is_from_file && has_changed(&n->config_file, n->config->source);
-    bool is_dotenv = n->config->has_dotenv && has_changed(&n->dotenv, CONFIG_DOTENV_PATH);
+    bool is_dotenv = n->config->minds_dotenv && has_changed(&n->dotenv, CONFIG_DOTENV_PATH);
     if ((is_file || is_dotenv) && n->phase == PHASE_RUNNING)
         reload_unasked(n, is_file ? "the file changed" : ".env changed");
 }

@@ -140,6 +140,19 @@ test('.env is watched like the file, edits by rename too', async (world) => {
     assert.equal((await node.log.find('the rename', isReloaded, { from })).subscriptions, 3);
 });
 
+test('a .env that was not there at the start and comes later is noticed', async (world) => {
+    const redis = await world.redis();
+    const config = { redis: { url: redis.url } };
+    const node = await world.node({ config, env: { ANTHROPIC_API_KEY: key('own') } });
+    assert.equal((await node.status()).subscriptions.length, 1);
+    const from = node.mark();
+    const text = `ANTHROPIC_API_KEYS=${key('one')},${key('two')}\n`;
+    await writeFile(join(node.dir, '.env'), text, { mode: 0o600 });
+    const done = await node.log.find('the reload', (l) => l.event === 'reloaded', { from });
+    assert.deepEqual([done.cause, done.subscriptions], ['.env changed', 2]);
+    assert.match(done.source, /\.env \(sha256 /);
+});
+
 test('a line of .env that the environment overrules is named', async (world) => {
     const { node, put } = await withDotenv(world, { ANTHROPIC_API_KEYS: key('own') });
     const from = node.mark();
