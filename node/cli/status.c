@@ -36,30 +36,44 @@ static enum cli_colour load_colour(uint64_t active, uint64_t max)
 static const char *off_words(const json_t *s)
 {
     char state[16];
+    if (!json_is_false(json_object_get(s, "enabled")))
+        return "";
     cli_text_of(s, "state", state, sizeof(state));
     if (strcmp(state, "paused") == 0)
         return "paused by a person";
     return strcmp(state, "leaving") == 0 ? "leaving: in no configuration any more" : "disabled";
 }
 
+/* "cooling for 42 s: why" */
+static const char *cooling_words(const json_t *s, char *out, size_t size)
+{
+    char reason[64], left[32];
+    out[0] = '\0';
+    if (json_is_true(json_object_get(s, "in_cooldown")))
+        snprintf(out, size, "cooling for %s%s%s",
+                 cli_duration(cli_number_of(s, "cooldown_remaining"), left),
+                 json_object_get(s, "cooldown_reason") != NULL ? ": " : "",
+                 cli_text_of(s, "cooldown_reason", reason, sizeof(reason)));
+    return out;
+}
+
+/* All that holds it back, side by side: when one is over, the other still does. */
 static void add_state(struct cli_table *table, const json_t *s)
 {
-    char reason[64], left[32], health[96];
-    uint64_t active = cli_number_of(s, "active_connections"),
-             max = cli_number_of(s, "max_concurrent");
-    if (json_is_false(json_object_get(s, "enabled")))
-        cli_table_add(table, CLI_DIM, "%s", off_words(s));
-    else if (json_is_true(json_object_get(s, "in_cooldown")))
-        cli_table_add(table, CLI_YELLOW, "cooling for %s%s%s%s%s",
-                      cli_duration(cli_number_of(s, "cooldown_remaining"), left),
-                      json_object_get(s, "cooldown_reason") != NULL ? ": " : "",
-                      cli_text_of(s, "cooldown_reason", reason, sizeof(reason)),
-                      cli_text_of(s, "health", health, sizeof(health))[0] != '\0' ? "; " : "",
-                      health);
-    else if (cli_text_of(s, "health", health, sizeof(health))[0] != '\0')
-        cli_table_add(table, CLI_YELLOW, "%s", health);
+    char cooling[128], health[96], words[320] = "";
+    const char *off = off_words(s);
+    const char *const parts[] = {off, cooling_words(s, cooling, sizeof(cooling)),
+                                 cli_text_of(s, "health", health, sizeof(health))};
+    bool is_full = cli_number_of(s, "active_connections") >= cli_number_of(s, "max_concurrent");
+    for (size_t i = 0, used = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (parts[i][0] != '\0')
+            snprintf(words + used, sizeof(words) - used, "%s%s", used > 0 ? "; " : "", parts[i]);
+        used = strlen(words);
+    }
+    if (words[0] != '\0')
+        cli_table_add(table, off[0] != '\0' ? CLI_DIM : CLI_YELLOW, "%s", words);
     else
-        cli_table_add(table, active >= max ? CLI_RED : CLI_GREEN, active >= max ? "full" : "ready");
+        cli_table_add(table, is_full ? CLI_RED : CLI_GREEN, is_full ? "full" : "ready");
 }
 
 /* Requests, errors, tokens in and out. */

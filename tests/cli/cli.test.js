@@ -59,6 +59,7 @@ const STATUS = {
     { name: 'spare', active_connections: 0, max_concurrent: 10, available: 0, held_back: 10, in_cooldown: true,
       cooldown_remaining: 42, cooldown_reason: 'retry-after', health: '3 failures in a row', total_requests: 8, total_errors: 0, enabled: true },
     { name: 'old', active_connections: 0, max_concurrent: 5, enabled: false },
+    { name: 'off', active_connections: 0, max_concurrent: 5, enabled: false, state: 'paused', in_cooldown: true, cooldown_remaining: 7200, health: 'broken 9s' },
   ],
   total_active: 4, total_capacity: 15, available_capacity: 1, held_back_capacity: 15,
   slots: { total: 20, in_use: 4, free: 1, held_back: { cooling: 10, broken: 0, disabled: 5 } }, redis: 'up', pool: 'production',
@@ -252,6 +253,7 @@ test('status shows subscriptions and nodes in columns', async (t) => {
   assert.match(stdout, /\nmain +sk-ant-\.\.\.ab12 #1a2b3c4d +########\.\. +4\/5 +12\.0k +3 +1\.2M +34\.0k +ready\n/);
   assert.match(stdout, /\nspare .* cooling for 42 s: retry-after; 3 failures in a row\n/);
   assert.match(stdout, /\nold .* disabled\n/);
+  assert.match(stdout, /\noff .* paused by a person; cooling for 2 h; broken 9s\n/);
   assert.match(stdout, /\nnode-b +1 +2 +0\.1\.0 +abcd1234 +30 s ago\n/);
   assert.ok(!stdout.includes('\x1b'));
   const lines = stdout.split('\n').filter((line) => /^(main|spare|old) /.test(line));
