@@ -67,7 +67,8 @@
 --        reload_words              what was read and changed, or why it was refused
 --        behind                    1: its configuration is older than what the pool has
 --        lacks                     subscriptions it does not know, at most 20, one space between
---        heartbeat_ms_ago, started_ms_ago
+--        heartbeat_ms_ago
+--        started_ms_ago            as long as this Redis has known it
 --        alive                     1 if heard of in the last 15 s
 --   4) "request"       what a request would get now: once for any, then once for each label that
 --                      closes something, sorted, at most 8

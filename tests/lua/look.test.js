@@ -137,6 +137,15 @@ test('the slots that nodes hold are those in use; what a node has to do beside i
     assert.deepEqual([nodes.n1.active, nodes.n2.active], ['4', '1']);
 });
 
+test('how long a node is up is told of one that has its Redis alone, too', async () => {
+    await pool.declare({ a: {} }, { alone: 1 });
+    await pool.beat({ alone: 1 });
+    const up = async () => Number((await pool.snapshot()).nodes.n1.started_ms_ago);
+    await until(async () => (await up()) >= 20, 'some time to pass');
+    await pool.declare({ a: {} }, { alone: 1 });
+    assert.ok((await up()) >= 20, 'and to declare again is no start');
+});
+
 test('a node alone with its Redis that has become idle is not shown with what it once did', async () => {
     await pool.declare({ a: {} }, { alone: 1 });
     await pool.beat({ alone: 1, active: 5 });
