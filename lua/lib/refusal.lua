@@ -82,10 +82,12 @@ local function cause_of_hold(view, sub, word, now)
         return sub.paused == 1 and "paused" or sub.state == "leaving" and "leaving" or "disabled"
     elseif view.closed > now then
         return "restoring"
-    elseif sub.cooling > now or word == "burst" or word == "closed" then
-        return sub.cooling > now and "cooling" or word
+    elseif sub.cooling > now then
+        return "cooling"
+    elseif word == "burst" or word == "closed" then
+        return word
     end
-    return h and h.broken > now and "broken" or "trial"
+    return h and h.broken > now and "broken" or "trial" -- and then one request tries it just now
 end
 
 -- Why slots may be free and yet no request's of any kind.
