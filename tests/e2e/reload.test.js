@@ -299,6 +299,23 @@ test('an asking that no notice tells of is heard all the same; a node that begin
     assert.equal(nodes[0].events('reloaded').length, 2, 'once for each asking');
 });
 
+test('who asked and leaves, and a node that leaves while it waits for the others, leave nothing behind', async (world) => {
+    const { nodes, redis } = await cluster(world, 2);
+    const [first, second] = nodes;
+    second.suspend();
+    const asked = async () => (await redis.cli('XRANGE', 'weir:{main}:events', '-', '+')).split('reload asked').length - 1;
+    const wire = await connect(first.port);
+    await wire.send('POST /admin/reload?all=1 HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 0\r\n\r\n');
+    await eventually('it to be asked', async () => (await asked()) === 1);
+    wire.leave();
+    const waiting = reloadAll(first).catch((error) => error);
+    await eventually('it to be asked again', async () => (await asked()) === 2);
+    await first.stop();
+    await waiting;
+    second.resume();
+    await second.event('reloaded');
+});
+
 test('a word behind the path that is not known is refused', async (world) => {
     const { node } = await world.setting();
     const { status, text } = await call(node.port, 'POST', '/admin/reload?al=1', { body: '' });
