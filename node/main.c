@@ -71,12 +71,13 @@ static const struct cli_command commands[] = {
      "docker compose logs -f | weir logs --node n1\n"
      "cat n1.log n2.log | weir logs --id weir_5f3a91c0-0-12\n\n"
      "What is no line of a node's log is shown as it is, unless only some lines are wanted.\n"},
-    {"reload", CLI_CONFIG | CLI_PORT | CLI_URL | CLI_JSON, cli_reload,
+    {"reload", CLI_CONFIG | CLI_PORT | CLI_URL | CLI_JSON | CLI_ALL, cli_reload,
      "have a node read its config again, and say what that changed",
      "Names what was read (files with the beginning of their SHA-256), and what was added, "
      "removed,\n"
      "renamed, rotated (a key, by the beginning of its SHA-256), changed, or needs a restart.\n"
-     "Refused, with 1 and the reason, the node goes on with what it had.\n\n"
+     "Refused, with 1 and the reason, the node goes on with what it had.\n"
+     "--all asks every node of the pool, and tells of each what came of it; 0 if all took it.\n\n"
      "Finds the node as `weir status` does.\n"},
     {"drain", CLI_CONFIG | CLI_PORT | CLI_URL, cli_drain,
      "have a node leave, and wait until nothing runs there",

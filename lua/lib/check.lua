@@ -209,4 +209,12 @@ function check.text(value, argument)
     return pool.text(value)
 end
 
+-- A longer one.
+function check.words(value, argument)
+    if not value then
+        check.refuse(argument, "words", value)
+    end
+    return pool.text(value, pool.WORDS_MAX)
+end
+
 return check

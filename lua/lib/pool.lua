@@ -30,6 +30,7 @@ pool.EVENTS_MAX = 1000
 pool.CLIENTS_MAX = 1000      -- distinct names in one book; see book.lua for what makes room
 pool.MODELS_MAX = 200
 pool.SUBSCRIPTIONS_MAX = 500
+pool.WORDS_MAX = 500         -- letters that a node says of its reload
 pool.OPEN_MAX = 5000         -- lines of the open book
 pool.POST_MAX = 200          -- lines posted in one call
 pool.DAYS_KEPT = 35
@@ -123,8 +124,8 @@ end
 -- the rest ----------------------------------------------------------------------------------------
 
 -- Text that is only shown: never refused, but on one line and short.
-function pool.text(value)
-    return (string.gsub(string.sub(value or "", 1, 128), "[%c%z]", " "))
+function pool.text(value, max)
+    return (string.gsub(string.sub(value or "", 1, max or 128), "[%c%z]", " "))
 end
 
 -- HGETALL as a table.

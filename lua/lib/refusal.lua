@@ -77,15 +77,40 @@ local function explain(view, sub, r, now, limited)
     return "busy", refusal.RETRY_MS
 end
 
--- Free slots that a request of these labels would get now. Of what is on trial one request at a
+-- What holds back the slots of one that lends nothing, whoever asks.
+local function cause_of_hold(view, sub, word, now)
+    local h = sub.health
+    if not sub.is_on then
+        return sub.paused == 1 and "paused" or sub.state == "leaving" and "leaving" or "disabled"
+    elseif view.closed > now then
+        return "restoring"
+    elseif sub.cooling > now then
+        return "cooling"
+    elseif word == "burst" or word == "closed" or word == "ceiling" then
+        return word
+    end
+    return h and h.broken > now and "broken" or "trial" -- and then one request tries it just now
+end
+
+-- Why slots may be free and yet no request's of any kind.
+refusal.HOLDS = {
+    "cooling", "ceiling", "broken", "burst", "trial", "restoring", "paused", "disabled", "leaving"
+}
+
+-- Slots that a request of these labels would get now, and what holds back the other free ones, if
+-- any are: a word of the above, or "closed" to these labels. Of what is on trial one request at a
 -- time is let in. `limited`: those at their burst limit.
 function refusal.free_now(view, sub, labels, now, limited)
     local free = math.max(0, sub.max - sub.active)
-    if free == 0 or view.closed > now
-        or explain(view, sub, { labels = labels }, now, limited) ~= "busy" then
-        return 0
+    if free == 0 then
+        return 0, nil
     end
-    return trial.is_wanted_for(sub, labels) and 1 or free
+    local word = explain(view, sub, { labels = labels }, now, limited)
+    if word ~= "busy" or view.closed > now then
+        return 0, cause_of_hold(view, sub, word, now)
+    end
+    local available = trial.is_wanted_for(sub, labels) and 1 or free
+    return available, available < free and "trial" or nil
 end
 
 local function note(tally, word, wait_ms, sub)
@@ -166,7 +191,7 @@ end
 function refusal.foresee(view, labels, now, limited)
     local free = 0
     for _, sub in ipairs(view.list) do
-        free = free + refusal.free_now(view, sub, labels, now, limited)
+        free = free + (refusal.free_now(view, sub, labels, now, limited))
     end
     if free > 0 then
         return free, nil

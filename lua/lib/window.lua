@@ -49,6 +49,15 @@ local function shape_of(name)
     return shape
 end
 
+-- No window begins anew later than its length from when that was said: what says so is mistaken, and
+-- must close nothing for longer.
+local function bounded(shape, w)
+    if w.reset > w.seen + shape.ms then
+        w.reset = w.seen + shape.ms
+    end
+    return w
+end
+
 local function is_live(shape, w, now)
     if w.reset > 0 then
         return w.reset > now
@@ -237,8 +246,8 @@ function window.learn(view, sub, told, seen, now)
     for name, used, reset in string.gmatch(told, "([%w_.-]+):(%d+):(%d+)") do
         local shape, known = shape_of(name), sub.windows and sub.windows[name]
         if shape and (not known or seen >= known.seen or known.seen > now) then
-            put(view, sub, name, { used = pool.count(used), reset = pool.count(reset) * 1000,
-                seen = seen })
+            put(view, sub, name, bounded(shape, { used = pool.count(used),
+                reset = pool.count(reset) * 1000, seen = seen }))
             again = reset == "0" and math.min(again, seen + shape.ms / 2) or again
         end
     end
@@ -258,11 +267,12 @@ function window.read(view)
     for field, line in pairs(pool.hash(view.k.windows)) do
         local account, name = string.match(field, "^(%S+) (%S+)$")
         local sub = account and view.by_account[account]
-        if sub and shape_of(name) then
+        local shape = sub and shape_of(name)
+        if shape then
             local fields = pool.fields(line)
             sub.windows = sub.windows or {}
-            sub.windows[name] = { used = pool.count(fields.used), reset = pool.count(fields.reset),
-                seen = pool.count(fields.seen) }
+            sub.windows[name] = bounded(shape, { used = pool.count(fields.used),
+                reset = pool.count(fields.reset), seen = pool.count(fields.seen) })
         end
     end
 end

@@ -12,6 +12,7 @@
 --      generation      of the roster                behind 1: this node's configuration is older
 --      differ          1: living nodes have different configurations
 --      known           1: this boot has declared its subscriptions in this epoch; 0: declare them
+--      reload          when all nodes were last asked to read their configurations again; 0: never
 --
 -- A node that is alone with its Redis and idle writes nothing, once it has said so.
 local FORGOTTEN_AT_ONCE = 16
@@ -104,6 +105,11 @@ local function beat_once(k, r, boot, now)
     redis.call("ZADD", k.boots, now, boot)
     redis.call("HSET", roster.boot_key(k, boot), "version", r.version, "digest", r.digest, "active",
         r.active, "workers", r.workers, "alone", r.alone)
+    local reload = r.reloads[1]
+    if reload then
+        redis.call("HSET", roster.boot_key(k, boot), "reload_asked", reload.asked, "reload_result",
+            reload.result, "reload_words", reload.words)
+    end
     redis.call("EXPIRE", roster.boot_key(k, boot), pool.BOOT_KEPT_S)
 end
 
@@ -117,7 +123,8 @@ local function report(k, view, boot, now, expired, is_more)
         { "epoch", view.epoch }, { "closed_ms", math.max(0, view.closed - now) },
         { "generation", view.generation },
         { "behind", (is_behind or roster.unknown_to(view, boot)) and 1 or 0 },
-        { "differ", pool.count(found[2]) }, { "known", knows and 1 or 0 }
+        { "differ", pool.count(found[2]) }, { "known", knows and 1 or 0 },
+        { "reload", mend.reload_asked(k) }
     }) do
         reply[#reply + 1] = pair[1]
         reply[#reply + 1] = string.format("%.0f", pair[2])
@@ -130,7 +137,7 @@ local function beat(keys, argv)
     local view, now = slots.open(k, r.lease_ms), pool.now_ms()
     slots.refuse_older(view)
     local boot, expired, is_more = r.node .. "." .. r.boot, 0, false
-    if r.alone == 1 and r.active == 0 and has_nothing_to_do(view, boot) then
+    if r.alone == 1 and r.active == 0 and not r.reloads[1] and has_nothing_to_do(view, boot) then
         return report(k, view, boot, now, 0, false)
     end
     epoch.meet(view, r.epoch, r.lease_ms, now)

@@ -71,6 +71,7 @@ local function know(view, boot, rows, r, now)
     redis.call("HSET", roster.boot_key(k, boot), "knows", table.concat(accounts, " "), "edited",
         string.format("%.0f", r.edited_ms), "alone", r.alone, "epoch",
         string.format("%.0f", view.epoch))
+    redis.call("HSETNX", roster.boot_key(k, boot), "started_ms", now) -- it need not have joined
     redis.call("EXPIRE", roster.boot_key(k, boot), pool.BOOT_KEPT_S)
     redis.call("ZADD", k.boots, "NX", now, boot)
 end

@@ -1,11 +1,12 @@
--- mend: cool, open, enable, free, strategy: what a person mends or sets, by redis-cli or through a
--- node. Each is written down in `events`.
+-- mend: cool, open, enable, free, strategy, reload: what a person mends or sets, by redis-cli or
+-- through a node. Each is written down in `events`.
 --
 --   redis-cli FCALL weir_cool   1 'weir:{main}' alpha 600000 'maintenance at the provider'
 --   redis-cli FCALL weir_open   1 'weir:{main}' alpha [who]
 --   redis-cli FCALL weir_enable 1 'weir:{main}' alpha off
 --   redis-cli FCALL weir_free   1 'weir:{main}' weir-1.5f3a91c0.0-6
 --   redis-cli FCALL weir_strategy 1 'weir:{main}' round-robin [who]
+--   redis-cli FCALL weir_reload 1 'weir:{main}' all [who]
 local mend = {}
 
 local NAMES_TOLD = 20
@@ -94,6 +95,22 @@ function mend.strategy(keys, argv)
     local holds = view.strategy
     roster.turn(view)
     return { "ok", holds, was }
+end
+
+-- When all nodes were last asked to read their configurations again; 0: never.
+function mend.reload_asked(k)
+    return pool.count(redis.call("HGET", k.settings, "reload"))
+end
+
+-- -> ok, when it was asked (ms): that also tells it from all others. Each node hears of it with its
+-- next beat, and tells there what came of it.
+function mend.reload(keys, argv)
+    local k, r = pool.keys(keys), calls.reload(argv)
+    local asked = math.max(pool.now_ms(), mend.reload_asked(k) + 1)
+    redis.call("HSET", k.settings, "reload", string.format("%.0f", asked))
+    pool.event(k, "reload asked", "by", r.by[1] and r.by[1].who or "redis-cli")
+    pool.notice(k, string.format("reload asked=%.0f", asked))
+    return { "ok", string.format("%.0f", asked) }
 end
 
 return mend

@@ -13,9 +13,12 @@
 --        cooling                   how many of the enabled ones are cooling
 --        leases                    leases held
 --        active                    sum of active over all subscriptions
+--        slots                     sum of max over all subscriptions. Always it is active, without
+--        above_max                 what runs above a max that was lowered, and available and
+--                                  held_back together
 --        capacity                  sum of max over the enabled ones
---        available                 sum of available over the enabled ones
---        held_back                 sum of held_back over the enabled ones
+--        available                 sum of available
+--        held_back                 sum of held_back; held_<cause>: of that, see held_by
 --        nodes, nodes_alive        known (heard of in the last 60 s); heard of in the last 15 s
 --        config_digests_differ     1 if living nodes run with different configurations
 --        swept_ms_ago              since the last sweep; -1 = never
@@ -38,6 +41,8 @@
 --                                  off, paused, leaving, at its burst limit, or the pool restores;
 --                                  1 while it is on trial
 --        held_back                 the other free ones: max - active - available, never below 0
+--        held_by                   cooling, ceiling, broken, burst, trial, restoring, paused, disabled,
+--                                  leaving; "" if none is held back
 --        priority, burst_limit     burst_limit 0 = none
 --        tier                      what it weighs, where tiers weigh
 --        session_since_ms          since when it has the session; 0 = it has not
@@ -60,9 +65,13 @@
 --        leases                    slots it holds now; those of all nodes are the pool's
 --        active                    requests in progress as its last heartbeat said: those that wait
 --                                  for their slot or are ending too
+--        reload_asked              which reload of all nodes it has done last; 0: none
+--        reload_result             of its last reload: taken, refused; "" none since its start
+--        reload_words              what was read and changed, or why it was refused
 --        behind                    1: its configuration is older than what the pool has
 --        lacks                     subscriptions it does not know, at most 20, one space between
---        heartbeat_ms_ago, started_ms_ago
+--        heartbeat_ms_ago
+--        started_ms_ago            as long as this Redis has known it
 --        alive                     1 if heard of in the last 15 s
 --   4) "request"       what a request would get now: once for any, then once for each label that
 --                      closes something, sorted, at most 8
@@ -118,7 +127,7 @@ local function windows_of(sub, now)
 end
 
 local function of_subscription(view, sub, now, limited, books)
-    local available = refusal.free_now(view, sub, "", now, limited)
+    local available, cause = refusal.free_now(view, sub, "", now, limited)
     local left_ms = math.max(0, sub.cooling - now)
     local reason = left_ms > 0 and read_cooldown_reason(books.cooldowns[sub.name]) or ""
     local section = {
@@ -127,7 +136,7 @@ local function of_subscription(view, sub, now, limited, books)
         { "active", sub.active }, { "max", sub.max },
         { "available", available },
         { "held_back", math.max(0, sub.max - sub.active - available) },
-        { "priority", sub.priority },
+        { "held_by", cause }, { "priority", sub.priority },
         { "burst_limit", sub.burst }, { "tier", sub.tier },
         { "session_since_ms", sub.session or 0 }, { "in_cooldown", left_ms > 0 and 1 or 0 },
         { "cooldown_remaining_ms", left_ms },
@@ -164,6 +173,8 @@ local function of_node(view, key, heartbeat, leases, now)
     local ago_ms = record.alone == "1" and 0 or math.max(0, now - heartbeat)
     return new_section("node", {
         { "id", id or key }, { "boot", boot }, { "version", record.version },
+        { "reload_asked", record.reload_asked or 0 }, { "reload_result", record.reload_result },
+        { "reload_words", record.reload_words },
         { "behind", record.behind or 0 }, { "lacks", lacks(view, record.knows) },
         { "digest", record.digest }, { "leases", leases[key] or 0 },
         { "active", record.active or 0 },
@@ -240,19 +251,29 @@ local function of_request(view, label, now, limited)
     return new_section("request", section)
 end
 
-local function of_pool(view, now, parts)
-    local k, subs, nodes = view.k, parts.subs, parts.nodes
-    local sum = { active = 0, capacity = 0, available = 0, held_back = 0, cooling = 0 }
-    for _, sub in ipairs(subs) do
-        sum.active = sum.active + sub.active
+local function add_up_slots(view, now, limited)
+    local sum = { slots = 0, active = 0, above_max = 0, capacity = 0, available = 0,
+        held_back = 0, cooling = 0, held = {} }
+    for _, sub in ipairs(view.list) do
+        local available, cause = refusal.free_now(view, sub, "", now, limited)
+        local held = math.max(0, sub.max - sub.active - available)
+        sum.slots, sum.active = sum.slots + sub.max, sum.active + sub.active
+        sum.above_max = sum.above_max + math.max(0, sub.active - sub.max)
+        sum.available, sum.held_back = sum.available + available, sum.held_back + held
+        if held > 0 then
+            sum.held[cause] = (sum.held[cause] or 0) + held
+        end
         if sub.is_on then
             sum.capacity = sum.capacity + sub.max
-            local available = refusal.free_now(view, sub, "", now, parts.limited)
-            sum.available = sum.available + available
-            sum.held_back = sum.held_back + math.max(0, sub.max - sub.active - available)
             sum.cooling = sum.cooling + (sub.cooling > now and 1 or 0)
         end
     end
+    return sum
+end
+
+local function of_pool(view, now, parts)
+    local k, subs, nodes = view.k, parts.subs, parts.nodes
+    local sum = add_up_slots(view, now, parts.limited)
     local alive, digests, digest_count = 0, {}, 0
     for _, node in ipairs(nodes) do
         local digest = node.get("digest")
@@ -264,11 +285,11 @@ local function of_pool(view, now, parts)
         end
     end
     local sweeps = redis.call("HMGET", k.sweeps, "last_ms", "grace_until_ms")
-    return new_section("pool", {
+    local section = new_section("pool", {
         { "now_ms", now }, { "library", VERSION }, { "subscriptions", #subs },
         { "cooling", sum.cooling }, { "leases", parts.leases.all },
         { "active", sum.active }, { "capacity", sum.capacity }, { "available", sum.available },
-        { "held_back", sum.held_back },
+        { "held_back", sum.held_back }, { "slots", sum.slots }, { "above_max", sum.above_max },
         { "nodes", #nodes }, { "nodes_alive", alive },
         { "config_digests_differ", digest_count > 1 and 1 or 0 },
         { "swept_ms_ago", sweeps[1] and math.max(0, now - pool.count(sweeps[1])) or -1 },
@@ -280,6 +301,10 @@ local function of_pool(view, now, parts)
         { "closing", #parts.labels }, { "clients", parts.clients.count },
         { "leases_unread", parts.clients.unread }, { "day", pool.date(pool.day(now)) }
     })
+    for _, cause in ipairs(refusal.HOLDS) do
+        section.pairs[#section.pairs + 1] = { "held_" .. cause, sum.held[cause] or 0 }
+    end
+    return section
 end
 
 local function read_nodes(view, leases, now)

@@ -63,14 +63,26 @@ local function tokens_in(get, prefix)
         + get(prefix .. "cache_write_5m") + get(prefix .. "cache_write_1h"))
 end
 
+-- "3 held back (2 cooling, 1 disabled)"
+local function held_back(get)
+    local causes = {}
+    for _, cause in ipairs(refusal.HOLDS) do
+        if get("held_" .. cause) > 0 then
+            causes[#causes + 1] = get("held_" .. cause) .. " " .. cause
+        end
+    end
+    return get("held_back") .. " held back"
+        .. (#causes > 0 and " (" .. table.concat(causes, ", ") .. ")" or "")
+end
+
 local function show_pool(lines, k, sections)
     local get, today = sections[1].get, sections_of(sections, "today")[1].get
     local seconds = math.floor(get("now_ms") / 1000)
     lines[#lines + 1] = string.format("pool %s  %s %02d:%02d:%02d UTC", k.base, get("day"),
         seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)
-    lines[#lines + 1] = string.format("  %d of %d slots in use, %d free, %d held back, "
+    lines[#lines + 1] = string.format("  %d of %d slots in use, %d free, %s, "
         .. "%d leases; %d subscriptions, %d cooling; %d of %d nodes alive",
-        get("active"), get("capacity"), get("available"), get("held_back"), get("leases"),
+        get("active"), get("slots"), get("available"), held_back(get), get("leases"),
         get("subscriptions"), get("cooling"), get("nodes_alive"), get("nodes"))
     lines[#lines + 1] = "  strategy " .. get("strategy")
         .. (get("strategy_by") == "person" and ", as a person said (weir_strategy)" or "")
@@ -242,3 +254,4 @@ register("open", mend.open, { "allow-oom" })
 register("enable", mend.enable, { "allow-oom" })
 register("free", mend.free, { "allow-oom" })
 register("strategy", mend.strategy, { "allow-oom" })
+register("reload", mend.reload, { "allow-oom" })

@@ -38,8 +38,10 @@ static void ready(struct admin *a, struct connection *call)
 }
 
 struct admin_look {
-    struct admin_wait wait;
+    struct admin_wait wait; /* for a page; else: */
     admin_page_fn page;
+    void (*on_seen)(const struct pool_snapshot *snapshot, struct slice why, void *arg);
+    void *arg;
 };
 
 void admin_look(struct admin *a, struct connection *call, admin_page_fn page)
@@ -50,10 +52,22 @@ void admin_look(struct admin *a, struct connection *call, admin_page_fn page)
     a->options.on_look(look, a->options.arg);
 }
 
+void admin_look_on(struct admin *a,
+                   void (*on_seen)(const struct pool_snapshot *snapshot, struct slice why,
+                                   void *arg),
+                   void *arg)
+{
+    struct admin_look *look = mem_new(sizeof(*look));
+    *look = (struct admin_look){.on_seen = on_seen, .arg = arg};
+    a->options.on_look(look, a->options.arg);
+}
+
 void admin_look_done(struct admin_look *look, const struct pool_snapshot *snapshot,
                      struct slice why)
 {
-    if (look->wait.call != NULL)
+    if (look->on_seen != NULL)
+        look->on_seen(snapshot, why, look->arg);
+    else if (look->wait.call != NULL)
         look->page(look->wait.admin, look->wait.call, snapshot, why);
     free(look);
 }
@@ -74,7 +88,7 @@ static const struct endpoint {
     {"ready", "GET", "/ready", true, ready, NULL},
     {"status", "GET", "/status", false, admin_status, NULL},
     {"metrics", "GET", "/metrics", false, admin_metrics, NULL},
-    {"reload", "POST", "/admin/reload", false, admin_ask_reload, NULL},
+    {"reload", "POST", "/admin/reload", false, NULL, admin_ask_reload},
     {"drain", "POST", "/admin/drain", false, admin_ask_drain, NULL},
     {"cooldown_clear", "POST", "/api/cooldown/clear", false, NULL, admin_clear_cooldown},
     {"strategy", "GET", "/api/config/strategy", false, admin_strategy, NULL},
@@ -261,6 +275,7 @@ struct admin *admin_new(const struct admin_options *options)
 {
     struct admin *a = mem_new(sizeof(*a));
     a->options = *options;
+    list_init(&a->reloads);
     return a;
 }
 
@@ -268,6 +283,7 @@ void admin_free(struct admin *a)
 {
     if (a == NULL)
         return;
+    admin_reload_all_end(a);
     config_release(a->config);
     free(a);
 }

@@ -86,7 +86,8 @@ static const struct gauge_row rows[] = {
     {"weir_subscription_output_tokens_total", "counter", "Output tokens.", output},
 };
 
-/* Redis may have been written to by anyone: no byte of a name can leave its label. */
+/* Redis may have been written to by anyone, and an id is a person's: no byte of a name can leave
+ * its label. */
 static void put_label(struct slice name, char to[NAME_BYTES_MAX + 1])
 {
     if (name.len > NAME_BYTES_MAX)
@@ -137,6 +138,26 @@ static bool render_all_windows(struct buf *page, const struct pool_snapshot *sna
     return fits;
 }
 
+/* Whatever they are, they are there once: the rows add up to all slots. */
+static bool render_slots(struct buf *page, const struct pool_slots *slots)
+{
+    bool fits =
+        buf_printf(page,
+                   "# HELP weir_slots All slots of the pool, by what they are; cluster-wide."
+                   "\n# TYPE weir_slots gauge\n"
+                   "weir_slots{is=\"in_use\"} %" PRIu64 "\n"
+                   "weir_slots{is=\"free\"} %" PRIu64 "\n",
+                   slots->in_use, slots->free);
+    for (unsigned i = 0; i < HOLDS && fits; i++)
+        fits =
+            buf_printf(page, "weir_slots{is=\"%s\"} %" PRIu64 "\n", hold_words[i], slots->held[i]);
+    return fits && buf_printf(page,
+                              "# HELP weir_slots_above_max Slots in use beyond a maximum that was "
+                              "lowered or restored.\n# TYPE weir_slots_above_max gauge\n"
+                              "weir_slots_above_max %" PRIu64 "\n",
+                              slots->above_max);
+}
+
 static bool render_pool(struct buf *page, const struct pool_snapshot *snapshot)
 {
     bool fits = true;
@@ -146,7 +167,7 @@ static bool render_pool(struct buf *page, const struct pool_snapshot *snapshot)
         for (size_t i = 0; i < snapshot->subscription_count && fits; i++)
             fits = render_row(page, &rows[r], &snapshot->subscriptions[i]);
     }
-    return fits && render_all_windows(page, snapshot) &&
+    return fits && render_all_windows(page, snapshot) && render_slots(page, &snapshot->slots) &&
            buf_printf(page,
                       "# HELP weir_nodes Nodes seen lately.\n# TYPE weir_nodes gauge\n"
                       "weir_nodes %zu\n",
@@ -155,12 +176,15 @@ static bool render_pool(struct buf *page, const struct pool_snapshot *snapshot)
 
 static bool render_own(struct buf *page, const struct admin *a)
 {
+    char node[NAME_BYTES_MAX + 1];
+    put_label(slice_of(a->options.node->id), node);
     return metrics_render(a->options.metrics, a->options.metrics_count, page) &&
            budget_render(a->options.budget, page) &&
            buf_printf(page,
-                      "# HELP weir_build_info Version.\n# TYPE weir_build_info gauge\n"
-                      "weir_build_info{version=\"%s\"} 1\n",
-                      WEIR_VERSION);
+                      "# HELP weir_build_info Version, and which node's figures these are.\n"
+                      "# TYPE weir_build_info gauge\n"
+                      "weir_build_info{version=\"%s\",node=\"%s\",boot=\"%s\"} 1\n",
+                      WEIR_VERSION, node, a->options.node->boot);
 }
 
 static void answer_metrics(struct admin *a, struct connection *call,

@@ -10,8 +10,19 @@ struct admin_reload {
     struct admin_wait wait;
 };
 
-void admin_ask_reload(struct admin *a, struct connection *call)
+void admin_ask_reload(struct admin *a, struct connection *call, const struct http_message *m)
 {
+    struct slice path, query = slice_cut(m->request.target, '?', &path);
+    if (slice_eq(query, SLICE("all=1"))) {
+        admin_reload_all(a, call, m);
+        return;
+    }
+    if (query.len > 0) {
+        admin_answer_error(call, 400,
+                           SLICE("/admin/reload reads this node's configuration again, "
+                                 "/admin/reload?all=1 those of all nodes; it takes nothing else"));
+        return;
+    }
     struct admin_reload *r = mem_new(sizeof(*r));
     admin_wait_init(&r->wait, a, call);
     a->options.on_reload(r, a->options.arg);

@@ -54,6 +54,8 @@ static json_t *subscription_json(const struct admin *a, const struct pool_subscr
                   (int)s->is_enabled, "priority", (int)s->priority);
     add_face(json, a, s);
     json_object_set_new(json, "held_back", json_integer(s->held_back));
+    if (s->held_by.len > 0)
+        json_object_set_new(json, "held_back_by", admin_text(s->held_by));
     json_object_set_new(json, "tier", json_integer(s->tier));
     if (s->session_since_ms > 0)
         json_object_set_new(json, "session_since_ms",
@@ -76,11 +78,18 @@ static json_t *subscription_json(const struct admin *a, const struct pool_subscr
 
 static json_t *node_json(const struct pool_node *n)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:b, s:o}", "id", admin_text(n->id),
-                     "boot", admin_text(n->boot), "version", admin_text(n->version), "config",
-                     admin_text(n->config_digest), "seen_ms_ago", (json_int_t)n->seen_ms_ago,
-                     "leases", (json_int_t)n->leases, "active", (json_int_t)n->active, "behind",
-                     (int)n->is_behind, "lacks", admin_text(n->lacks));
+    json_t *json =
+        json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:b, s:o}", "id", admin_text(n->id), "boot",
+                  admin_text(n->boot), "version", admin_text(n->version), "config",
+                  admin_text(n->config_digest), "seen_ms_ago", (json_int_t)n->seen_ms_ago, "leases",
+                  (json_int_t)n->leases, "active", (json_int_t)n->active, "behind",
+                  (int)n->is_behind, "lacks", admin_text(n->lacks));
+    if (n->reload_result.len > 0)
+        json_object_set_new(json, "reload",
+                            json_pack("{s:o, s:o, s:I}", "result", admin_text(n->reload_result),
+                                      "words", admin_text(n->reload_words), "asked",
+                                      (json_int_t)n->reload_asked));
+    return json;
 }
 
 static json_t *client_json(const struct pool_client *c)
@@ -125,46 +134,53 @@ static json_t *refused_json(const struct pool_request *r, uint64_t wall_ms)
     return json;
 }
 
-static json_t *request_json(const struct pool_request *r, uint64_t wall_ms, json_int_t capacity)
+static json_t *request_json(const struct pool_request *r, const struct pool_snapshot *s)
 {
+    unsigned long long free = r->available, all = s->slots.total;
     json_t *json =
         r->available == 0
-            ? refused_json(r, wall_ms)
+            ? refused_json(r, s->now_ms)
             : json_pack("{s:b, s:o}", "admitted", 1, "text",
-                        json_sprintf("admitted at once (%llu of %lld slots free)",
-                                     (unsigned long long)r->available, (long long)capacity));
+                        json_sprintf("admitted at once (%llu of %llu slots free)", free, all));
     json_object_set_new(json, "for", admin_text(r->label));
     json_object_set_new(json, "available", json_integer((json_int_t)r->available));
     return json;
 }
 
-static void add_requests(json_t *json, const struct pool_snapshot *s, json_int_t capacity)
+static void add_requests(json_t *json, const struct pool_snapshot *s)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < s->request_count; i++)
-        json_array_append_new(list, request_json(&s->requests[i], s->now_ms, capacity));
+        json_array_append_new(list, request_json(&s->requests[i], s));
     json_object_set_new(json, "requests_now", list);
     json_object_set_new(json, "closing_labels", json_integer((json_int_t)s->closing));
 }
 
-/* Totals count what can be used: enabled subscriptions. */
+static json_t *slots_json(const struct pool_slots *slots)
+{
+    json_t *held = json_object();
+    for (unsigned i = 0; i < HOLDS; i++)
+        json_object_set_new(held, hold_words[i], json_integer((json_int_t)slots->held[i]));
+    return json_pack("{s:I, s:I, s:I, s:o}", "total", (json_int_t)slots->total, "in_use",
+                     (json_int_t)slots->in_use, "free", (json_int_t)slots->free, "held_back", held);
+}
+
+/* What the pool has, all of it; total_capacity counts what is enabled. */
 static void add_totals(json_t *json, const struct pool_snapshot *s)
 {
-    json_int_t active = 0, capacity = 0, available = 0, held_back = 0;
-    for (size_t i = 0; i < s->subscription_count; i++) {
-        const struct pool_subscription *sub = &s->subscriptions[i];
-        active += sub->active;
-        if (!sub->is_enabled)
-            continue;
-        capacity += sub->max;
-        available += sub->available;
-        held_back += sub->held_back;
-    }
-    json_object_set_new(json, "total_active", json_integer(active));
+    json_int_t capacity = 0, held_back = 0;
+    uint64_t active = s->slots.in_use + s->slots.above_max;
+    for (size_t i = 0; i < s->subscription_count; i++)
+        capacity += s->subscriptions[i].is_enabled ? s->subscriptions[i].max : 0;
+    for (unsigned i = 0; i < HOLDS; i++)
+        held_back += (json_int_t)s->slots.held[i];
+    json_object_set_new(json, "total_active", json_integer((json_int_t)active));
     json_object_set_new(json, "total_capacity", json_integer(capacity));
-    json_object_set_new(json, "available_capacity", json_integer(available));
+    json_object_set_new(json, "available_capacity", json_integer((json_int_t)s->slots.free));
     json_object_set_new(json, "held_back_capacity", json_integer(held_back));
-    add_requests(json, s, capacity);
+    json_object_set_new(json, "slots", slots_json(&s->slots));
+    json_object_set_new(json, "above_max", json_integer((json_int_t)s->slots.above_max));
+    add_requests(json, s);
 }
 
 static json_t *status_json(const struct admin *a, const struct pool_snapshot *s)

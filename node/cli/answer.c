@@ -10,11 +10,16 @@ uint64_t cli_number_of(const json_t *object, const char *key)
     return value > 0 ? (uint64_t)value : 0;
 }
 
-/* Names come over the network: nothing of them may drive the terminal. */
 const char *cli_text_of(const json_t *object, const char *key, char *out, size_t size)
 {
     const char *value = json_string_value(json_object_get(object, key));
-    snprintf(out, size, "%s", value != NULL ? value : "");
+    return cli_clean(value != NULL ? value : "", out, size);
+}
+
+/* Names come over the network: nothing of them may drive the terminal. */
+const char *cli_clean(const char *text, char *out, size_t size)
+{
+    snprintf(out, size, "%s", text);
     for (char *c = out; *c != '\0'; c++)
         if (*c < ' ' || *c > '~')
             *c = '?';

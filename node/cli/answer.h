@@ -7,7 +7,8 @@
 
 /* A node of another version may leave a field out: then it is 0, or "". */
 uint64_t cli_number_of(const json_t *object, const char *key);
-/* Into out[size], without what could drive a terminal. Gives `out` back. */
+/* Both into out[size], without what could drive a terminal. Give `out` back. */
+const char *cli_clean(const char *text, char *out, size_t size);
 const char *cli_text_of(const json_t *object, const char *key, char *out, size_t size);
 /* "42 s", "5 min", "3 h" into out[32]. Gives `out` back. */
 const char *cli_duration(uint64_t seconds, char out[32]);

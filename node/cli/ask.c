@@ -141,7 +141,8 @@ bool cli_ask(const struct cli_target *target, const char *path, const char *body
     curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* a proxy for the world is none for a node */
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)TOTAL_MS);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
+                     target->wait_ms > 0 ? target->wait_ms : (long)TOTAL_MS);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "weir/" WEIR_VERSION);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     if (body != NULL)

@@ -125,6 +125,7 @@ struct cli_target {
     char *certificate;   /* the node's own, to be trusted; NULL: the system's */
     struct secret token; /* of the admin */
     bool is_guess;       /* no valid config says where the node is */
+    long wait_ms;        /* for an answer; 0: the usual 5 s */
 };
 
 struct cli_answer {

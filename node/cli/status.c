@@ -33,24 +33,47 @@ static enum cli_colour load_colour(uint64_t active, uint64_t max)
     return active * 5 >= max * 4 ? CLI_YELLOW : CLI_GREEN;
 }
 
+static const char *off_words(const json_t *s)
+{
+    char state[16];
+    if (!json_is_false(json_object_get(s, "enabled")))
+        return "";
+    cli_text_of(s, "state", state, sizeof(state));
+    if (strcmp(state, "paused") == 0)
+        return "paused by a person";
+    return strcmp(state, "leaving") == 0 ? "leaving: in no configuration any more" : "disabled";
+}
+
+/* "cooling for 42 s: why" */
+static const char *cooling_words(const json_t *s, char *out, size_t size)
+{
+    char reason[64], left[32];
+    out[0] = '\0';
+    if (json_is_true(json_object_get(s, "in_cooldown")))
+        snprintf(out, size, "cooling for %s%s%s",
+                 cli_duration(cli_number_of(s, "cooldown_remaining"), left),
+                 json_object_get(s, "cooldown_reason") != NULL ? ": " : "",
+                 cli_text_of(s, "cooldown_reason", reason, sizeof(reason)));
+    return out;
+}
+
+/* All that holds it back, side by side: when one is over, the other still does. */
 static void add_state(struct cli_table *table, const json_t *s)
 {
-    char reason[64], left[32], health[96];
-    uint64_t active = cli_number_of(s, "active_connections"),
-             max = cli_number_of(s, "max_concurrent");
-    if (json_is_false(json_object_get(s, "enabled")))
-        cli_table_add(table, CLI_DIM, "disabled");
-    else if (json_is_true(json_object_get(s, "in_cooldown")))
-        cli_table_add(table, CLI_YELLOW, "cooling for %s%s%s%s%s",
-                      cli_duration(cli_number_of(s, "cooldown_remaining"), left),
-                      json_object_get(s, "cooldown_reason") != NULL ? ": " : "",
-                      cli_text_of(s, "cooldown_reason", reason, sizeof(reason)),
-                      cli_text_of(s, "health", health, sizeof(health))[0] != '\0' ? "; " : "",
-                      health);
-    else if (cli_text_of(s, "health", health, sizeof(health))[0] != '\0')
-        cli_table_add(table, CLI_YELLOW, "%s", health);
+    char cooling[128], health[96], words[320] = "";
+    const char *off = off_words(s);
+    const char *const parts[] = {off, cooling_words(s, cooling, sizeof(cooling)),
+                                 cli_text_of(s, "health", health, sizeof(health))};
+    bool is_full = cli_number_of(s, "active_connections") >= cli_number_of(s, "max_concurrent");
+    for (size_t i = 0, used = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (parts[i][0] != '\0')
+            snprintf(words + used, sizeof(words) - used, "%s%s", used > 0 ? "; " : "", parts[i]);
+        used = strlen(words);
+    }
+    if (words[0] != '\0')
+        cli_table_add(table, off[0] != '\0' ? CLI_DIM : CLI_YELLOW, "%s", words);
     else
-        cli_table_add(table, active >= max ? CLI_RED : CLI_GREEN, active >= max ? "full" : "ready");
+        cli_table_add(table, is_full ? CLI_RED : CLI_GREEN, is_full ? "full" : "ready");
 }
 
 /* "5h 42% 7d 81%" */
@@ -200,6 +223,36 @@ static void print_requests(const json_t *status)
         printf("  ... and %u more labels that close something\n", (unsigned)(labels - shown + 1));
 }
 
+/* " (1 cooling, 1 disabled)" */
+static void print_causes(json_t *held)
+{
+    const char *key;
+    char cause[32];
+    json_t *count;
+    unsigned told = 0;
+    json_object_foreach(held, key, count)
+    {
+        if (json_integer_value(count) > 0)
+            printf("%s%u %s", told++ == 0 ? " (" : ", ", (unsigned)json_integer_value(count),
+                   cli_clean(key, cause, sizeof(cause)));
+    }
+    printf("%s", told > 0 ? ")" : "");
+}
+
+/* A node of version 0.1 says only how many there are of what is enabled. */
+static void print_slots(const json_t *status)
+{
+    json_t *slots = json_object_get(status, "slots");
+    uint64_t held = cli_number_of(status, "held_back_capacity");
+    uint64_t total =
+        slots != NULL ? cli_number_of(slots, "total") : cli_number_of(status, "total_capacity");
+    printf(": %u of %u slots in use, %u free", (unsigned)cli_number_of(status, "total_active"),
+           (unsigned)total, (unsigned)cli_number_of(status, "available_capacity"));
+    if (held > 0)
+        printf(", %u held back", (unsigned)held);
+    print_causes(json_object_get(slots, "held_back"));
+}
+
 static void print_status(const json_t *status)
 {
     char pool[65], redis[65], node[65];
@@ -207,11 +260,7 @@ static void print_status(const json_t *status)
     bool is_up = strcmp(cli_text_of(status, "redis", redis, sizeof(redis)), "up") == 0;
     printf("pool ");
     cli_put(CLI_BOLD, "%s", cli_text_of(status, "pool", pool, sizeof(pool)));
-    printf(": %u slots in use, %u of %u free", (unsigned)cli_number_of(status, "total_active"),
-           (unsigned)cli_number_of(status, "available_capacity"),
-           (unsigned)cli_number_of(status, "total_capacity"));
-    if (cli_number_of(status, "held_back_capacity") > 0)
-        printf(", %u held back", (unsigned)cli_number_of(status, "held_back_capacity"));
+    print_slots(status);
     printf("; redis ");
     cli_put(is_up ? CLI_GREEN : CLI_RED, "%s", redis);
     printf("; seen by node %s\n", cli_text_of(own, "id", node, sizeof(node)));

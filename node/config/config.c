@@ -245,7 +245,7 @@ static bool read_environment(struct config_reader *r)
 {
     bool wants_keys = r->config->subscription_count == 0;
     bool may_have_lost_them = wants_keys && r->first.count > 0; /* to an error in their list */
-    bool wants_dotenv = r->dotenv == DOTENV_MUST || (r->dotenv == DOTENV_IF_THERE && wants_keys);
+    bool wants_dotenv = r->dotenv == DOTENV_MUST || (r->dotenv != DOTENV_NOT && wants_keys);
     if (wants_dotenv && !config_read_dotenv(r))
         return false;
     r->are_keys_bad = may_have_lost_them || (wants_keys && !config_read_keys(r));
@@ -295,7 +295,10 @@ bool config_reload(const struct config *running, struct config **config, struct 
     struct config_environment environment = {0};
     struct config_reader r;
     reader_init(&r, &environment, error);
-    r.dotenv = running->has_dotenv ? DOTENV_MUST : DOTENV_NOT;
+    r.dotenv = running->minds_dotenv ? DOTENV_BY_NOW : DOTENV_NOT;
+    if (running->has_dotenv)
+        r.dotenv = DOTENV_MUST;
+    r.config->minds_dotenv = running->minds_dotenv;
     const char *path = running->is_from_file ? running->source : NULL;
     bool is_read = config_conclude(&r, read_all(&r, path, false));
     *config = take_config(&r, is_read);

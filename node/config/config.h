@@ -74,6 +74,7 @@ struct config {
     char *source;      /* file name or "environment", for messages */
     bool is_from_file; /* source is a file */
     bool has_dotenv;   /* ./.env was read besides */
+    bool minds_dotenv; /* or would have been, had it been there: then it is by a reload */
     char sources[512]; /* all that was read, files with their digest, for messages */
 
     struct subscription *subscriptions;

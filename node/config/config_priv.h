@@ -61,7 +61,7 @@ struct config_reader {
     bool are_keys_bad;         /* of the environment: there is no more to say about subscriptions */
     bool are_keys_named;       /* the subscriptions are keys of the environment */
     bool has_secrets;          /* the file itself holds some */
-    enum { DOTENV_IF_THERE, DOTENV_MUST, DOTENV_NOT } dotenv;
+    enum { DOTENV_IF_THERE, DOTENV_MUST, DOTENV_NOT, DOTENV_BY_NOW } dotenv;
 };
 
 /* ---- config.c ---- */

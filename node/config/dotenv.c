@@ -249,7 +249,7 @@ static bool read_lines(struct config_reader *r, struct slice text)
 static void mind_shadowed(struct config_reader *r)
 {
     const struct config_environment *e = r->environment;
-    for (size_t i = 0; r->dotenv == DOTENV_MUST && i < e->count; i++) {
+    for (size_t i = 0; r->dotenv != DOTENV_IF_THERE && i < e->count; i++) {
         unsigned line;
         struct slice value = config_variable_get(e, e->variables[i].name, &line);
         if (line > 0 || slice_eq(value, slice_of(e->variables[i].value)))
@@ -262,7 +262,7 @@ static void mind_shadowed(struct config_reader *r)
     }
 }
 
-/* The file may be absent, if a former reading did not have it either. */
+/* The file may be absent, if a former reading did not have it either; a later one then may. */
 bool config_read_dotenv(struct config_reader *r)
 {
     struct buf content;
@@ -280,6 +280,7 @@ bool config_read_dotenv(struct config_reader *r)
         explicit_bzero(content.at, content.cap);
     buf_fini(&content);
     r->config->has_dotenv = is_read;
+    r->config->minds_dotenv = true;
     if (is_read && is_public && r->environment->count > 0)
         config_warn(r, "everyone on this machine can read the keys in it: chmod 600 .env");
     r->source = r->config->source;

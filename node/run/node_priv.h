@@ -96,6 +96,14 @@ struct node {
         uint64_t generation; /* of the roster, as the last beat told */
     } pulse;
     struct {
+        uint64_t heard;  /* the last that was asked of all nodes */
+        bool has_heard;  /* of what was asked before this node began, too */
+        uint64_t asked;  /* the last of those that is done; 0: none */
+        bool is_taken;   /* of the last one, whoever asked */
+        char words[512]; /* what it read and changed, or why not; "": there was none */
+        bool is_to_tell; /* the pool has not been told of it */
+    } reloads;
+    struct {
         struct notice_channel *channel;
         uint64_t told[NOTICE_KINDS]; /* since the last beat that came of it; 0: nothing */
         struct deadline soon;
@@ -134,6 +142,8 @@ void reload_begin(struct node *node); /* the configuration that it starts with h
 void reload_count(struct node *node, bool is_taken); /* for /metrics */
 void reload_if_changed(struct node *node); /* a file that changed and stands still again */
 void reload_on_signal(struct node *node);
+/* With each beat: the last reload that was asked of all nodes. Its result is told with the next. */
+void reload_if_asked(struct node *node, uint64_t asked);
 void reload_run(struct node *node, struct control_call *call); /* POST /admin/reload */
 
 /* leave.c */

@@ -24,7 +24,8 @@ static void on_soon(void *arg)
 {
     struct node *n = arg;
     bool is_any_news = is_news(n->notices.told[NOTICE_ROSTER], n->pulse.generation) ||
-                       is_news(n->notices.told[NOTICE_EPOCH], n->pulse.epoch);
+                       is_news(n->notices.told[NOTICE_EPOCH], n->pulse.epoch) ||
+                       is_news(n->notices.told[NOTICE_RELOAD], n->reloads.heard);
     memset(n->notices.told, 0, sizeof(n->notices.told));
     if (!is_any_news)
         return;

@@ -202,8 +202,10 @@ static void on_pulse(enum err err, const struct pool_pulse *pulse, struct slice 
         note_error(n, message);
     else if (err != OK)
         atomic_store(&n->shared.trouble, NULL); /* nobody knows; that Redis is away says enough */
-    if (err != OK)
+    if (err != OK) {
+        n->reloads.is_to_tell = n->reloads.words[0] != '\0';
         return;
+    }
     n->pulse.was_error_logged = false;
     atomic_store(&n->shared.trouble, pulse->closed_ms > 0 ? "restoring" : NULL);
     n->pulse.generation = pulse->generation;
@@ -214,12 +216,16 @@ static void on_pulse(enum err err, const struct pool_pulse *pulse, struct slice 
         pulse_declare(n);
     }
     say_what_changed(n, pulse);
+    reload_if_asked(n, pulse->reload);
     if (pulse->has_more)
         beat(n);
 }
 
 static void beat(struct node *n)
 {
+    const struct reload_report reload = {.asked = n->reloads.asked,
+                                         .is_taken = n->reloads.is_taken,
+                                         .words = slice_of(n->reloads.words)};
     struct node_report report = {
         .version = SLICE(WEIR_VERSION),
         .config_digest = slice_of(n->config->digest),
@@ -227,7 +233,9 @@ static void beat(struct node *n)
                                           GAUGE_EXCHANGES_ACTIVE),
         .workers = n->shared.worker_count,
         .is_alone = n->private_redis != NULL,
+        .reload = n->reloads.is_to_tell ? &reload : NULL,
     };
+    n->reloads.is_to_tell = false; /* until it fails */
     state_beat(n->state, &report, on_pulse, n);
 }
 

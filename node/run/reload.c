@@ -1,8 +1,9 @@
-/* The configuration read again: on SIGHUP, on POST /admin/reload, or because its file or .env
- * changed. All or nothing: a bad file, or one that is away, changes nothing. What only a restart
- * can change is said, measured by what the node started with, and left as it was. One reload is
- * done after the other, because the control thread does all of them; each is told what came of it
- * alone. */
+/* The configuration read again: on SIGHUP, on POST /admin/reload, because its file or .env changed,
+ * or because all nodes of the pool were asked to (it hears so with a beat, and tells what came of
+ * it with the next). All or nothing: a bad file, or one that is away, changes nothing. What only a
+ * restart can change is said, measured by what the node started with, and left as it was. One
+ * reload is done after the other, because the control thread does all of them; each is told what
+ * came of it alone. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -46,7 +47,7 @@ static void remember_files(struct node *n)
 {
     if (n->config->is_from_file)
         remember(&n->config_file, n->config->source);
-    if (n->config->has_dotenv)
+    if (n->config->minds_dotenv)
         remember(&n->dotenv, CONFIG_DOTENV_PATH);
 }
 
@@ -195,11 +196,27 @@ static bool take(struct node *n, const char *cause, struct config_reloaded *done
     return true;
 }
 
+/* For all who look at the pool; nothing in it is secret. */
+static void note_result(struct node *n, bool is_taken, const struct config_reloaded *done,
+                        const char *error)
+{
+    char summary[CONFIG_SUMMARY_MAX];
+    n->reloads.is_taken = is_taken;
+    n->reloads.is_to_tell = true;
+    if (!is_taken) {
+        snprintf(n->reloads.words, sizeof(n->reloads.words), "%s", error);
+        return;
+    }
+    config_tell_changes(&done->changes, summary);
+    snprintf(n->reloads.words, sizeof(n->reloads.words), "%.280s: %.210s", done->sources, summary);
+}
+
 static bool reload(struct node *n, const char *cause, struct config_reloaded *done, char *error)
 {
     duty_reloading(n);
     bool is_taken = take(n, cause, done, error, CONTROL_ERROR_MAX);
     reload_count(n, is_taken);
+    note_result(n, is_taken, done, error);
     duty_reloaded(n, is_taken ? NULL : error);
     return is_taken;
 }
@@ -224,10 +241,45 @@ void reload_on_signal(struct node *n)
     reload_unasked(n, "SIGHUP");
 }
 
+/* A node that begins has just read all there is. */
+static void note_start(struct node *n)
+{
+    n->reloads.is_taken = true;
+    n->reloads.is_to_tell = true;
+    snprintf(n->reloads.words, sizeof(n->reloads.words), "%.280s: started with it",
+             n->config->sources);
+}
+
+static void reload_with_all(struct node *n)
+{
+    struct config_reloaded nothing = {0};
+    if (n->phase == PHASE_STARTING || n->phase == PHASE_RUNNING)
+        reload_unasked(n, "asked of all nodes");
+    else
+        note_result(n, false, &nothing, "this node is leaving");
+}
+
+void reload_if_asked(struct node *n, uint64_t asked)
+{
+    bool is_first = !n->reloads.has_heard;
+    if (asked == n->reloads.heard && !is_first)
+        return;
+    n->reloads.heard = asked;
+    n->reloads.has_heard = true;
+    if (asked == 0)
+        return; /* never, or Redis has lost it */
+    if (is_first)
+        note_start(n);
+    else
+        reload_with_all(n);
+    n->reloads.asked = asked;
+    pulse_now(n);
+}
+
 void reload_if_changed(struct node *n)
 {
     bool is_file = n->config->is_from_file && has_changed(&n->config_file, n->config->source);
-    bool is_dotenv = n->config->has_dotenv && has_changed(&n->dotenv, CONFIG_DOTENV_PATH);
+    bool is_dotenv = n->config->minds_dotenv && has_changed(&n->dotenv, CONFIG_DOTENV_PATH);
     if ((is_file || is_dotenv) && n->phase == PHASE_RUNNING)
         reload_unasked(n, is_file ? "the file changed" : ".env changed");
 }

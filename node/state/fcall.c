@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "net/redis/link.h"
 #include "net/redis/value.h"
 #include "state/functions.h"
@@ -49,9 +50,10 @@ static void refuse_all(void *arg)
     }
 }
 
-void fcalls_init(struct fcalls *calls, struct loop *loop, struct redis *redis, struct slice key)
+void fcalls_init(struct fcalls *calls, struct loop *loop, struct redis *redis,
+                 struct metrics *metrics, struct slice key)
 {
-    *calls = (struct fcalls){.loop = loop, .redis = redis, .key = key};
+    *calls = (struct fcalls){.loop = loop, .redis = redis, .metrics = metrics, .key = key};
     list_init(&calls->awaiting);
     list_init(&calls->refused);
     loop_task_init(&calls->refuse, refuse_all, calls);
@@ -86,6 +88,14 @@ static void log_load_failure(struct fcalls *calls, const struct redis_value *rep
     calls->has_failed = true;
 }
 
+/* The end of a call that was sent. */
+static void conclude(struct fcall *call, enum err err, const struct redis_value *reply)
+{
+    if (err != OK && call->calls->metrics != NULL)
+        metrics_add(call->calls->metrics, COUNT_REDIS_FAILURES, 1);
+    call->on_reply(call, err, reply);
+}
+
 static void on_loaded(enum err err, const struct redis_value *reply, void *arg)
 {
     struct fcalls *calls = arg;
@@ -102,7 +112,7 @@ static void on_loaded(enum err err, const struct redis_value *reply, void *arg)
         if (err == OK)
             send_again(call);
         else
-            call->on_reply(call, err, reply);
+            conclude(call, err, reply);
     }
 }
 
@@ -155,7 +165,7 @@ static void on_answer(enum err err, const struct redis_value *reply, void *arg)
         load(call->calls);
         return;
     }
-    call->on_reply(call, err, reply);
+    conclude(call, err, reply);
 }
 
 static void send_again(struct fcall *call)

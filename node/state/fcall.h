@@ -14,6 +14,7 @@
 #include "loop/loop.h"
 #include "state/calls.h"
 
+struct metrics;
 struct redis;
 struct redis_value;
 struct fcall;
@@ -35,6 +36,8 @@ enum {
 struct fcalls {
     struct loop *loop;
     struct redis *redis;
+    struct metrics *metrics;              /* or NULL: failures are counted here, where it is known
+                                             which are mended by asking again */
     struct slice key;                     /* KEYS[1]; borrowed */
     char names[VERBS][FUNCTION_NAME_MAX]; /* weir_<verb>_<version> */
     struct list awaiting;                 /* calls that wait for the functions, by `order` */
@@ -45,7 +48,8 @@ struct fcalls {
     struct loop_task refuse;
 };
 
-void fcalls_init(struct fcalls *calls, struct loop *loop, struct redis *redis, struct slice key);
+void fcalls_init(struct fcalls *calls, struct loop *loop, struct redis *redis,
+                 struct metrics *metrics, struct slice key);
 void fcalls_fini(struct fcalls *calls); /* after redis_free(): every call has been answered */
 
 /* reply: borrowed, NULL unless err is OK or ERR_REPLY (then an error reply). The call may be sent

@@ -10,6 +10,7 @@
 struct asker {
     state_opened_fn on_opened;
     state_strategy_fn on_set;
+    state_asked_fn on_asked;
     void *arg;
 };
 
@@ -76,4 +77,24 @@ void state_set_strategy(struct state *state, struct slice strategy, struct slice
     fcall_send(
         fcall_new(&state->calls, VERB_STRATEGY, args, STRATEGY_ARGUMENTS + STRATEGY_BY_WIDTH),
         on_strategy_answer, asker);
+}
+
+static void on_asked_answer(struct fcall *call, enum err err, const struct redis_value *reply)
+{
+    struct asker *asker = call->arg;
+    uint64_t asked = err == OK ? redis_value_number(redis_value_at(reply, 1)) : 0;
+    struct slice message = err == ERR_REPLY ? words_of(redis_value_slice(reply)) : SLICE_NONE;
+    fcall_free(call);
+    asker->on_asked(err, asked, message, asker->arg);
+    free(asker);
+}
+
+void state_ask_reload(struct state *state, struct slice who, state_asked_fn on_asked, void *arg)
+{
+    struct asker *asker = mem_new(sizeof(*asker));
+    *asker = (struct asker){.on_asked = on_asked, .arg = arg};
+    const struct slice args[RELOAD_ARGUMENTS + RELOAD_BY_WIDTH] = {
+        [RELOAD_WHICH] = SLICE("all"), [RELOAD_ARGUMENTS + RELOAD_BY_WHO] = who};
+    fcall_send(fcall_new(&state->calls, VERB_RELOAD, args, RELOAD_ARGUMENTS + RELOAD_BY_WIDTH),
+               on_asked_answer, asker);
 }

@@ -22,6 +22,14 @@ typedef void (*state_strategy_fn)(enum err err, const struct strategy_change *ch
 void state_set_strategy(struct state *state, struct slice strategy, struct slice who,
                         state_strategy_fn on_set, void *arg);
 
+/* asked: the number of this reload, greater than of any before. message: of an error reply. */
+typedef void (*state_asked_fn)(enum err err, uint64_t asked, struct slice message, void *arg);
+
+/* Every node of the pool is to read its configuration again. Each hears of it with its next beat
+ * (struct pool_pulse), and tells with another what came of it (struct pool_node). `who` asks, in
+ * words, for the events; copied. */
+void state_ask_reload(struct state *state, struct slice who, state_asked_fn on_asked, void *arg);
+
 /* Borrowed. On an error only `message` may be set. */
 struct opening {
     uint64_t left_ms;     /* of a cooldown */

@@ -18,7 +18,8 @@ enum { NOTICE_BYTES_MAX = 256 };
 /* X(KIND, its word, the field it must have: a number) */
 #define NOTICE_TABLE(X)                                                                        \
     X(ROSTER, "roster", "generation") /* what subscriptions there are, and how they are set */ \
-    X(EPOCH, "epoch", "id")           /* Redis has lost data */
+    X(EPOCH, "epoch", "id")           /* Redis has lost data */                                \
+    X(RELOAD, "reload", "asked")      /* all are to read their configurations again */
 
 enum notice_kind {
 #define X(id, word, field) NOTICE_##id,

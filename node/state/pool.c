@@ -146,6 +146,7 @@ static void on_beat(struct fcall *call, enum err err, const struct redis_value *
             .epoch = number_of(reply, SLICE("epoch")),
             .closed_ms = number_of(reply, SLICE("closed_ms")),
             .generation = number_of(reply, SLICE("generation")),
+            .reload = number_of(reply, SLICE("reload")),
         };
     asker->on_pulse(err, err == OK ? &pulse : NULL, message_of(err, reply), asker->arg);
     free(asker);
@@ -154,10 +155,12 @@ static void on_beat(struct fcall *call, enum err err, const struct redis_value *
 void state_beat(struct state *state, const struct node_report *report, state_pulse_fn on_pulse,
                 void *arg)
 {
-    char numbers[3][NUMBER_TEXT_MAX];
+    char numbers[4][NUMBER_TEXT_MAX];
+    const struct reload_report *reload = report->reload;
+    size_t count = BEAT_ARGUMENTS;
     struct asker *asker = mem_new(sizeof(*asker));
     *asker = (struct asker){.on_pulse = on_pulse, .arg = arg};
-    const struct slice args[BEAT_ARGUMENTS] = {
+    struct slice args[BEAT_ARGUMENTS + BEAT_RELOADS_WIDTH] = {
         [BEAT_NODE] = slice_of(state->node->id),
         [BEAT_BOOT] = slice_of(state->node->boot),
         [BEAT_VERSION] = report->version,
@@ -168,7 +171,14 @@ void state_beat(struct state *state, const struct node_report *report, state_pul
         [BEAT_ALONE] = report->is_alone ? SLICE("1") : SLICE("0"),
         [BEAT_EPOCH] = slice_of(state->epoch_text),
     };
-    fcall_send(fcall_new(&state->calls, VERB_BEAT, args, BEAT_ARGUMENTS), on_beat, asker);
+    if (reload != NULL) {
+        struct slice *row = args + BEAT_ARGUMENTS;
+        row[BEAT_RELOADS_ASKED] = number_decimal(reload->asked, numbers[3]);
+        row[BEAT_RELOADS_RESULT] = reload->is_taken ? SLICE("taken") : SLICE("refused");
+        row[BEAT_RELOADS_WORDS] = reload->words;
+        count += BEAT_RELOADS_WIDTH;
+    }
+    fcall_send(fcall_new(&state->calls, VERB_BEAT, args, count), on_beat, asker);
 }
 
 /* ---- its end ---- */

@@ -44,6 +44,12 @@ struct pool_pulse { /* what the second's call found */
     uint64_t epoch;
     uint64_t closed_ms; /* until admissions begin again, after data was lost */
     uint64_t generation;
+    uint64_t reload; /* the last that was asked of all nodes; 0: none was */
+};
+struct reload_report { /* what came of a node's last reload */
+    uint64_t asked;    /* the last that was asked of all and is done; 0: none */
+    bool is_taken;
+    struct slice words; /* what was read and changed, or why it was refused */
 };
 struct node_report { /* what this node says of itself, for the others to see */
     struct slice version;
@@ -51,6 +57,7 @@ struct node_report { /* what this node says of itself, for the others to see */
     uint64_t active; /* requests in progress */
     unsigned workers;
     bool is_alone;
+    const struct reload_report *reload; /* NULL: nothing new of it */
 };
 /* pulse: NULL unless OK; message: of an error reply, else empty. */
 typedef void (*state_pulse_fn)(enum err err, const struct pool_pulse *pulse, struct slice message,

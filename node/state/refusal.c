@@ -9,6 +9,14 @@ static const char *const words[] = {
 #undef X
 };
 
+/* No longer than anything is closed; whatever a hand has written, sums of it are times too. */
+static uint64_t time_of(const struct redis_value *value)
+{
+    const uint64_t most_ms = 31ULL * 24 * 60 * 60 * 1000;
+    uint64_t ms = redis_value_number(value);
+    return ms < most_ms ? ms : most_ms;
+}
+
 static void read_standing(struct refusal *r, struct slice field, const struct redis_value *value)
 {
     for (unsigned i = 0; i < STANDINGS; i++) {
@@ -18,7 +26,7 @@ static void read_standing(struct refusal *r, struct slice field, const struct re
         if (field.len == word.len)
             r->of[i].count = redis_value_number(value);
         else if (slice_eq(slice_from(field, word.len), SLICE("_ms")))
-            r->of[i].ms = redis_value_number(value);
+            r->of[i].ms = time_of(value);
     }
 }
 
@@ -27,7 +35,7 @@ static void read_field(struct refusal *r, struct slice field, const struct redis
     if (slice_eq(field, SLICE("reason")))
         r->reason = redis_value_slice(value);
     else if (slice_eq(field, SLICE("retry_ms")))
-        r->retry_ms = redis_value_number(value);
+        r->retry_ms = time_of(value);
     else if (slice_eq(field, SLICE("candidates")))
         r->candidates = redis_value_number(value);
     else if (slice_eq(field, SLICE("limited_why")))
@@ -51,7 +59,7 @@ static void read_fields(struct refusal *r, const struct redis_value *pairs, size
 struct refusal state_read_refusal(const struct redis_value *reply)
 {
     struct refusal r = {.reason = redis_value_slice(redis_value_at(reply, 1)),
-                        .retry_ms = redis_value_number(redis_value_at(reply, 2))};
+                        .retry_ms = time_of(redis_value_at(reply, 2))};
     read_fields(&r, reply, REFUSAL_PARTS);
     return r;
 }

@@ -2,6 +2,7 @@
  * that are not known here are skipped, so a newer library may answer an older node. */
 #include "state/snapshot.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,6 +55,7 @@ static void read_subscription(const struct redis_value *from, struct arena *text
         .max = (uint32_t)number_of(from, "max"),
         .available = (uint32_t)number_of(from, "available"),
         .held_back = (uint32_t)number_of(from, "held_back"),
+        .held_by = kept(texts, from, "held_by"),
         .priority = (uint32_t)number_of(from, "priority"),
         .tier = (uint32_t)number_of(from, "tier"),
         .session_since_ms = number_of(from, "session_since_ms"),
@@ -106,6 +108,9 @@ static void read_node(const struct redis_value *from, struct arena *texts, struc
         .seen_ms_ago = number_of(from, "heartbeat_ms_ago"),
         .leases = number_of(from, "leases"),
         .active = number_of(from, "active"),
+        .reload_asked = number_of(from, "reload_asked"),
+        .reload_result = kept(texts, from, "reload_result"),
+        .reload_words = kept(texts, from, "reload_words"),
         .is_behind = number_of(from, "behind") != 0,
         .lacks = kept(texts, from, "lacks"),
     };
@@ -138,12 +143,34 @@ static void read_client(const struct redis_value *from, struct arena *texts, str
     };
 }
 
+const char *const hold_words[] = {
+#define X(name, word) [HOLD_##name] = (word),
+    HOLD_TABLE(X)
+#undef X
+};
+
+static struct pool_slots read_slots(const struct redis_value *from)
+{
+    char key[32];
+    uint64_t active = number_of(from, "active"), above = number_of(from, "above_max");
+    struct pool_slots slots = {.total = number_of(from, "slots"),
+                               .in_use = active > above ? active - above : 0,
+                               .free = number_of(from, "available"),
+                               .above_max = above};
+    for (unsigned i = 0; i < HOLDS; i++) {
+        snprintf(key, sizeof(key), "held_%s", hold_words[i]);
+        slots.held[i] = number_of(from, key);
+    }
+    return slots;
+}
+
 static void read_pool(const struct redis_value *from, struct pool_snapshot *snapshot)
 {
     struct arena *texts = &snapshot->texts;
     snapshot->closing = number_of(from, "closing");
     snapshot->clients_today = number_of(from, "clients");
     snapshot->leases_unread = number_of(from, "leases_unread");
+    snapshot->slots = read_slots(from);
     snapshot->leases = number_of(from, "leases");
     snapshot->now_ms = number_of(from, "now_ms");
     snapshot->epoch = number_of(from, "epoch");

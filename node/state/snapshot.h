@@ -21,12 +21,40 @@ struct pool_window {
     uint64_t seen_ms;
 };
 
+/* Why slots may be free and yet no request's: lua/lib/refusal.lua's words. */
+#define HOLD_TABLE(X)                                                \
+    X(COOLING, "cooling")     /* until a time */                     \
+    X(CEILING, "ceiling")     /* as much used as its owner allows */ \
+    X(BROKEN, "broken")       /* rests after failures */             \
+    X(BURST, "burst")         /* all it may have in this second */   \
+    X(TRIAL, "trial")         /* one request tries it first */       \
+    X(RESTORING, "restoring") /* Redis lost data */                  \
+    X(PAUSED, "paused")       /* by a person */                      \
+    X(DISABLED, "disabled")   /* by a configuration */               \
+    X(LEAVING, "leaving")     /* declared by nobody, it drains */
+
+enum hold {
+#define X(name, word) HOLD_##name,
+    HOLD_TABLE(X)
+#undef X
+        HOLDS
+};
+extern const char *const hold_words[HOLDS];
+
+/* total is always in_use, free and all of held together. */
+struct pool_slots {
+    uint64_t total, in_use, free;
+    uint64_t held[HOLDS];
+    uint64_t above_max; /* in use beyond a max that was lowered, or restored: not in in_use */
+};
+
 struct pool_subscription {
     struct slice name, account;
     struct slice state; /* on, off, paused, leaving */
     uint32_t active, max, priority, tier;
     uint32_t available;        /* slots a request would get now */
-    uint32_t held_back;        /* the other free ones: it cools, is broken, off, on trial */
+    uint32_t held_back;        /* the other free ones */
+    struct slice held_by;      /* by what: a word of the above; empty: none is */
     uint64_t session_since_ms; /* since when it has the pool's session; 0: it has not */
     bool is_enabled;
     uint64_t cooldown_ms; /* left; 0: not cooling */
@@ -41,10 +69,13 @@ struct pool_subscription {
 struct pool_node {
     struct slice id, boot, version, config_digest;
     uint64_t seen_ms_ago;
-    uint64_t leases;    /* slots it holds now */
-    uint64_t active;    /* requests in progress, as its last heartbeat said */
-    bool is_behind;     /* its configuration is older than what the pool has */
-    struct slice lacks; /* subscriptions it does not know, one space between */
+    uint64_t leases;            /* slots it holds now */
+    uint64_t active;            /* requests in progress, as its last heartbeat said */
+    uint64_t reload_asked;      /* the last reload of all nodes that it has done */
+    struct slice reload_result; /* of its last one: taken, refused; empty: none since it started */
+    struct slice reload_words;  /* what was read and changed, or why not */
+    bool is_behind;             /* its configuration is older than what the pool has */
+    struct slice lacks;         /* subscriptions it does not know, one space between */
 };
 /* Who uses the pool: what it holds now, and what was booked for it today. */
 struct pool_client {
@@ -71,6 +102,7 @@ struct pool_snapshot {
     size_t client_count;
     uint64_t clients_today; /* how many there are; more than above, maybe */
     uint64_t leases_unread; /* that no client is shown with, because there were too many */
+    struct pool_slots slots;
     uint64_t leases;
     uint64_t now_ms; /* Redis' clock */
     uint64_t epoch;

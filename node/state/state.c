@@ -87,7 +87,7 @@ struct state *state_new(struct loop *loop, const struct state_options *options)
     outbox_init(&state->outbox);
     history_init(&state->history);
     state->redis = redis_new(loop, options->redis_url, &events, options->metrics);
-    fcalls_init(&state->calls, loop, state->redis, slice_of(state->key));
+    fcalls_init(&state->calls, loop, state->redis, state->metrics, slice_of(state->key));
     state->ticker = loop_every(loop, STATE_TICK_MS, on_tick, state);
     return state;
 }

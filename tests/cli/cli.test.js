@@ -59,8 +59,10 @@ const STATUS = {
     { name: 'spare', active_connections: 0, max_concurrent: 10, available: 0, held_back: 10, in_cooldown: true,
       cooldown_remaining: 42, cooldown_reason: 'retry-after', health: '3 failures in a row', total_requests: 8, total_errors: 0, enabled: true },
     { name: 'old', active_connections: 0, max_concurrent: 5, enabled: false },
+    { name: 'off', active_connections: 0, max_concurrent: 5, enabled: false, state: 'paused', in_cooldown: true, cooldown_remaining: 7200, health: 'broken 9s' },
   ],
-  total_active: 4, total_capacity: 15, available_capacity: 1, held_back_capacity: 10, redis: 'up', pool: 'production',
+  total_active: 4, total_capacity: 15, available_capacity: 1, held_back_capacity: 15,
+  slots: { total: 20, in_use: 4, free: 1, held_back: { cooling: 10, broken: 0, disabled: 5 } }, redis: 'up', pool: 'production',
   requests_now: [{ for: '', admitted: true, available: 1, text: 'admitted at once (1 of 15 slots free)' },
                  { for: 'model:opus', admitted: false, available: 0, status: 429, text: 'opus: all 2 subscriptions are limited; next free at 14:30 UTC' }],
   closing_labels: 3,
@@ -247,10 +249,11 @@ test('status shows subscriptions and nodes in columns', async (t) => {
   const node = await standIn(t, { '/status': [200, STATUS] });
   const { code, stdout, stderr } = await weir(t, ['status', '--url', node.url]);
   assert.equal(code, 0, stderr);
-  assert.match(stdout, /^pool production: 4 slots in use, 1 of 15 free, 10 held back; redis up; seen by node node-a\n/);
+  assert.match(stdout, /^pool production: 4 of 20 slots in use, 1 free, 15 held back \(10 cooling, 5 disabled\); redis up; seen by node node-a\n/);
   assert.match(stdout, /\nmain +sk-ant-\.\.\.ab12 #1a2b3c4d +########\.\. +4\/5 +12\.0k +3 +1\.2M +34\.0k +ready\n/);
   assert.match(stdout, /\nspare .* cooling for 42 s: retry-after; 3 failures in a row\n/);
   assert.match(stdout, /\nold .* disabled\n/);
+  assert.match(stdout, /\noff .* paused by a person; cooling for 2 h; broken 9s\n/);
   assert.match(stdout, /\nnode-b +1 +2 +0\.1\.0 +abcd1234 +30 s ago\n/);
   assert.ok(!stdout.includes('\x1b'));
   const lines = stdout.split('\n').filter((line) => /^(main|spare|old) /.test(line));

@@ -147,10 +147,38 @@ test('a disabled subscription counts for no capacity', async (world) => {
     const { node } = await world.setting({ provider, config: { subscriptions } });
     const status = await node.status();
     assert.equal(status.total_capacity, 4);
+    assert.deepEqual([status.slots.total, status.slots.held_back.disabled], [8, 4]);
     assert.deepEqual(
         status.subscriptions.map((s) => s.enabled),
         [true, false],
     );
+});
+
+test('what is in use, free and held back is all there is, in /status and in /metrics', async (world) => {
+    const { provider, redis, node } = await world.setting({ subscriptions: 3, max: 4 });
+    const held = post(node.port, { script: { hold: true } });
+    await provider.activeReaches(1);
+    await provider.fault('beta', { status: 429, headers: { 'retry-after': '60' } });
+    assert.equal((await post(node.port)).status, 200);
+    await redis.cli('FCALL', 'weir_enable', '1', 'weir:{main}', 'gamma', 'off');
+    const status = await node.status();
+    const { total, in_use: inUse, free, held_back: causes } = status.slots;
+    const none = { ceiling: 0, broken: 0, burst: 0, trial: 0, restoring: 0, disabled: 0, leaving: 0 };
+    assert.deepEqual([total, inUse, free, causes], [12, 1, 3, { ...none, cooling: 4, paused: 4 }]);
+    assert.deepEqual(
+        status.subscriptions.map((s) => [s.available, s.held_back, s.held_back_by]),
+        [
+            [3, 0, undefined],
+            [0, 4, 'cooling'],
+            [0, 4, 'paused'],
+        ],
+    );
+    const metrics = await node.metrics();
+    const rows = metrics.all('weir_slots').map(({ labels, value }) => [labels.is, value]);
+    assert.deepEqual(Object.fromEntries(rows), { in_use: inUse, free, ...causes });
+    assert.equal(metrics.value('weir_slots_above_max'), 0);
+    await provider.step('alpha', -1);
+    await held;
 });
 
 test('/ describes the service', async (world) => {
@@ -187,6 +215,43 @@ test('/metrics is what a Prometheus scraper accepts', async (world) => {
     has(/cool/, 'counter');
     has(/redis.*_seconds$/, 'histogram');
     has(/connections/, 'gauge');
+});
+
+test('after a healthy start no call to Redis has failed, with a Redis of its own or another', async (world) => {
+    const { provider, redis, node } = await world.setting();
+    const own = await world.node({ id: 'n2', config: { subscriptions: world.subscriptions(provider, 1) } });
+    const second = await world.node({ id: 'n3', config: { ...node.config, node: { id: 'n3' } } });
+    for (const one of [node, own, second]) {
+        assert.equal((await post(one.port)).status, 200);
+        const metrics = await one.metrics();
+        assert.ok(metrics.value('weir_redis_calls_total') > 0);
+        assert.equal(metrics.value('weir_redis_failures_total'), 0, one.id);
+    }
+    await redis.kill();
+    assert.equal((await post(node.port)).status, 503);
+    await eventually('some to have failed then', async () => {
+        return (await node.metrics()).value('weir_redis_failures_total') > 0;
+    });
+});
+
+test('each node shows its own figures, and whose they are', async (world) => {
+    const { node } = await world.setting();
+    const other = await world.node({ id: 'n2', config: { ...node.config, node: { id: 'n2' } } });
+    await post(node.port);
+    const [first, second] = [await node.metrics(), await other.metrics()];
+    assert.deepEqual(
+        [first, second].map((page) => page.all('weir_build_info').map(({ labels }) => labels.node)),
+        [['n1'], ['n2']],
+    );
+    assert.deepEqual(
+        [first, second].map((page) => page.value('weir_upstream_attempts_total', { result: 'ok' })),
+        [1, 0],
+    );
+    await eventually('what the pool counts to be the same from both', async () => {
+        const pages = [await node.metrics(), await other.metrics()];
+        const counts = pages.map((page) => page.value('weir_subscription_requests_total', { subscription: 'alpha' }));
+        return counts.every((count) => count === 1);
+    });
 });
 
 for (const path of ['/status', '/metrics']) {

@@ -370,3 +370,26 @@ test(
         assert.equal(await refusals(node), 0, 'its checks have a header, too');
     },
 );
+
+const withHaproxy = { skip: hasHaproxy ? false : 'haproxy is not installed' };
+
+test('Prometheus asks each node through HAProxy, and nothing else passes there', withHaproxy, async (world) => {
+    const token = 'a-long-random-word';
+    const setting = { server: { proxy_protocol: true }, admin: { token } };
+    const { node } = await world.setting({ config: setting });
+    const other = await world.node({ id: 'n2', config: { ...node.config, node: { id: 'n2' } } });
+    const { scrapes } = await world.balancer([node.port, other.port]);
+    const headers = { authorization: `Bearer ${token}` };
+    const ask = (method, port, path, more = headers) =>
+        call(scrapes, method, `http://127.0.0.1:${port}${path}`, {
+            headers: { host: `127.0.0.1:${port}`, ...more },
+        });
+    for (const one of [node, other, node, other]) {
+        const page = await ask('GET', one.port, '/metrics');
+        assert.equal(page.status, 200, page.text);
+        assert.match(page.text, new RegExp(`weir_build_info\\{[^}]*node="${one.id}"`));
+    }
+    assert.equal((await ask('GET', node.port, '/metrics', {})).status, 401);
+    assert.equal((await ask('GET', node.port, '/status')).status, 403);
+    assert.equal((await ask('POST', node.port, '/metrics')).status, 403);
+});

@@ -180,6 +180,19 @@ test('.env is watched like the file, edits by rename too', async (world) => {
     assert.equal((await node.log.find('the rename', isReloaded, { from })).subscriptions, 3);
 });
 
+test('a .env that was not there at the start and comes later is noticed', async (world) => {
+    const redis = await world.redis();
+    const config = { redis: { url: redis.url } };
+    const node = await world.node({ config, env: { ANTHROPIC_API_KEY: key('own') } });
+    assert.equal((await node.status()).subscriptions.length, 1);
+    const from = node.mark();
+    const text = `ANTHROPIC_API_KEYS=${key('one')},${key('two')}\n`;
+    await writeFile(join(node.dir, '.env'), text, { mode: 0o600 });
+    const done = await node.log.find('the reload', (l) => l.event === 'reloaded', { from });
+    assert.deepEqual([done.cause, done.subscriptions], ['.env changed', 2]);
+    assert.match(done.source, /\.env \(sha256 /);
+});
+
 test('a line of .env that the environment overrules is named', async (world) => {
     const { node, put } = await withDotenv(world, { ANTHROPIC_API_KEYS: key('own') });
     const from = node.mark();
@@ -239,4 +252,113 @@ test('reload and drain are an operator’s: with a token set, nobody else’s', 
     assert.equal((await call(node.port, 'GET', '/ready')).status, 200);
     const env = { WEIR_ADMIN_TOKEN: 'a-token-of-the-admin' };
     assert.equal((await weir(['reload', ...at(node)], { dir: node.dir, env })).code, 0);
+});
+
+const reloadAll = (node) => call(node.port, 'POST', '/admin/reload?all=1', { body: '' });
+const results = (json) => json.nodes.map((n) => [n.id, n.result]);
+
+/** So many nodes of one pool, each with a file of its own that says the same. */
+async function cluster(world, count) {
+    const { node, provider, redis } = await world.setting();
+    const nodes = [node];
+    for (let i = 2; i <= count; i++)
+        nodes.push(await world.node({ id: `n${i}`, config: { ...node.config, node: { id: `n${i}` } } }));
+    await eventually('all of them', async () => (await node.status()).nodes.length === count);
+    return { nodes, provider, redis };
+}
+
+/** Changed so that nobody sees it by itself: what is seen is another time of change. */
+const changed = (node, max) => {
+    const config = structuredClone(node.config);
+    config.subscriptions[0].max_concurrent = max;
+    return node.writeConfig(config);
+};
+
+test('one question has every node read its configuration, and tells of each what came of it', async (world) => {
+    const { nodes } = await cluster(world, 3);
+    const [first, second, third] = nodes;
+    for (const node of nodes) await changed(node, 9);
+    const { status, json } = await reloadAll(second);
+    assert.equal(status, 200, JSON.stringify(json));
+    assert.equal(json.status, 'reloaded');
+    assert.deepEqual(results(json), [
+        ['n1', 'taken'],
+        ['n2', 'taken'],
+        ['n3', 'taken'],
+    ]);
+    assert.equal(new Set(json.nodes.map((n) => n.digest)).size, 1);
+    for (const [i, node] of nodes.entries()) {
+        assert.ok(json.nodes[i].words.startsWith(`${node.file} (sha256 `), json.nodes[i].words);
+        assert.equal(node.config.subscriptions[0].max_concurrent, 9);
+        await node.event('reloaded');
+    }
+    assert.equal((await first.status()).total_capacity, 9);
+    const run = await weir(['reload', '--all', ...at(third)], { dir: third.dir });
+    assert.equal(run.code, 0, run.err);
+    for (const id of ['n1', 'n2', 'n3']) {
+        assert.match(run.out, new RegExp(`^${id} +taken +[0-9a-f]{8} +.*weir\\.json.*: unchanged$`, 'm'));
+    }
+});
+
+test('a node that refuses, or does not answer, is named; the others have it', async (world) => {
+    const { nodes } = await cluster(world, 3);
+    const [first, second, third] = nodes;
+    await second.writeConfig({ ...second.config, timeouts: { idle_ms: -1 } });
+    third.suspend();
+    const { status, json } = await reloadAll(first);
+    assert.equal(status, 500);
+    assert.deepEqual(results(json), [
+        ['n1', 'taken'],
+        ['n2', 'refused'],
+        ['n3', 'no answer'],
+    ]);
+    assert.match(json.nodes[1].words, /timeouts\.idle_ms: found -1/);
+    assert.match(json.nodes[2].words, /last heard of \d+ s ago/);
+    assert.match(json.error.message, /of 3 nodes 1 took it over, 1 refused it .*, 1 did not answer/);
+    const run = await weir(['reload', '--all', ...at(first)], { dir: first.dir });
+    assert.equal(run.code, 1);
+    assert.match(run.out, /^n3 +no answer/m);
+    assert.match(run.err, /of 3 nodes/);
+    third.resume();
+    await second.writeConfig(first.config);
+    await eventually('the last to have read it when it wakes', async () => {
+        const told = (await first.status()).nodes.find((n) => n.id === 'n3');
+        return told.reload.result === 'taken' && told.reload.asked >= json.asked;
+    });
+});
+
+test('an asking that no notice tells of is heard all the same; a node that begins has done it', async (world) => {
+    const { nodes, redis } = await cluster(world, 2);
+    const view = await redis.view();
+    await view.hSet('weir:{main}:settings', 'reload', String(Date.now() + 1)); // and nobody is told
+    for (const node of nodes) await node.log.find('a reload', (l) => l.cause === 'asked of all nodes');
+    const late = await world.node({ id: 'n9', config: { ...nodes[0].config, node: { id: 'n9' } } });
+    const { json } = await reloadAll(late);
+    assert.equal(json.status, 'reloaded');
+    assert.equal(json.nodes.length, 3);
+    assert.equal(nodes[0].events('reloaded').length, 2, 'once for each asking');
+});
+
+test('who asked and leaves, and a node that leaves while it waits for the others, leave nothing behind', async (world) => {
+    const { nodes, redis } = await cluster(world, 2);
+    const [first, second] = nodes;
+    second.suspend();
+    const asked = async () => (await redis.cli('XRANGE', 'weir:{main}:events', '-', '+')).split('reload asked').length - 1;
+    const wire = await connect(first.port);
+    await wire.send('POST /admin/reload?all=1 HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 0\r\n\r\n');
+    await eventually('it to be asked', async () => (await asked()) === 1);
+    wire.leave();
+    const waiting = reloadAll(first).catch((error) => error);
+    await eventually('it to be asked again', async () => (await asked()) === 2);
+    await first.stop();
+    await waiting;
+    second.resume();
+    await second.event('reloaded');
+});
+
+test('a word behind the path that is not known is refused', async (world) => {
+    const { node } = await world.setting();
+    const { status, text } = await call(node.port, 'POST', '/admin/reload?al=1', { body: '' });
+    assert.equal(status, 400);
+    assert.match(text, /reload\?all=1/);
 });

@@ -263,9 +263,10 @@ class Pool {
         workers = 1,
         alone = 0,
         epoch = this.epoch,
+        reload = [], // asked, result, words
     } = {}) {
         const head = [this.node, this.boot, version, digest, active, leaseMs, workers, alone];
-        const found = pairs(await this.call('beat', ...head, epoch));
+        const found = pairs(await this.call('beat', ...head, epoch, ...reload));
         return Object.fromEntries(Object.entries(found).map(([word, n]) => [word, Number(n)]));
     }
 

@@ -69,10 +69,10 @@ test('two versions work side by side on the same pool', async () => {
         assert.deepEqual(
             await names(now.client),
             ['admit', 'beat', 'declare', 'join', 'leave', 'renew', 'settle', 'snapshot']
-                .concat('cool', 'enable', 'free', 'open', 'recall', 'remember', 'strategy')
+                .concat('cool', 'enable', 'free', 'open', 'recall', 'reload', 'remember', 'strategy')
                 .flatMap((verb) => [`weir_${verb}_${now.version}`, `weir_${verb}_0ddba110`])
                 .concat('weir_status', 'weir_cool', 'weir_enable', 'weir_free', 'weir_open')
-                .concat('weir_recall', 'weir_strategy')
+                .concat('weir_recall', 'weir_reload', 'weir_strategy')
                 .sort(),
         );
         await now.declare({ a: { max: 4 } });

@@ -60,7 +60,7 @@ test('a snapshot has all that /status needs', async () => {
             all.cooling,
             all.nodes_alive,
         ],
-        ['3', '1', '5', '2', '2', '1', '1', '1'],
+        ['3', '1', '5', '2', '7', '1', '1', '1'],
     );
     assert.ok(Math.abs(all.now_ms - Date.now()) < 60000);
     assert.equal(all.library, pool.version);
@@ -135,6 +135,15 @@ test('the slots that nodes hold are those in use; what a node has to do beside i
     assert.deepEqual([all.active, all.leases], ['3', '3']);
     assert.deepEqual([nodes.n1.leases, nodes.n2.leases], ['2', '1']);
     assert.deepEqual([nodes.n1.active, nodes.n2.active], ['4', '1']);
+});
+
+test('how long a node is up is told of one that has its Redis alone, too', async () => {
+    await pool.declare({ a: {} }, { alone: 1 });
+    await pool.beat({ alone: 1 });
+    const up = async () => Number((await pool.snapshot()).nodes.n1.started_ms_ago);
+    await until(async () => (await up()) >= 20, 'some time to pass');
+    await pool.declare({ a: {} }, { alone: 1 });
+    assert.ok((await up()) >= 20, 'and to declare again is no start');
 });
 
 test('a node alone with its Redis that has become idle is not shown with what it once did', async () => {
@@ -217,7 +226,7 @@ test('weir_status prints the whole pool for a person', async () => {
     assert.match(text, /^pool weir:\{main\} {2}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$/m);
     assert.match(
         text,
-        /1 of 5 slots in use, 2 free, 2 held back, 1 leases; 3 subscriptions, 1 cooling; 1 of 1 nodes alive/,
+        /1 of 10 slots in use, 2 free, 7 held back \(2 cooling, 5 disabled\), 1 leases; 3 subscriptions, 1 cooling; 1 of 1 nodes alive/,
     );
     assert.match(text, /^ {2}alpha +1\/3 +on +1m \d+s limited +- +1 +10 +1 +1 /m);
     assert.match(text, /^ {2}gamma +0\/5 +off +- /m);

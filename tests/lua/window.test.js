@@ -177,6 +177,19 @@ test('what has no reset is over a length after it was said', async () => {
     assert.equal(await next(), 'a');
 });
 
+test('a reset that is further away than the window is long is none', async () => {
+    await pool.declare({ a: { limits: '5h:0:9000' } });
+    await tell('a', '5h:9500:99999999999');
+    const refused = await pool.admit();
+    const hours = +refused.told.ceiling_ms / 1000 / HOUR;
+    assert.ok(hours > 4.9 && hours <= 5, `${hours} hours`);
+    const far = (await pool.now()) + 365 * DAY * 1000;
+    const seen = await pool.now();
+    await pool.redis('HSET', pool.key('windows'), 'a 5h', `used=9500 reset=${far} seen=${seen}`);
+    await pool.sweep();
+    assert.ok(+(await pool.admit()).told.ceiling_ms <= 5 * HOUR * 1000);
+});
+
 test('the same once more writes nothing', async () => {
     await pool.declare({ a: {} });
     const told = window('5h', 0.5, HOUR);

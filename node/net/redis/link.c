@@ -68,8 +68,6 @@ static void call_back(struct redis *redis, const struct redis_waiting *waiting, 
                       const struct redis_value *reply)
 {
     bool was_calling_back = redis->is_calling_back;
-    if (redis->metrics != NULL && err != OK)
-        metrics_add(redis->metrics, COUNT_REDIS_FAILURES, 1);
     if (waiting->on_reply == NULL)
         return;
     redis->is_calling_back = true;

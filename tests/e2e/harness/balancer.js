@@ -31,12 +31,15 @@ export class Balancer {
         text = exchanged(text, /^ +default-server init-addr none resolvers docker.*\n/m, '');
         text = exchanged(text, /server-template .*/, servers.join('\n    '), 2); // ready or not
         text = exchanged(text, /^global\n/m, `global\n    stats socket ${this.socket}\n`);
+        text = exchanged(text, 'bind :9090', `bind 127.0.0.1:${this.scrapes}`);
+        text = exchanged(text, 'set-dst-port int(8080)', 'set-dst-port url_port');
         return exchanged(text, 'bind :8080', `bind 127.0.0.1:${this.port}`);
     }
 
     async start() {
         await mkdir(this.dir, { recursive: true });
         this.port = await freePort();
+        this.scrapes = await freePort();
         const file = join(this.dir, 'haproxy.cfg');
         await writeFile(file, await this.#config());
         const env = { PATH: process.env.PATH };

@@ -48,6 +48,44 @@ static void test_reload(void)
     }
 }
 
+/* The start looked for it and there was none. */
+static void test_dotenv_comes(void)
+{
+    struct config *running, *c, *again;
+    PROMISE("a .env that was looked for at the start and comes later is read, and must stay then")
+    {
+        set_variable("ANTHROPIC_API_KEY", "k");
+        running = load(NULL);
+        CHECK(running != NULL && !running->has_dotenv && running->minds_dotenv);
+        CHECK(config_reload(running, &c, &failure) && !c->has_dotenv && c->minds_dotenv);
+        config_release(c);
+        write_file(".env", "ANTHROPIC_API_KEYS=k1,k2\nWEIR_ADMIN_TOKEN=t\n", 0600);
+        CHECK(config_reload(running, &c, &failure) && c->has_dotenv && c->subscription_count == 2);
+        CHECK(secret_is_set(&c->admin_token));
+        unlink(".env");
+        CHECK(reload_refused(c, ".env: cannot read .env"));
+        config_release(c);
+    }
+    PROMISE("it is not minded while a file has subscriptions, and again when that has none")
+    {
+        config_release(running);
+        write_file("config.json", "{}", 0600);
+        running = load(NULL);
+        CHECK(running != NULL && running->minds_dotenv);
+        write_file("config.json", "{\"subscriptions\":[" ONE "]}", 0600);
+        write_file(".env", "WEIR_ADMIN_TOKEN=t\n", 0600);
+        CHECK(config_reload(running, &c, &failure) && !secret_is_set(&c->admin_token));
+        write_file("config.json", "{}", 0600);
+        CHECK(config_reload(c, &again, &failure) && secret_is_set(&again->admin_token));
+        config_release(again);
+        config_release(c);
+        config_release(running);
+        unlink(".env");
+        unlink("config.json");
+        set_variable("ANTHROPIC_API_KEY", NULL);
+    }
+}
+
 /* What .env says besides keys, an admin token above all, holds on whatever the file says now. */
 static void test_dotenv_stays(void)
 {
@@ -64,7 +102,7 @@ static void test_dotenv_stays(void)
         config_release(running);
         unlink(".env");
     }
-    PROMISE("a .env that was not read at the start is not read on a reload either")
+    PROMISE("a .env that the start did not look for is not read on a reload either")
     {
         running = load(NULL);
         CHECK(running != NULL && !running->has_dotenv);
@@ -82,6 +120,7 @@ int main(void)
     static const char *const made[] = {".env", "config.json", NULL};
     fixture_enter();
     test_reload();
+    test_dotenv_comes();
     test_dotenv_stays();
     fixture_leave(made);
     return check_done();

@@ -21,6 +21,7 @@ static void reads(void)
     takes("roster generation=7", NOTICE_ROSTER, 7);
     takes("epoch id=1795695464833", NOTICE_EPOCH, 1795695464833);
     takes("roster generation=0", NOTICE_ROSTER, 0);
+    takes("reload asked=1795695464833", NOTICE_RELOAD, 1795695464833);
 }
 
 static void reads_newer(void)

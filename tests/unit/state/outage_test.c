@@ -28,6 +28,7 @@ static void wipe_and_restart(void)
 static void flushed_functions(void)
 {
     static struct holder holders[50];
+    uint64_t failures = metrics_counter(&metrics, 1, COUNT_REDIS_FAILURES);
     SERVER_DO(&server, "FUNCTION", "FLUSH");
     SERVER_DO(&server, "CONFIG", "RESETSTAT");
     for (int i = 0; i < 50; i++)
@@ -35,6 +36,7 @@ static void flushed_functions(void)
     RUN_UNTIL(loop, holders[49].fired > 0);
     for (int i = 0; i < 50; i++)
         CHECK(holders[i].fired == 1 && holders[i].err == OK);
+    CHECK(metrics_counter(&metrics, 1, COUNT_REDIS_FAILURES) == failures);
     redisReply *reply = SERVER_ASK(&server, "INFO", "commandstats");
     CHECK(strstr(reply->str, "cmdstat_function|load:calls=2,") != NULL); /* ours and weir_status */
     freeReplyObject(reply);
@@ -46,11 +48,13 @@ static void lost_answer(void)
 {
     struct holder holder;
     long long before = booked_requests();
+    uint64_t failures = metrics_counter(&metrics, 1, COUNT_REDIS_FAILURES);
     admit(&holder, OK);
     server_pause(&server);
     settle(&holder);
     RUN_UNTIL(loop, !state_is_up(state)); /* the deadline of the call */
     CHECK(state_outbox_count(state) == 1);
+    CHECK(metrics_counter(&metrics, 1, COUNT_REDIS_FAILURES) > failures);
     kill(server.pid, SIGCONT);
     RUN_UNTIL(loop, state_is_up(state) && state_outbox_count(state) == 0);
     CHECK(booked_requests() == before + 1);
