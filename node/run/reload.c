@@ -111,10 +111,6 @@ static struct config *read_again(struct node *n, char *error, size_t error_len)
         snprintf(error, error_len, "this node waits for its name, and does not serve yet");
         return NULL;
     }
-    if (n->has_said_farewell) { /* what it declared now would be heard of as long as it lived */
-        snprintf(error, error_len, "this node is leaving");
-        return NULL;
-    }
     remember_files(n);
     if (config_reload(n->config, &new, &why))
         return new;
