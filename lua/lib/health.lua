@@ -379,9 +379,22 @@ function health.read_blocks(view)
     end
 end
 
+-- What lies further ahead than it ever can was written before the clock was set back.
+local function pull_back(view, sub, h, now)
+    if h.broken > now + BROKEN_MS_MAX or h.probe > now + trial.PROBE_MS or h.suspect > now then
+        slots.touch(view, sub)
+        h.broken = math.min(h.broken, now + BROKEN_MS_MAX)
+        h.probe = math.min(h.probe, now + trial.PROBE_MS)
+        h.suspect = math.min(h.suspect, now)
+    end
+end
+
 -- With a sweep: what is over goes, so that a clock that is set back does not bring it back.
 function health.trim(view, now)
     for _, sub in ipairs(view.list) do
+        if sub.health then
+            pull_back(view, sub, sub.health, now)
+        end
         if sub.cooling > 0 and sub.cooling <= now then
             slots.touch(view, sub)
             sub.cooling = 0

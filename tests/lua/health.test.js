@@ -106,6 +106,20 @@ test('the pause between tries grows to five minutes and no further', async () =>
     assert.ok(retryMs > 290000 && retryMs <= 300000, `${retryMs}`);
 });
 
+test('a clock that was set back keeps nobody out for longer than a pause can be', async () => {
+    await alone();
+    for (let i = 0; i < 5; i += 1) await fail();
+    await age('a', -3600000);
+    const { reason, retryMs } = await pool.admit();
+    assert.equal(reason, 'broken');
+    assert.ok(retryMs > 200000 && retryMs <= 300000, `${retryMs}`);
+    await age('a', 300000);
+    assert.equal((await pool.admit()).granted, true, 'one tries');
+    await age('a', -3600000);
+    const waits = await pool.admit();
+    assert.ok(waits.retryMs > 200000 && waits.retryMs <= 300000, `${waits.retryMs}`);
+});
+
 test('a refused credential is believed when a second request hears the same', async () => {
     const refused = { outcome: 'error', status: 401, health: 'suspect', cooldownMs: 60000, reason: 'r' };
     assert.equal(await run(refused, onlyA), 'a');
