@@ -8,6 +8,7 @@
 --                        that one is waited for, by: its lease), until something succeeds
 --     suspect, doubter   when its credential was refused, and to which lease: believed as soon as a
 --                        second one hears the same
+--     doubted            the label, where such requests were refused and not the credential
 --     strikes            cooldowns of no given length in a row: each twice as long
 --   weir:{main}:blocks   "<account> <label>" -> "until=... status=429 lease=... reason=...": closed
 --                        for requests of that label only: a group of endpoints, a model, a family
@@ -25,7 +26,7 @@ local BLOCKS_MAX = 2000      -- of a pool
 local LIFTED_TOLD = 8
 
 local NUMBERS = { "faults", "bad", "broken", "trips", "probe", "suspect", "strikes" }
-local LEASES = { "by", "doubter" }
+local WORDS = { "by", "doubter", "doubted" }
 
 -- lines -------------------------------------------------------------------------------------------
 
@@ -41,7 +42,7 @@ function health.read(fields)
             h[name] = value
         end
     end
-    for _, name in ipairs(LEASES) do
+    for _, name in ipairs(WORDS) do
         if h then
             h[name] = fields[name]
         end
@@ -58,7 +59,7 @@ function health.render(h)
             text = text .. " " .. name .. "=" .. pool.digits(h[name])
         end
     end
-    for _, name in ipairs(LEASES) do
+    for _, name in ipairs(WORDS) do
         if h[name] then
             text = text .. " " .. name .. "=" .. h[name]
         end
@@ -197,15 +198,22 @@ local function fail(view, sub, cause, now)
     end
 end
 
--- Its credential was refused. True if that is to be believed.
-local function suspect(view, sub, cause, now)
+-- Its credential was refused; or, with a label, such requests are. True if that is to be believed.
+-- The lesser doubt says nothing of the subscription, and takes no greater one's place.
+local function suspect(view, sub, label, cause, now)
     local h = marks_of(view, sub)
-    local is_known = h.suspect > 0 and now - h.suspect < BELIEF_MS and h.doubter ~= cause.lease
-    h.suspect, h.doubter = now, cause.lease
-    h.faults, h.bad = math.max(1, h.faults), now
+    local is_fresh = h.suspect > 0 and now - h.suspect < BELIEF_MS
+    local is_known = is_fresh and h.doubted == label and h.doubter ~= cause.lease
+    if label and is_fresh and not h.doubted then
+        return false
+    end
+    h.suspect, h.doubter, h.doubted = now, cause.lease, label
+    if not label then
+        h.faults, h.bad = math.max(1, h.faults), now
+    end
     if not is_known then
-        pool.event(view.k, "credential doubted", "subscription", sub.name, "status", cause.status,
-            "lease", cause.lease)
+        pool.event(view.k, label and "doubted" or "credential doubted", "subscription", sub.name,
+            "for", label or "all", "status", cause.status, "lease", cause.lease)
     end
     return is_known
 end
@@ -286,7 +294,7 @@ function health.learn(view, sub, r)
     elseif r.health == "bad" then
         fail(view, sub, cause, now)
     elseif r.health == "suspect" then
-        is_believed = suspect(view, sub, cause, now)
+        is_believed = suspect(view, sub, r.scope ~= "" and r.scope or nil, cause, now)
     end
     if r.cooldown_ms > 0 and is_believed then
         cool(view, sub, r, cause, now)
@@ -323,9 +331,9 @@ end
 -- something else is tried, the strikes so far count on in the same way.
 local function lift_marks(sub, h, lifted, now)
     if h.suspect > 0 and now - h.suspect < BELIEF_MS then
-        lifted[#lifted + 1] = "credential doubted"
+        lifted[#lifted + 1] = h.doubted and "doubted for " .. h.doubted or "credential doubted"
     end
-    h.suspect, h.doubter, h.bad = 0, nil, 0
+    h.suspect, h.doubter, h.doubted, h.bad = 0, nil, nil, 0
     if h.broken > now then
         lifted[#lifted + 1] = "broken " .. seconds(h.broken - now)
         h.broken = now
@@ -382,9 +390,22 @@ function health.read_blocks(view)
     end
 end
 
+-- What lies further ahead than it ever can was written before the clock was set back.
+local function pull_back(view, sub, h, now)
+    if h.broken > now + BROKEN_MS_MAX or h.probe > now + trial.PROBE_MS or h.suspect > now then
+        slots.touch(view, sub)
+        h.broken = math.min(h.broken, now + BROKEN_MS_MAX)
+        h.probe = math.min(h.probe, now + trial.PROBE_MS)
+        h.suspect = math.min(h.suspect, now)
+    end
+end
+
 -- With a sweep: what is over goes, so that a clock that is set back does not bring it back.
 function health.trim(view, now)
     for _, sub in ipairs(view.list) do
+        if sub.health then
+            pull_back(view, sub, sub.health, now)
+        end
         if sub.cooling > 0 and sub.cooling <= now then
             slots.touch(view, sub)
             sub.cooling = 0

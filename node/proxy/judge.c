@@ -7,7 +7,7 @@
 static const char *what_follows(const struct verdict *verdict)
 {
     if (verdict->health == HEALTH_SUSPECT)
-        return "credential doubted";
+        return verdict->closes == CLOSES_ALL ? "credential doubted" : "doubted for such requests";
     return verdict->closes == CLOSES_ALL ? "subscription cooling"
                                          : "subscription closed to such requests";
 }

@@ -149,6 +149,7 @@ static void watch_signals(struct node *n)
 {
     struct event_base *base = loop_base(n->loop);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); /* what holds before the event and behind it: it has left by then */
     n->is_at_terminal = greet_is_at_terminal();
     n->signals[0] = evsignal_new(base, SIGTERM, on_end_signal, n);
     n->signals[1] = evsignal_new(base, SIGINT, on_end_signal, n);

@@ -146,6 +146,8 @@ static void on_declared(enum err err, struct slice message, void *arg)
 
 void pulse_declare(struct node *n)
 {
+    if (n->has_said_farewell)
+        return; /* or it would be heard of again */
     const struct declaration_source source = {.edited_ms = n->edited_ms,
                                               .is_alone = n->private_redis != NULL};
     state_declare(n->state, n->config, &source, on_declared, n);

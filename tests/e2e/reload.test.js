@@ -11,6 +11,7 @@ import {
     eventually,
     key,
     messagesRequest,
+    pause,
     post,
     test,
     weir,
@@ -162,6 +163,19 @@ async function withDotenv(world, env = {}) {
     await node.start();
     return { node, file, put };
 }
+
+test('a node that has said farewell is not heard of again, whatever it is asked to read', async (world) => {
+    const { node, redis } = await world.setting();
+    redis.suspend(); // its farewell stays on its way until it has gone
+    node.child.signal('SIGINT');
+    for (let isGone = false; !isGone;) {
+        node.child.signal('SIGHUP');
+        isGone = await Promise.race([node.child.ended.then(() => true), pause(20)]);
+    }
+    redis.resume();
+    const boots = async () => (await redis.view()).zRange('weir:{main}:boots', 0, -1);
+    await eventually('its farewell', async () => (await boots()).length === 0, { ms: 3000 });
+});
 
 test('.env is watched like the file, edits by rename too', async (world) => {
     const { node, file, put } = await withDotenv(world);

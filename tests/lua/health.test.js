@@ -106,6 +106,20 @@ test('the pause between tries grows to five minutes and no further', async () =>
     assert.ok(retryMs > 290000 && retryMs <= 300000, `${retryMs}`);
 });
 
+test('a clock that was set back keeps nobody out for longer than a pause can be', async () => {
+    await alone();
+    for (let i = 0; i < 5; i += 1) await fail();
+    await age('a', -3600000);
+    const { reason, retryMs } = await pool.admit();
+    assert.equal(reason, 'broken');
+    assert.ok(retryMs > 200000 && retryMs <= 300000, `${retryMs}`);
+    await age('a', 300000);
+    assert.equal((await pool.admit()).granted, true, 'one tries');
+    await age('a', -3600000);
+    const waits = await pool.admit();
+    assert.ok(waits.retryMs > 200000 && waits.retryMs <= 300000, `${waits.retryMs}`);
+});
+
 test('a refused credential is believed when a second request hears the same', async () => {
     const refused = { outcome: 'error', status: 401, health: 'suspect', cooldownMs: 60000, reason: 'r' };
     assert.equal(await run(refused, onlyA), 'a');
@@ -113,6 +127,33 @@ test('a refused credential is believed when a second request hears the same', as
     assert.equal((await pool.admit()).sub, 'b', 'but others are asked first');
     assert.equal(await run(refused, onlyA), 'a');
     assert.equal((await pool.admit(onlyA)).reason, 'cooling');
+});
+
+test('a model that is not permitted says nothing of the credential, nor of other models', async () => {
+    const refused = { outcome: 'error', status: 403, health: 'suspect', cooldownMs: 60000 };
+    const asks = (model) => ({ labels: `messages model:${model}` });
+    const denied = (model) =>
+        run({ ...refused, scope: `model:${model}` }, { ...onlyA, ...asks(model) });
+    const isOpen = async (model) => (await pool.admit({ ...onlyA, ...asks(model) })).granted;
+    await denied('opus');
+    assert.equal((await pool.admit(asks('haiku'))).sub, 'a', 'it is liked as before');
+    await denied('haiku');
+    assert.deepEqual([await isOpen('opus'), await isOpen('haiku')], [true, true], 'each heard once');
+    await run({ ...refused, status: 401 }, onlyA);
+    assert.equal((await line('a')).cooling, '0', 'a credential is doubted by a credential refused');
+    await denied('opus');
+    await denied('opus');
+    assert.equal((await line('a')).cooling, '0');
+    await run({ ...refused, status: 401 }, onlyA);
+    assert.notEqual((await line('a')).cooling, '0', 'and that doubt is not forgotten meanwhile');
+});
+
+test('a model that is not permitted is closed when a second request hears the same', async () => {
+    const denied = { outcome: 'error', status: 403, health: 'suspect', cooldownMs: 60000 };
+    const opus = { ...onlyA, labels: 'messages model:opus' };
+    for (let i = 0; i < 2; i += 1) await run({ ...denied, scope: 'model:opus' }, opus);
+    assert.equal((await pool.admit(opus)).granted, false);
+    assert.equal((await pool.admit({ ...onlyA, labels: 'messages model:haiku' })).granted, true);
 });
 
 test('a success in between clears a suspicion', async () => {
