@@ -49,8 +49,8 @@ local function shape_of(name)
     return shape
 end
 
--- No window begins anew later than its length from when that was said: what says so is mistaken, and
--- must close nothing for longer.
+-- No window begins anew later than its length from when that was said: what says so is mistaken,
+-- and must close nothing for longer.
 local function bounded(shape, w)
     if w.reset > w.seen + shape.ms then
         w.reset = w.seen + shape.ms

@@ -41,8 +41,8 @@
 --                                  off, paused, leaving, at its burst limit, or the pool restores;
 --                                  1 while it is on trial
 --        held_back                 the other free ones: max - active - available, never below 0
---        held_by                   cooling, ceiling, broken, burst, trial, restoring, paused, disabled,
---                                  leaving; "" if none is held back
+--        held_by                   cooling, ceiling, broken, burst, trial, restoring, paused,
+--                                  disabled, leaving; "" if none is held back
 --        priority, burst_limit     burst_limit 0 = none
 --        tier                      what it weighs, where tiers weigh
 --        session_since_ms          since when it has the session; 0 = it has not
