@@ -204,16 +204,16 @@ static bool is_plain(struct slice s)
 
 static void put_key(struct sink *sink, const char *key)
 {
-    size_t len = strlen(key);
+    struct slice name = slice_of(key);
     bool is_json = sink->format == LOG_JSON;
-    char *to = room(sink, len + (is_json ? 4 : 2));
+    char *to = room(sink, name.len + (is_json ? 4 : 2));
     if (to == NULL)
         return;
     *to++ = is_json ? ',' : ' ';
     if (is_json)
         *to++ = '"';
-    memcpy(to, key, len);
-    to += len;
+    memcpy(to, name.at, name.len);
+    to += name.len;
     if (is_json)
         *to++ = '"';
     *to = is_json ? ':' : '=';

@@ -154,6 +154,8 @@ static uint64_t edited_ms(const struct node *n)
 
 void pulse_declare(struct node *n)
 {
+    if (n->has_said_farewell)
+        return; /* or it would be heard of again */
     const struct declaration_source source = {.edited_ms = edited_ms(n),
                                               .is_alone = n->private_redis != NULL};
     state_declare(n->state, n->config, &source, on_declared, n);
