@@ -111,9 +111,9 @@ static void tell_route(const json_t *line)
 
 static void tell_retry(const json_t *line)
 {
-    struct text name, why;
-    printf("%s answered %llu: %s; it is asked again in %llu ms", text(line, "subscription", &name),
-           number(line, "status"), text(line, "reason", &why), number(line, "in_ms"));
+    struct text name;
+    printf("%s is asked again in %llu ms", text(line, "subscription", &name),
+           number(line, "in_ms"));
 }
 
 static void tell_moved(const json_t *line)
@@ -183,10 +183,11 @@ static void tell_times(const json_t *line)
 
 static void tell_finished(const json_t *line)
 {
-    struct text route;
+    struct text name, route;
     tell_end(line);
     if (has(line, "route"))
-        printf("\n    last asked with %s, %llu of %llu slots in use", text(line, "route", &route),
+        printf("\n    %s was chosen by %s, with %llu of %llu slots in use",
+               text(line, "subscription", &name), text(line, "route", &route),
                number(line, "slots_used"), number(line, "slots"));
     tell_times(line);
     tell_usage(line);
