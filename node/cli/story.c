@@ -196,6 +196,29 @@ static void tell_finished(const json_t *line)
                number(line, "lines_left_out"));
 }
 
+/* What it waits for. */
+static void tell_running(const json_t *line)
+{
+    static const struct {
+        const char *step, *words;
+    } steps[] = {{"admit", "it waits for Redis to lend a slot"},
+                 {"send", "it waits for the answer of"},
+                 {"collect", "it reads the error of"},
+                 {"relay", "the answer passes, from"},
+                 {"again", "it waits to ask once more:"}};
+    struct text step, name;
+    char time[32];
+    printf("it still runs, for %s by now",
+           took(json_number_value(json_object_get(line, "running_ms")), time));
+    text(line, "step", &step);
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+        if (strcmp(step.at, steps[i].step) == 0)
+            printf("; %s %s", steps[i].words, i > 0 ? text(line, "subscription", &name) : "");
+    if (number(line, "bytes_out") > 0)
+        printf(", %llu bytes so far", number(line, "bytes_out"));
+    tell_said(line);
+}
+
 static void tell_turned_away(const json_t *line)
 {
     struct text why;
@@ -217,6 +240,7 @@ static const struct {
     {"moved", tell_moved},
     {"answer broken off", tell_broken},
     {"exchange finished", tell_finished},
+    {"exchange running", tell_running},
     {"request turned away", tell_turned_away},
 };
 
