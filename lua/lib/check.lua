@@ -2,7 +2,18 @@
 -- error that names it, before anything is written.
 local check = {}
 
+-- Which of the rows is read: `what` they are and its number; nil: none is. A name for each that is
+-- only wanted where one is refused would cost more than reading it.
+local what_rows, row
+
+function check.at_row(what, number)
+    what_rows, row = what, number
+end
+
 function check.refuse(argument, expected, got)
+    if row then
+        argument, row = what_rows .. " " .. row .. " " .. argument, nil
+    end
     error(redis.error_reply(string.format("ERR weir: %s: expected %s, got '%s'", argument, expected,
         pool.text(got or "nothing"))))
 end

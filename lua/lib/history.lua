@@ -45,14 +45,14 @@ local function begin_part(k, part, first, now)
     redis.call("HSET", k.history, "part", part, "first", oldest)
 end
 
--- The part to write to, and what it holds.
-local function part_for(k, count, bytes, max, now)
+-- The part to write to, and what it holds. It takes what comes as long as it is not full, so that
+-- what comes together never costs more room than it needs.
+local function part_for(k, max, now)
     local part, first = range(k)
     local share = math.ceil(max / PARTS)
     local held = redis.call("HMGET", part_key(k, part), "#count", "#bytes")
     local count_held, bytes_held = pool.count(held[1]), pool.count(held[2])
-    if part > 0 and count_held + count <= share
-        and bytes_held + bytes <= share * BYTES_A_REQUEST then
+    if part > 0 and count_held < share and bytes_held < share * BYTES_A_REQUEST then
         return part_key(k, part), count_held, bytes_held
     end
     begin_part(k, part + 1, first, now)
@@ -74,7 +74,7 @@ function history.add(k, max, requests, now)
     if #requests == 0 then
         return
     end
-    local key, count_held, bytes_held = part_for(k, #requests, bytes, max, now)
+    local key, count_held, bytes_held = part_for(k, max, now)
     pairs_of[#pairs_of + 1], pairs_of[#pairs_of + 2] = "#count", count_held + #requests
     pairs_of[#pairs_of + 1], pairs_of[#pairs_of + 2] = "#bytes", bytes_held + bytes
     redis.call("HSET", key, unpack(pairs_of))

@@ -127,7 +127,8 @@ static bool is_at(const struct endpoint *e, struct slice path)
 {
     struct slice own = slice_of(e->path);
     bool has_more = own.len > 1 && own.at[own.len - 1] == '/' && path.len > own.len;
-    return slice_eq(path, own) || (has_more && slice_starts(path, own));
+    return slice_eq(path, own) || (has_more && slice_starts(path, own) &&
+                                   predecessor_find(PREDECESSOR_PATH, path) == NULL);
 }
 
 static bool is_method(const struct endpoint *e, struct slice method)

@@ -18,6 +18,7 @@ struct admin_reload;
 struct admin_drain;
 struct config_reloaded;
 struct admin_look;
+struct admin_find;
 
 struct admin_options {
     struct loop *loop;
@@ -32,6 +33,9 @@ struct admin_options {
     void (*on_drain)(struct admin_drain *drain, void *arg);
     /* Look at the pool (elsewhere); admin_look_done() with the same `look` answers. */
     void (*on_look)(struct admin_look *look, void *arg);
+    /* Look for a request that runs on this node (elsewhere); admin_find_done() with the same `find`
+     * answers. False: none of it can have this id, and nothing answers. */
+    bool (*on_find)(struct admin_find *find, struct slice id, void *arg);
     bool (*is_draining)(void *arg);
     /* Why not to send requests here, in static text; NULL: nothing. */
     const char *(*trouble)(void *arg);
@@ -60,3 +64,6 @@ void admin_drain_done(struct admin_drain *drain, uint64_t running, const char *e
  * look. */
 void admin_look_done(struct admin_look *look, const struct pool_snapshot *snapshot,
                      struct slice why);
+
+/* The same, once per on_find that said true. lines: of its log, borrowed; empty: none runs. */
+void admin_find_done(struct admin_find *find, struct slice lines);

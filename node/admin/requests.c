@@ -1,6 +1,6 @@
-/* GET /api/requests/{id}: a finished request, by its id or a provider's, on whichever node it ran:
- * the lines that this node logged of it. What Redis holds may have been written by anyone, so each
- * line is read here, and what is none is shown as text. */
+/* GET /api/requests/{id}: a request that runs on this node, by its id; or a finished one, by its id
+ * or a provider's, on whichever node it ran: the lines that its node logged of it. What Redis holds
+ * may have been written by anyone, so each line is read here, and what is none is shown as text. */
 #include <stdlib.h>
 
 #include "admin/admin_priv.h"
@@ -12,11 +12,18 @@
 
 enum { LINES_SHOWN = 256 }; /* a node writes far fewer */
 
-struct recalling {
+struct admin_find {
     struct admin_wait wait;
-    struct slice id; /* in `texts` */
+    struct slice id;     /* in `texts` */
+    bool was_looked_for; /* on this node, among what runs */
     struct arena texts;
 };
+
+static void end(struct admin_find *c)
+{
+    arena_fini(&c->texts);
+    free(c);
+}
 
 static json_t *line_json(struct slice line)
 {
@@ -39,15 +46,16 @@ static json_t *lines_json(struct slice lines)
     return list;
 }
 
-static void answer_found(struct connection *call, const struct recalled *r)
+static void answer_found(struct connection *call, struct slice id, const char *state,
+                         struct slice lines)
 {
     admin_answer_json(call, 200,
-                      json_pack("{s:o, s:s, s:o}", "id", admin_text(r->id), "state", "finished",
-                                "lines", lines_json(r->lines)));
+                      json_pack("{s:o, s:s, s:o}", "id", admin_text(id), "state", state, "lines",
+                                lines_json(lines)));
 }
 
 /* What was searched, and what else there is to do. */
-static void answer_none(struct recalling *c, const struct recalled *r)
+static void answer_none(struct admin_find *c, const struct recalled *r)
 {
     const struct admin *a = c->wait.admin;
     struct arena *texts = &c->texts;
@@ -62,8 +70,10 @@ static void answer_none(struct recalling *c, const struct recalled *r)
                          (unsigned long long)r->count, since);
     if (r->node.len > 0 && name_is_clean(r->node))
         running = arena_printf(texts,
-                               "; node %.*s gave out this id and lives: the request may still run "
-                               "there",
+                               c->was_looked_for
+                                   ? "; node %.*s gave out this id, and it does not run there"
+                                   : "; node %.*s gave out this id and lives: if the request still "
+                                     "runs, that node knows",
                                SLICE_ARG(r->node));
     struct slice message = arena_printf(
         texts,
@@ -75,7 +85,7 @@ static void answer_none(struct recalling *c, const struct recalled *r)
 
 static void on_recalled(enum err err, const struct recalled *r, void *arg)
 {
-    struct recalling *c = arg;
+    struct admin_find *c = arg;
     struct connection *call = c->wait.call;
     if (call == NULL)
         ;
@@ -85,11 +95,26 @@ static void on_recalled(enum err err, const struct recalled *r, void *arg)
                                ? r->message
                                : SLICE("the node cannot reach its Redis at the moment; try again"));
     else if (r->is_found)
-        answer_found(call, r);
+        answer_found(call, r->id, "finished", r->lines);
     else
         answer_none(c, r);
-    arena_fini(&c->texts);
-    free(c);
+    end(c);
+}
+
+static void recall(struct admin_find *c)
+{
+    state_recall(c->wait.admin->options.state, c->id, on_recalled, c);
+}
+
+void admin_find_done(struct admin_find *find, struct slice lines)
+{
+    if (find->wait.call != NULL && lines.len == 0) {
+        recall(find);
+        return;
+    }
+    if (find->wait.call != NULL)
+        answer_found(find->wait.call, find->id, "running", lines);
+    end(find);
 }
 
 void admin_recall(struct admin *a, struct connection *call, const struct http_message *m)
@@ -102,9 +127,11 @@ void admin_recall(struct admin *a, struct connection *call, const struct http_me
                                  "request-id"));
         return;
     }
-    struct recalling *c = mem_new(sizeof(*c));
+    struct admin_find *c = mem_new(sizeof(*c));
     admin_wait_init(&c->wait, a, call);
     arena_init(&c->texts);
     c->id = arena_copy(&c->texts, id);
-    state_recall(a->options.state, c->id, on_recalled, c);
+    c->was_looked_for = a->options.on_find(c, c->id, a->options.arg);
+    if (!c->was_looked_for)
+        recall(c);
 }

@@ -142,13 +142,26 @@ void log_thread_end(void)
     self.is_gathering = false;
 }
 
+/* Where so many bytes of the line are to be written, all of them; NULL: the line has become too
+ * long. */
+static char *room(struct sink *sink, size_t len)
+{
+    char *to;
+    if (sink->is_overflowing)
+        return NULL;
+    sink->is_overflowing = buf_len(sink->to) - sink->line_start + len > LINE_BYTES_MAX ||
+                           !buf_reserve(sink->to, len, &to);
+    if (sink->is_overflowing)
+        return NULL;
+    buf_commit(sink->to, len);
+    return to;
+}
+
 static void put(struct sink *sink, struct slice bytes)
 {
-    if (sink->is_overflowing)
-        return;
-    if (buf_len(sink->to) - sink->line_start + bytes.len > LINE_BYTES_MAX ||
-        !buf_append(sink->to, bytes))
-        sink->is_overflowing = true;
+    char *to = bytes.len > 0 ? room(sink, bytes.len) : NULL;
+    if (to != NULL)
+        memcpy(to, bytes.at, bytes.len);
 }
 
 static void put_string(struct sink *sink, const char *s)
@@ -158,22 +171,26 @@ static void put_string(struct sink *sink, const char *s)
 
 /* All but printable ASCII is escaped, so that a line stays one line and a terminal is never driven
  * by a client's bytes. */
+static size_t plain_len(struct slice s)
+{
+    size_t i = 0;
+    while (i < s.len && s.at[i] >= 0x20 && s.at[i] < 0x7f && s.at[i] != '"' && s.at[i] != '\\')
+        i++;
+    return i;
+}
+
 static void put_escaped(struct sink *sink, struct slice s)
 {
-    size_t plain = 0;
-    for (size_t i = 0; i < s.len;) {
-        unsigned char c = (unsigned char)s.at[i];
-        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
-            i++;
-            continue;
-        }
+    while (s.len > 0) {
         char code[UTF8_ESCAPE_MAX];
-        put(sink, (struct slice){s.at + plain, i - plain});
-        i += utf8_escape(slice_from(s, i), code);
-        plain = i;
+        size_t plain = plain_len(s);
+        put(sink, (struct slice){s.at, plain});
+        s = slice_from(s, plain);
+        if (s.len == 0)
+            return;
+        s = slice_from(s, utf8_escape(s, code));
         put_string(sink, code);
     }
-    put(sink, (struct slice){s.at + plain, s.len - plain});
 }
 
 static bool is_plain(struct slice s)
@@ -187,22 +204,35 @@ static bool is_plain(struct slice s)
 
 static void put_key(struct sink *sink, const char *key)
 {
-    if (sink->format == LOG_JSON) {
-        put(sink, SLICE(",\""));
-        put_string(sink, key);
-        put(sink, SLICE("\":"));
-    } else {
-        put(sink, SLICE(" "));
-        put_string(sink, key);
-        put(sink, SLICE("="));
-    }
+    struct slice name = slice_of(key);
+    bool is_json = sink->format == LOG_JSON;
+    char *to = room(sink, name.len + (is_json ? 4 : 2));
+    if (to == NULL)
+        return;
+    *to++ = is_json ? ',' : ' ';
+    if (is_json)
+        *to++ = '"';
+    memcpy(to, name.at, name.len);
+    to += name.len;
+    if (is_json)
+        *to++ = '"';
+    *to = is_json ? ':' : '=';
 }
 
 static void put_quoted(struct sink *sink, struct slice value)
 {
-    put(sink, SLICE("\""));
-    put_escaped(sink, value);
-    put(sink, SLICE("\""));
+    bool is_whole = plain_len(value) == value.len; /* as it nearly always is */
+    char *to = is_whole ? room(sink, value.len + 2) : NULL;
+    if (to != NULL) {
+        *to = '"';
+        if (value.len > 0)
+            memcpy(to + 1, value.at, value.len);
+        to[value.len + 1] = '"';
+    } else if (!is_whole) {
+        put(sink, SLICE("\""));
+        put_escaped(sink, value);
+        put(sink, SLICE("\""));
+    }
 }
 
 static void put_text(struct sink *sink, const char *key, struct slice value)

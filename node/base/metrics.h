@@ -34,6 +34,8 @@
       "Tries that were not made, because a node makes only so many.")                              \
     X(REFUSED, "weir_refused_total", "", "Requests refused because nothing was free.")             \
     X(COOLDOWNS, "weir_cooldowns_total", "", "Cooldowns set after an answer of a provider.")       \
+    X(CUT_OFF, "weir_requests_cut_off_total", "",                                                  \
+      "Requests that still ran when their node's time to leave was over.")                         \
     X(MALFORMED, "weir_malformed_requests_total", "", "Requests refused by the HTTP parser.")      \
     X(CONNECTIONS, "weir_client_connections_accepted_total", "", "Client connections accepted.")   \
     X(PREFACES_REFUSED, "weir_proxy_headers_refused_total", "",                                    \

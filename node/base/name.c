@@ -2,10 +2,19 @@
  * pattern that checks names, and in the expected text of the configuration. */
 #include "base/name.h"
 
+#include <stdint.h>
+
+/* A bit a character: from 0, from 64. */
+static const uint64_t alphabet[] = {
+    0x3ffULL << '0' | 1ULL << '-' | 1ULL << '.' | 1ULL << ':',
+    1ULL << ('@' - 64) | 0x3ffffffULL << ('A' - 64) | 1ULL << ('_' - 64) |
+        0x3ffffffULL << ('a' - 64),
+};
+
 bool name_has(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == ':' || c == '@' || c == '-';
+    unsigned char code = (unsigned char)c;
+    return code < 128 && (alphabet[code >> 6] >> (code & 63) & 1) != 0;
 }
 
 bool name_is_clean(struct slice s)

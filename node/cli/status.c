@@ -8,6 +8,10 @@
 
 #include "cli/answer.h"
 
+/* A node beats every second, and one that leaves says so: who has not been heard of for this long
+ * has died, hangs, or cannot reach Redis. */
+enum { SILENT_S = 3 };
+
 enum { BAR_WIDTH = 10, CLIENTS_SHOWN = 20 };
 
 /* 950, 12.3k, 4.5M */
@@ -158,10 +162,10 @@ static void print_nodes(const json_t *list)
         cli_table_add(&table, json_is_true(json_object_get(n, "behind")) ? CLI_YELLOW : CLI_PLAIN,
                       "%s%s", cli_text_of(n, "config", text, sizeof(text)),
                       json_is_true(json_object_get(n, "behind")) ? " behind" : "");
-        if (seen < 3)
+        if (seen < SILENT_S)
             cli_table_add(&table, CLI_GREEN, "now");
         else
-            cli_table_add(&table, CLI_YELLOW, "%s ago", cli_duration(seen, left));
+            cli_table_add(&table, CLI_RED, "SILENT for %s", cli_duration(seen, left));
     }
     putchar('\n');
     cli_table_print(&table);

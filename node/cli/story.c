@@ -111,9 +111,9 @@ static void tell_route(const json_t *line)
 
 static void tell_retry(const json_t *line)
 {
-    struct text name, why;
-    printf("%s answered %llu: %s; it is asked again in %llu ms", text(line, "subscription", &name),
-           number(line, "status"), text(line, "reason", &why), number(line, "in_ms"));
+    struct text name;
+    printf("%s is asked again in %llu ms", text(line, "subscription", &name),
+           number(line, "in_ms"));
 }
 
 static void tell_moved(const json_t *line)
@@ -183,16 +183,40 @@ static void tell_times(const json_t *line)
 
 static void tell_finished(const json_t *line)
 {
-    struct text route;
+    struct text name, route;
     tell_end(line);
     if (has(line, "route"))
-        printf("\n    last asked with %s, %llu of %llu slots in use", text(line, "route", &route),
+        printf("\n    %s was chosen by %s, with %llu of %llu slots in use",
+               text(line, "subscription", &name), text(line, "route", &route),
                number(line, "slots_used"), number(line, "slots"));
     tell_times(line);
     tell_usage(line);
     if (number(line, "lines_left_out") > 0)
         printf("\n    %llu lines of it did not fit in here; the log has them",
                number(line, "lines_left_out"));
+}
+
+/* What it waits for. */
+static void tell_running(const json_t *line)
+{
+    static const struct {
+        const char *step, *words;
+    } steps[] = {{"admit", "it waits for Redis to lend a slot"},
+                 {"send", "it waits for the answer of"},
+                 {"collect", "it reads the error of"},
+                 {"relay", "the answer passes, from"},
+                 {"again", "it waits to ask once more:"}};
+    struct text step, name;
+    char time[32];
+    printf("it still runs, for %s by now",
+           took(json_number_value(json_object_get(line, "running_ms")), time));
+    text(line, "step", &step);
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+        if (strcmp(step.at, steps[i].step) == 0)
+            printf("; %s %s", steps[i].words, i > 0 ? text(line, "subscription", &name) : "");
+    if (number(line, "bytes_out") > 0)
+        printf(", %llu bytes so far", number(line, "bytes_out"));
+    tell_said(line);
 }
 
 static void tell_turned_away(const json_t *line)
@@ -216,6 +240,7 @@ static const struct {
     {"moved", tell_moved},
     {"answer broken off", tell_broken},
     {"exchange finished", tell_finished},
+    {"exchange running", tell_running},
     {"request turned away", tell_turned_away},
 };
 

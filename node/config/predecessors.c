@@ -23,7 +23,8 @@ static const struct predecessor both_with_accounts = {"Claude Load Balancer and 
     "nothing yet: this version makes no OAuth logins and refreshes no tokens; a key or a token " \
     "stands in \"api_key\""
 #define NO_MODELS "nothing yet: a model passes as the caller named it"
-#define NO_HISTORY "nothing: usage is booked by day, and single requests are in the log only"
+#define BY_ITSELF "nothing: what is kept of requests goes by itself (history.requests)"
+#define ONE_REQUEST "one request at a time: GET /api/requests/ID, or `weir why ID`; the log has all"
 #define NO_TEXT_SIGNS "nothing: what closes a subscription is told by docs/answers.md"
 #define BY_STRATEGY "\"routing\": {\"strategy\": \"headroom\"}, or another of docs/strategies.md"
 #define BY_SESSION "\"routing\": {\"session_duration_ms\": N}, with the strategy \"session\""
@@ -88,7 +89,7 @@ static const struct predecessor_word fields[] = {
     {"retry_backoff", &claudeflare, "\"retry\": {\"backoff\": N}"},
     {"session_duration_ms", &claudeflare, BY_SESSION},
     {"default_agent_model", &claudeflare, NO_MODELS},
-    {"data_retention_days", &claudeflare, "nothing: no request or answer is kept"},
+    {"data_retention_days", &claudeflare, BY_ITSELF},
     {"request_retention_days", &claudeflare, "nothing: days of usage are kept for 35 days"},
     {"account_tier", &claudeflare, "\"tier\": N of a subscription"},
 };
@@ -118,7 +119,7 @@ static const struct predecessor_word variables[] = {
     {"RETRY_DELAY_MS", &claudeflare, "\"retry\": {\"delay_ms\": N} in the config"},
     {"RETRY_BACKOFF", &claudeflare, "\"retry\": {\"backoff\": N} in the config"},
     {"DEFAULT_AGENT_MODEL", &claudeflare, NO_MODELS},
-    {"DATA_RETENTION_DAYS", &claudeflare, "nothing: no request or answer is kept"},
+    {"DATA_RETENTION_DAYS", &claudeflare, BY_ITSELF},
     {"REQUEST_RETENTION_DAYS", &claudeflare, "nothing: days of usage are kept for 35 days"},
     {"STORE_PAYLOADS", &claudeflare, "nothing: no request or answer is kept"},
     {"CF_PRICING_REFRESH_HOURS", &claudeflare, NO_COSTS},
@@ -165,13 +166,13 @@ static const struct predecessor_word paths[] = {
     {"/dashboard", &both_with_accounts, "no page yet: `weir status`, or GET /metrics"},
     {"/api/stats", &both_with_accounts, STATUS ", or GET /metrics"},
     {"/api/accounts", &both_with_accounts, STATUS},
-    {"/api/requests", &both_with_accounts, NO_HISTORY},
+    {"/api/requests", &both_with_accounts, ONE_REQUEST},
 
     {"/api/stats/reset", &claudeflare, "nothing: the books are kept"},
     {"/api/accounts/", &claudeflare, ACCOUNTS ", and a reload: POST /admin/reload"},
     {"/api/oauth/init", &claudeflare, NO_LOGINS},
     {"/api/oauth/callback", &claudeflare, NO_LOGINS},
-    {"/api/requests/", &claudeflare, NO_HISTORY},
+    {"/api/requests/detail", &claudeflare, ONE_REQUEST},
     {"/api/config", &claudeflare, "config.json, which `weir check` shows"},
     {"/api/maintenance/", &claudeflare, "nothing: there is nothing to clean up"},
     {"/api/logs/", &claudeflare, "the log on standard error"},
@@ -194,7 +195,7 @@ static const struct predecessor_word typed[] = {
     {"remove", &both_with_accounts, "its entry taken out of \"subscriptions\" in config.json"},
     {"list", &both_with_accounts, "weir status"},
     {"reset-stats", &both_with_accounts, "nothing: the books are kept"},
-    {"clear-history", &both_with_accounts, "nothing: no request or answer is kept"},
+    {"clear-history", &both_with_accounts, BY_ITSELF},
 
     {"account", &claudeflare, ACCOUNTS},
     {"accounts", &claudeflare, "weir status; accounts are " ACCOUNTS},
@@ -212,7 +213,7 @@ static const struct predecessor_word typed[] = {
     {"--logs", &claudeflare, "the log on standard error"},
     {"--analyze", &claudeflare, "nothing: Redis needs no upkeep of this kind"},
     {"--reset-stats", &claudeflare, "nothing: the books are kept"},
-    {"--clear-history", &claudeflare, "nothing: no request or answer is kept"},
+    {"--clear-history", &claudeflare, BY_ITSELF},
     {"--get-model", &claudeflare, NO_MODELS},
     {"--set-model", &claudeflare, NO_MODELS},
 };

@@ -19,6 +19,11 @@ static const struct {
 
 /* ---- the door ---- */
 
+const char *exchange_step_word(const struct exchange *x)
+{
+    return steps[x->step].word;
+}
+
 bool exchange_may_go(enum step_name from, enum step_name to)
 {
     return (steps[from].to >> to & 1U) != 0;

@@ -213,6 +213,7 @@ struct exchange {
 
 /* exchange.c */
 extern const struct upstream_events exchange_upstream_events; /* for upstream_send(); arg: x */
+const char *exchange_step_word(const struct exchange *x);     /* where it is */
 bool exchange_may_go(enum step_name from, enum step_name to);
 void exchange_go(struct exchange *x, enum step_name step);
 void exchange_end(struct exchange *x, enum ending ending); /* to FINISH */

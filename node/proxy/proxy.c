@@ -164,6 +164,7 @@ void proxy_handle(struct proxy *p, struct connection *caller, struct http_messag
 
 void proxy_break_all(struct proxy *p)
 {
+    metrics_add(p->metrics, COUNT_CUT_OFF, p->exchange_count);
     LIST_EACH (link, &p->exchanges)
         exchange_stop(LIST_OWNER(link, struct exchange, link), "the node is stopping; try again");
 }

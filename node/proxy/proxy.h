@@ -6,6 +6,7 @@
 #include "net/http/server.h"
 
 struct access;
+struct buf;
 struct config;
 struct dialect;
 struct loop;
@@ -42,6 +43,10 @@ struct http_refusal proxy_head(struct proxy *proxy, struct http_message *message
                                const struct dialect *dialect, const struct access *access);
 /* A request that may go on, whole; answered now or later. */
 void proxy_handle(struct proxy *proxy, struct connection *caller, struct http_message *message);
+
+/* A request in progress with this id: its log lines so far, and one that says where it stands, into
+ * `lines` (HISTORY_LINES_MAX). Nothing: there is none. */
+void proxy_find(struct proxy *proxy, struct slice id, struct buf *lines);
 
 /* The time to drain is over: cut off what still runs. It is settled, partly booked. */
 void proxy_break_all(struct proxy *proxy);

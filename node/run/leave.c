@@ -10,6 +10,7 @@
  * ask how far it is. Notice and drain share server.drain_seconds then.
  * SIGINT, from a person at a terminal, leaves out the notice, and idle callers are not waited for.
  * Asked again, it goes on at once. */
+#include <inttypes.h>
 #include <signal.h>
 
 #include <stdio.h>
@@ -24,19 +25,57 @@
 
 enum { NOTICE_MS = 1500, DRAIN_LOOK_MS = 50, STALL_MS = 3000, FAREWELL_MS = 500 };
 
+/* Requests that have ended, however. */
+static uint64_t ended(const struct node *n)
+{
+    static const enum counter counters[] = {
+        COUNT_REQUESTS_2XX, COUNT_REQUESTS_3XX, COUNT_REQUESTS_4XX, COUNT_REQUESTS_429,
+        COUNT_REQUESTS_529, COUNT_REQUESTS_5XX, COUNT_REQUESTS_GONE};
+    uint64_t sum = 0;
+    for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
+        sum += metrics_counter(n->shared.metrics, n->shared.worker_count, counters[i]);
+    return sum;
+}
+
+static uint64_t running(const struct node *n)
+{
+    int64_t count =
+        metrics_gauge(n->shared.metrics, n->shared.worker_count + 1, GAUGE_EXCHANGES_ACTIVE);
+    return count > 0 ? (uint64_t)count : 0;
+}
+
+/* What became of the requests, and whether the pool knows: else the others see this node fall
+ * silent, and forget it a minute later. */
+static void tell_left(const struct node *n)
+{
+    char said[64];
+    uint64_t cut = metrics_counter(n->shared.metrics, n->shared.worker_count, COUNT_CUT_OFF);
+    uint64_t all = ended(n) - n->ended_before, lost = cut + running(n);
+    uint64_t whole = all > cut ? all - cut : 0;
+    snprintf(said, sizeof(said), "left: %" PRIu64 " ended, %" PRIu64 " lost", whole, lost);
+    if (!log_begin(lost > 0 ? LOG_WARN : LOG_INFO, said))
+        return;
+    log_number("ended", whole);
+    log_number("lost", lost);
+    if (n->private_redis == NULL)
+        log_string("pool", n->was_farewell_heard ? "knows" : "could not be told");
+    log_end();
+}
+
 static void stop(void *arg)
 {
     struct node *n = arg;
     deadline_clear(&n->farewell);
+    tell_left(n);
     loop_stop(n->loop);
 }
 
 static void on_left(enum err err, struct slice message, void *arg)
 {
     struct node *n = arg;
-    (void)err;
     (void)message;
-    if (n->has_said_farewell)
+    n->was_farewell_heard = err == OK;
+    if (n->has_said_farewell && deadline_is_set(&n->farewell))
         stop(n);
 }
 
@@ -153,6 +192,7 @@ void leave_phase_over(void *arg)
 static void announce(struct node *n, const char *cause)
 {
     atomic_store(&n->shared.is_draining, true);
+    n->ended_before = ended(n);
     log_message(LOG_INFO, "%s: leaving", cause);
     for (unsigned i = 0; i < n->shared.worker_count; i++)
         worker_announce(n->workers[i]);
@@ -190,13 +230,6 @@ void leave_asked(struct node *n, int signal)
 }
 
 /* ---- by hand ---- */
-
-static uint64_t running(const struct node *n)
-{
-    int64_t count =
-        metrics_gauge(n->shared.metrics, n->shared.worker_count + 1, GAUGE_EXCHANGES_ACTIVE);
-    return count > 0 ? (uint64_t)count : 0;
-}
 
 static void on_notice_look(void *arg)
 {

@@ -72,7 +72,8 @@ struct node {
     uint64_t drain_by_ms;    /* asked for by POST /admin/drain: all has ended by then; 0: not so */
     uint64_t notice_ends_ms; /* the least there is then */
     struct deadline farewell;
-    bool has_said_farewell;
+    bool has_said_farewell, was_farewell_heard;
+    uint64_t ended_before; /* requests, when it began to leave */
     struct {
         uint64_t since_ms;    /* when there was nothing left but to book; 0: there is more */
         uint64_t progress_ms; /* when it last became less */

@@ -16,9 +16,9 @@
 #include "net/http/upstream.h"
 #include "net/resolve.h"
 #include "proxy/proxy.h"
-#include "run/control.h"
 #include "run/look.h"
 #include "run/node_priv.h"
+#include "run/operator.h"
 #include "state/history.h"
 
 enum {
@@ -42,6 +42,7 @@ struct worker {
     struct http_server *server; /* NULL until ready */
     struct admin *admin;
     struct look_desk *desk;
+    struct operator_desk operator_desk;
     struct proxy *proxy;
     struct metrics *metrics; /* its slot */
     struct deadline ready_deadline;
@@ -156,23 +157,12 @@ static void on_state_change(bool is_up, void *arg)
     serve_if_ready(arg);
 }
 
-static bool is_draining(void *arg)
-{
-    const struct worker *w = arg;
-    return atomic_load(&w->shared->is_draining);
-}
-
-static const char *trouble(void *arg)
-{
-    const struct worker *w = arg;
-    return atomic_load(&w->shared->trouble);
-}
-
 bool worker_is_ready(void *arg)
 {
     const struct worker *w = arg;
-    return w->server != NULL && !is_draining(arg) && trouble(arg) == NULL &&
-           state_can_admit(w->state);
+    const struct node_shared *shared = w->shared;
+    return w->server != NULL && !atomic_load(&shared->is_draining) &&
+           atomic_load(&shared->trouble) == NULL && state_can_admit(w->state);
 }
 
 struct loop *worker_loop(struct worker *w)
@@ -180,52 +170,15 @@ struct loop *worker_loop(struct worker *w)
     return w->loop;
 }
 
+struct proxy *worker_proxy(struct worker *w)
+{
+    return w->proxy;
+}
+
 static void on_turn_end(void *arg)
 {
     (void)arg;
     log_flush();
-}
-
-/* ---- what an operator asks of the node ---- */
-
-static void on_reloaded(struct control_call *call)
-{
-    admin_reload_done(call->arg, call->result, call->is_done ? NULL : call->error);
-    free(call->result);
-    free(call);
-}
-
-static void on_reload(struct admin_reload *reload, void *arg)
-{
-    struct worker *w = arg;
-    struct control_call *call = mem_new(sizeof(*call));
-    *call = (struct control_call){.run = reload_run, .on_done = on_reloaded, .arg = reload};
-    control_send(call, w->shared->node, w->shared->control, w->loop);
-}
-
-static void on_drain_begun(struct control_call *call)
-{
-    admin_drain_done(call->arg, call->running, call->is_done ? NULL : call->error);
-    free(call);
-}
-
-static void on_drain(struct admin_drain *drain, void *arg)
-{
-    struct worker *w = arg;
-    struct control_call *call = mem_new(sizeof(*call));
-    *call = (struct control_call){.run = leave_run, .on_done = on_drain_begun, .arg = drain};
-    control_send(call, w->shared->node, w->shared->control, w->loop);
-}
-
-static void on_seen(const struct pool_snapshot *snapshot, struct slice why, void *arg)
-{
-    admin_look_done(arg, snapshot, why);
-}
-
-static void on_look(struct admin_look *look, void *arg)
-{
-    struct worker *w = arg;
-    look_ask(w->desk, on_seen, look);
 }
 
 /* ---- orders of the control thread ---- */
@@ -400,13 +353,8 @@ static struct admin *make_admin(struct worker *w)
         .metrics_count = w->shared->worker_count + 1,
         .budget = w->shared->budget,
         .node = w->shared->identity,
-        .on_reload = on_reload,
-        .on_drain = on_drain,
-        .on_look = on_look,
-        .is_draining = is_draining,
-        .trouble = trouble,
-        .arg = w,
     };
+    operator_serve(&w->operator_desk, &options);
     return admin_new(&options);
 }
 
@@ -434,6 +382,8 @@ static void build(struct worker *w)
     w->upstream = upstream_new(w->loop, w->resolver, w->metrics);
     w->state = make_state(w);
     w->desk = look_desk_new(w->shared->look, w->loop);
+    w->operator_desk =
+        (struct operator_desk){.shared = w->shared, .loop = w->loop, .desk = w->desk};
     w->admin = make_admin(w);
     w->proxy = make_proxy(w);
     admin_use_config(w->admin, w->config);

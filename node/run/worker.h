@@ -13,6 +13,7 @@ struct loop;
 struct metrics;
 struct node;
 struct node_identity;
+struct proxy;
 struct redis_url;
 struct retry_budget;
 struct worker;
@@ -57,7 +58,8 @@ void worker_stop(struct worker *worker);  /* ends the loop and waits for the thr
 
 /* Of its loop other threads may use loop_post(), until worker_stop(). */
 struct loop *worker_loop(struct worker *worker);
-bool worker_is_ready(void *worker); /* its thread: it would say yes at /ready */
+struct proxy *worker_proxy(struct worker *worker); /* its thread */
+bool worker_is_ready(void *worker);                /* its thread: it would say yes at /ready */
 
 /* As of lately; any thread. Requests and answers in progress; and, to be asked after that,
  * settlements that Redis has not confirmed, and finished requests it has not been told of. */

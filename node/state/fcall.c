@@ -180,7 +180,7 @@ struct fcall *fcall_new(struct fcalls *calls, enum verb verb, const struct slice
     assert(count <= FCALL_ARGS_MAX);
     for (size_t i = 0; i < count; i++)
         bytes += args[i].len;
-    struct fcall *call = mem_new(sizeof(*call) + total * sizeof(struct slice) + bytes);
+    struct fcall *call = mem_resize(NULL, sizeof(*call) + total * sizeof(struct slice) + bytes);
     *call = (struct fcall){.calls = calls, .count = total};
     list_init(&call->owner_link);
     list_init(&call->link);

@@ -200,9 +200,10 @@ static void tell_lost(struct history *h)
 void history_tick(struct state *state)
 {
     state->history.strangers = 0;
+    if (!redis_is_up(state->redis))
+        return; /* what waits waits in as few calls as can be */
     state_flush_history(state);
-    if (redis_is_up(state->redis))
-        tell_lost(&state->history);
+    tell_lost(&state->history);
 }
 
 void history_fini(struct state *state)

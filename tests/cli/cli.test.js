@@ -254,7 +254,7 @@ test('status shows subscriptions and nodes in columns', async (t) => {
   assert.match(stdout, /\nspare .* cooling for 42 s: retry-after; 3 failures in a row\n/);
   assert.match(stdout, /\nold .* disabled\n/);
   assert.match(stdout, /\noff .* paused by a person; cooling for 2 h; broken 9s\n/);
-  assert.match(stdout, /\nnode-b +1 +2 +0\.1\.0 +abcd1234 +30 s ago\n/);
+  assert.match(stdout, /\nnode-b +1 +2 +0\.1\.0 +abcd1234 +SILENT for 30 s\n/);
   assert.ok(!stdout.includes('\x1b'));
   const lines = stdout.split('\n').filter((line) => /^(main|spare|old) /.test(line));
   assert.equal(new Set(lines.map((line) => line.search(/[\d]+\/\d/) + line.match(/\d+\/\d+/)[0].length)).size, 1);

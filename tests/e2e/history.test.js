@@ -88,6 +88,37 @@ test('what Weir itself refused is found, and who said so', async (world) => {
     assert.match(await story(node, id), /Weir itself turned it away with 403: .*elsewhere/);
 });
 
+test('a request that still runs is found on its node, whichever worker has it', async (world) => {
+    const { provider, node, second } = await pair(world, { config: { server: { workers: 3 } } });
+    const held = await Promise.all(
+        Array.from({ length: 6 }, async () => {
+            const wire = await connect(node.port);
+            await wire.send(messagesRequest({ stream: true, script: { hold: true } }));
+            return wire;
+        }),
+    );
+    await provider.activeReaches(3, { name: 'alpha' });
+    await provider.activeReaches(3, { name: 'beta' });
+    const routed = () => node.log.items.filter((line) => line.event === 'route');
+    await eventually('all to be logged', () => routed().length === held.length);
+    const ids = routed().map((line) => line.id);
+    for (const id of ids) {
+        const told = await story(node, id);
+        assert.match(told, new RegExp(`^${id}: POST /v1/messages, .* on node n1 `));
+        assert.match(told, /it still runs, for .* by now; the answer passes, from (alpha|beta)/);
+        const { state, lines } = (await node.get(`/api/requests/${id}`)).json;
+        assert.deepEqual([state, lines.length, lines[0].step], ['running', 1, 'relay']);
+    }
+    const [id] = ids;
+    const other = await why(second, id);
+    assert.match(other.err, /node n1 gave out this id and lives: if the request still runs, that node knows/);
+    for (const wire of held) wire.leave();
+    await node.activeReaches(0);
+    assert.match(await story(second, id), /the caller left before it was over/);
+    const never = await why(node, id.replace(/\d+$/, '999'));
+    assert.match(never.err, /node n1 gave out this id, and it does not run there/);
+});
+
 test('a caller who left and an answer that broke off are told apart', async (world) => {
     const { provider, node } = await world.setting();
     const wire = await connect(node.port);
@@ -127,7 +158,7 @@ test('nothing found says how far back it goes, whose id it is, and where to look
     const lost = await why(second, `weir_${boot}-0-999`);
     assert.equal(lost.code, 1);
     assert.match(lost.err, /searched were the last \d of all nodes, which go back to \d{4}-/);
-    assert.match(lost.err, /node n1 gave out this id and lives: the request may still run there/);
+    assert.match(lost.err, /node n1 gave out this id and lives: if the request still runs, that node knows/);
     assert.match(lost.err, /feed them to `weir logs --id /);
     for (const bad of ['', 'a%20b', 'x'.repeat(129), 'a/b']) {
         const refused = await second.get(`/api/requests/${bad}`);

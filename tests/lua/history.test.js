@@ -52,7 +52,7 @@ test('so many are kept, about, and the oldest make room', async () => {
     for (let n = 0; n < 3 * max; n++) {
         if ((await recall(`req_${n}`))[0] === 'found') kept.push(n);
     }
-    assert.ok(kept.length <= max && kept.length >= (max * 7) / 8 - 50, `${kept.length} are kept`);
+    assert.ok(kept.length <= max + 8 * 50 && kept.length >= (max * 7) / 8, `${kept.length} are kept`);
     assert.equal(kept[0], 3 * max - kept.length, 'the newest, without a gap');
     assert.ok((await keysOf('history*')).length <= 9);
     assert.ok(+(await pool.redis('PTTL', (await keysOf('history:*'))[0])) > 0);

@@ -92,7 +92,7 @@ function judge:lost(saved, why)
 end
 
 -- Is what was done then still part of what Redis knows?
-local function still_holds(self, counter)
+function judge:still_holds(counter)
     if not counter then
         return false
     end
@@ -322,10 +322,10 @@ end
 local function on_settle(self, from, call, reply)
     local settlement, word = call.about, reply[1]
     local lease, used = settlement.lease, settlement.used
-    local is_booked = still_holds(self, lease.booked_at)
+    local is_booked = self:still_holds(lease.booked_at)
     if word ~= "duplicate" and is_booked then
         self:violation("books", "%s of %s is booked twice (%s)", lease.seq, from.holder, word)
-    elseif word == "duplicate" and not is_booked and still_holds(self, lease.granted_at) then
+    elseif word == "duplicate" and not is_booked and self:still_holds(lease.granted_at) then
         self:violation("books", "%s of %s is never booked", lease.seq, from.holder)
     elseif word ~= "duplicate" then
         lease.booked_at = self.counter
@@ -359,7 +359,7 @@ end
 local function on_renew(self, from, call, reply)
     for i = 4, #reply do
         local lease = from.held[reply[i]]
-        if lease and not self:is_excused(lease) and still_holds(self, lease.granted_at) then
+        if lease and not self:is_excused(lease) and self:still_holds(lease.granted_at) then
             self:violation("lease", "%s of %s is lost, although it was heard of %d ms ago",
                 lease.seq, from.holder, self.world.now - self.heard[from.holder])
         elseif lease then
@@ -383,7 +383,7 @@ local function on_join(self, from, reply)
     for _, other in ipairs(self.run.nodes) do
         local beat = self.beats[other.boot]
         if other ~= from.node and other.has_name and not other.is_dead and not other.has_left
-            and other.name == reply[2] and beat and still_holds(self, beat.counter)
+            and other.name == reply[2] and beat and self:still_holds(beat.counter)
             and beat.at > self.clock_stepped_at
             and self.world.now - beat.at < SILENT_MS - self.stepped then
             self:violation("name", "%s takes the name %s from %s, heard of %d ms ago",

@@ -1,5 +1,6 @@
 -- node: one boot of `weir serve`: a name, a pulse, workers, and callers that keep them busy. As
 -- node/run/pulse.c and leave.c. It can stand still, be cut off, leave, or be killed at any moment.
+local history = require("history")
 local worker = require("worker")
 
 local node = {}
@@ -19,7 +20,7 @@ function node.new(run, spec)
         wanted = spec.name, boot = spec.boot, boot_name = spec.name .. "." .. spec.boot,
         label = spec.boot, worker_count = spec.workers, callers = spec.callers,
         version = spec.version, config = spec.config, backlog = {}, workers = {}, epoch = "0",
-        running = 0, draw = run.world:chance("node " .. spec.boot)
+        running = 0, unremembered = {}, draw = run.world:chance("node " .. spec.boot)
     }, node)
     self.control = worker.new(self, self.worker_count)
     self.began = self.world.now
@@ -207,6 +208,7 @@ local function on_second(self)
         self:declare()
     end
     self:beat()
+    history.give(self.run.history, self)
 end
 
 function node:pulse()
@@ -303,6 +305,7 @@ local function run_request(self, caller, lease)
     function lease.on_end()
         self.running = self.running - 1
         each:settle(lease, outcome_of(draw, lease))
+        history.ended(self.run.history, self)
         self:call_in(caller, draw(60))
     end
     function lease.on_lost()

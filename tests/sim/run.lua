@@ -1,5 +1,6 @@
 -- run: one world from its seed to its verdict: nodes, callers, trouble, calm, and at the end
 -- silence, in which nothing may be left.
+local history = require("history")
 local holdings = require("holdings")
 local judge = require("judge")
 local node = require("node")
@@ -40,6 +41,7 @@ function run.new(seed, libraries, options)
     local draw = self.world:chance("run")
     self.draw = draw
     self.judge = judge.new(self)
+    self.history = history.new(self)
     self.site = site.new(self.world, libraries, self.judge)
     self.entries = options.entries or plan.make(self.world:chance("plan"), self.episodes)
     self.config = first_config(self, draw)
