@@ -9,14 +9,14 @@ import { Child, run } from '../e2e/harness/child.js';
 import { call } from '../e2e/harness/http.js';
 import { eventually, pause } from '../e2e/harness/wait.js';
 
-const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 
 // What docker-compose.yml takes from the environment, or from .env.
-const CHOICES = [...readFileSync(`${root}/docker-compose.yml`, 'utf8').matchAll(/^    ([A-Z_]+):(?: #.*)?$|\$\{(\w+)/gm)]
+const CHOICES = [...readFileSync(`${ROOT}/docker-compose.yml`, 'utf8').matchAll(/^    ([A-Z_]+):(?: #.*)?$|\$\{(\w+)/gm)]
     .map(([, passed, asked]) => passed ?? asked);
 
 // Version 2 is a plugin of docker, version 1 a program.
-function composeCommand() {
+export function composeCommand() {
     try {
         execFileSync('docker', ['compose', 'version'], { stdio: 'ignore' });
         return ['docker', 'compose'];
@@ -49,7 +49,7 @@ export class Stack {
     }
 
     async #run(program, args, ms) {
-        const result = await run(program, args, { ms, cwd: root, env: this.env });
+        const result = await run(program, args, { ms, cwd: ROOT, env: this.env });
         if (result.code !== 0) {
             const words = `${result.out}\n${result.err}`.slice(-4000);
             throw new Error(`${[program, ...args].join(' ')}: status ${result.code}\n${words}`);
@@ -105,7 +105,7 @@ export class Stack {
 
     /** `scripts/roll ARG...` under way, as an operator has called it. */
     roll(...args) {
-        return new Child('scripts/roll', 'scripts/roll', args, { cwd: root, env: this.env });
+        return new Child('scripts/roll', 'scripts/roll', args, { cwd: ROOT, env: this.env });
     }
 
     /** What docker inspect says of a container, by a template. */
