@@ -9,6 +9,7 @@ import { Stack } from './stack.js';
 
 const CAP = 4; // of each subscription in config/config.json
 const SLOTS = 3 * CAP;
+const MANY = 12; // nodes
 
 // How the provider answers: streams of a tenth of a second, and of ten seconds.
 const SHORT = { events: 5, event_delay_ms: 20 };
@@ -65,8 +66,8 @@ describe('docker-compose', () => {
     test('scaling up and down: HAProxy follows, and no client sees an error', async () => {
         const load = new Load(stack.port, { clients: 8, script: SHORT });
         try {
-            await stack.scale(5);
-            await stack.serving(5);
+            await stack.scale(MANY);
+            await stack.serving(MANY);
             await load.answered(50);
             await stack.scale(2);
             await stack.serving(2);

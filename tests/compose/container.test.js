@@ -107,7 +107,7 @@ describe('the lines of the documentation', () => {
         await eventually('all nodes to have read it', async () =>
             (await sh('docker-compose logs --no-color node')).match(/"event":"reloaded"/g)?.length >= 5,
         { ms: 15000, every: 300 });
-        await sh("sed -i 's/: 7/: 8/' config/config.json");
+        await sh("sed -i 's/:7/:8/' config/config.json");
         await eventually('the newer limit', async () =>
             /^mine .* 0\/8 /m.test(await status()), { ms: 15000, every: 300 });
     });

@@ -1,10 +1,12 @@
 // scripts/roll as deploy/README.md has it: five nodes are replaced by those of a new image, under
 // streams and requests, and nobody notices; interrupted in the middle, too.
 import assert from 'node:assert/strict';
+import { utimes } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { post } from '../e2e/harness/http.js';
 import { WholeLoad, Load } from './load.js';
-import { Stack } from './stack.js';
+import { ROOT, Stack } from './stack.js';
 
 const NODES = 5;
 const STREAM = { events: 250, event_delay_ms: 100 }; // of 25 seconds
@@ -45,11 +47,14 @@ describe('scripts/roll', () => {
             new WholeLoad(stack.port, { clients: 2, stream: false, pause_ms: 100 }),
             new Load(stack.port, { clients: 2, script: { events: 5, event_delay_ms: 20 } }),
         ];
+        // Newer than HAProxy's start: that has to read it again, and may lose nobody by it.
+        await utimes(join(ROOT, 'deploy/haproxy/haproxy.cfg'), new Date(), new Date());
         try {
             const first = stack.roll('--nodes', `${NODES}`);
             await first.err.find('a node that leaves', (line) => /leaves: /.test(line), { ms: 120000 });
             first.signal('SIGINT');
             assert.equal((await first.wait()).code, 130);
+            assert.ok(first.err.items.some((line) => /HAProxy has read/.test(line)), first.tail());
             const { code, text } = await rolled('--nodes', `${NODES}`);
             t.diagnostic(text);
             assert.equal(code, 0, text);
