@@ -80,6 +80,21 @@ describe('docker-compose', () => {
         await assertAllSlotsAreFree();
     });
 
+    test('HAProxy reads its configuration again, and no client sees an error', async () => {
+        const haproxy = await stack.compose(['ps', '-q', 'haproxy']);
+        const load = new Load(stack.port, { clients: 8, script: { events: 1 } });
+        try {
+            for (let i = 0; i < 4; i++) {
+                await load.answered(20);
+                await stack.docker('kill', '--signal', 'HUP', haproxy);
+            }
+            await load.answered(50);
+        } finally {
+            await load.end();
+        }
+        assert.deepEqual(load.faults, []);
+    });
+
     test('a node killed under load: only its own clients notice, its slots return', async () => {
         await stack.scale(3);
         await stack.serving(3);
