@@ -9,7 +9,7 @@ import { Stack } from './stack.js';
 
 const CAP = 4; // of each subscription in config/config.json
 const SLOTS = 3 * CAP;
-const MANY = 12; // nodes
+const MANY = 22; // nodes
 
 // How the provider answers: streams of a tenth of a second, and of ten seconds.
 const SHORT = { events: 5, event_delay_ms: 20 };
@@ -67,7 +67,7 @@ describe('docker-compose', () => {
         const load = new Load(stack.port, { clients: 8, script: SHORT });
         try {
             await stack.scale(MANY);
-            await stack.serving(MANY);
+            await stack.serving(MANY, { while_ms: 6000 });
             await load.answered(50);
             await stack.scale(2);
             await stack.serving(2);
@@ -84,8 +84,8 @@ describe('docker-compose', () => {
         const haproxy = await stack.compose(['ps', '-q', 'haproxy']);
         const load = new Load(stack.port, { clients: 8, script: { events: 1 } });
         try {
-            for (let i = 0; i < 4; i++) {
-                await load.answered(20);
+            for (let i = 0; i < 8; i++) {
+                await load.answered(100);
                 await stack.docker('kill', '--signal', 'HUP', haproxy);
             }
             await load.answered(50);
