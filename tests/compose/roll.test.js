@@ -43,7 +43,7 @@ describe('scripts/roll', () => {
         const before = await stack.nodes();
         const [old] = await images();
         const loads = [
-            new WholeLoad(stack.port, { clients: 2, script: STREAM, keeps: false }),
+            new WholeLoad(stack.port, { clients: 2, script: STREAM, keeps: false, pause_ms: 10000 }),
             new WholeLoad(stack.port, { clients: 2, stream: false, pause_ms: 100 }),
             new Load(stack.port, { clients: 2, script: { events: 5, event_delay_ms: 20 } }),
         ];
