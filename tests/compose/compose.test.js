@@ -2,55 +2,18 @@
 // and lose none of them when a container dies.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { open, post } from '../e2e/harness/http.js';
-import { eventually, pause } from '../e2e/harness/wait.js';
+import { open } from '../e2e/harness/http.js';
+import { eventually } from '../e2e/harness/wait.js';
+import { Load } from './load.js';
 import { Stack } from './stack.js';
 
 const CAP = 4; // of each subscription in config/config.json
 const SLOTS = 3 * CAP;
+const MANY = 22; // nodes
 
 // How the provider answers: streams of a tenth of a second, and of ten seconds.
 const SHORT = { events: 5, event_delay_ms: 20 };
 const LONG = { events: 200, event_delay_ms: 50 };
-
-/** Clients that ask one after another, each request on a connection of its own, until stopped. */
-class Load {
-    constructor(port, { clients, script }) {
-        this.port = port;
-        this.script = script;
-        this.answers = 0;
-        this.faults = [];
-        this.isOver = false;
-        this.ended = Promise.all(Array.from({ length: clients }, (_, i) => this.#ask(`bot-${i}`)));
-    }
-
-    async #ask(client) {
-        while (!this.isOver) {
-            try {
-                const answer = await post(this.port, {
-                    stream: true,
-                    headers: { 'x-client-id': client },
-                    script: this.script,
-                });
-                if (answer.status === 529) await pause(20); // all slots are taken: ask again
-                else if (answer.status === 200) this.answers++;
-                else this.faults.push(`${client}: ${answer.status} ${answer.text}`);
-            } catch (error) {
-                this.faults.push(`${client}: ${error.message}`);
-            }
-        }
-    }
-
-    async answered(count, ms = 60000) {
-        const from = this.answers;
-        await eventually(`${count} more answers`, () => this.answers - from >= count, { ms });
-    }
-
-    async end() {
-        this.isOver = true;
-        await this.ended;
-    }
-}
 
 describe('docker-compose', () => {
     const stack = new Stack();
@@ -103,8 +66,8 @@ describe('docker-compose', () => {
     test('scaling up and down: HAProxy follows, and no client sees an error', async () => {
         const load = new Load(stack.port, { clients: 8, script: SHORT });
         try {
-            await stack.scale(5);
-            await stack.serving(5);
+            await stack.scale(MANY);
+            await stack.serving(MANY, { while_ms: 6000 });
             await load.answered(50);
             await stack.scale(2);
             await stack.serving(2);
@@ -115,6 +78,21 @@ describe('docker-compose', () => {
         assert.deepEqual(load.faults, []);
         await assertCapWasKept();
         await assertAllSlotsAreFree();
+    });
+
+    test('HAProxy reads its configuration again, and no client sees an error', async () => {
+        const haproxy = await stack.compose(['ps', '-q', 'haproxy']);
+        const load = new Load(stack.port, { clients: 8, script: { events: 1 } });
+        try {
+            for (let i = 0; i < 8; i++) {
+                await load.answered(100);
+                await stack.docker('kill', '--signal', 'HUP', haproxy);
+            }
+            await load.answered(50);
+        } finally {
+            await load.end();
+        }
+        assert.deepEqual(load.faults, []);
     });
 
     test('a node killed under load: only its own clients notice, its slots return', async () => {

@@ -2,16 +2,21 @@
 // project name of their own; started, scaled, killed and taken away again.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { run } from '../e2e/harness/child.js';
+import { Child, run } from '../e2e/harness/child.js';
 import { call } from '../e2e/harness/http.js';
 import { eventually, pause } from '../e2e/harness/wait.js';
 
-const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+
+// What docker-compose.yml takes from the environment, or from .env.
+const CHOICES = [...readFileSync(`${ROOT}/docker-compose.yml`, 'utf8').matchAll(/^    ([A-Z_]+):(?: #.*)?$|\$\{(\w+)/gm)]
+    .map(([, passed, asked]) => passed ?? asked);
 
 // Version 2 is a plugin of docker, version 1 a program.
-function composeCommand() {
+export function composeCommand() {
     try {
         execFileSync('docker', ['compose', 'version'], { stdio: 'ignore' });
         return ['docker', 'compose'];
@@ -25,26 +30,26 @@ export class Stack {
         this.project = `weir-test-${process.pid}`;
         const [program, ...first] = composeCommand();
         this.program = program;
-        this.first = [
-            ...first, '-p', this.project, '--project-directory', root,
-            '-f', 'docker-compose.yml', '-f', 'tests/compose/docker-compose.override.yml',
-        ];
-        // Only what is named here: no keys of whoever runs the tests get into a container.
+        this.first = first;
+        // Only what is named here: nothing of whoever runs the tests gets into a container, nor of a
+        // .env in this folder, before which the environment goes.
         this.env = {
+            ...Object.fromEntries(CHOICES.map((name) => [name, ''])),
             PATH: process.env.PATH,
             HOME: process.env.HOME,
             DOCKER_HOST: process.env.DOCKER_HOST ?? '',
-            ANTHROPIC_API_KEYS: '',
-            ANTHROPIC_API_KEY: '',
             WEIR_CONFIG_DIR: './tests/compose/config',
             WEIR_IMAGE: this.project,
             WEIR_PUBLISH: '127.0.0.1:', // and a port that is free
+            // For scripts/roll, as an operator would have them.
+            COMPOSE_PROJECT_NAME: this.project,
+            COMPOSE_FILE: 'docker-compose.yml:tests/compose/docker-compose.override.yml',
         };
         if (this.env.DOCKER_HOST === '') delete this.env.DOCKER_HOST;
     }
 
     async #run(program, args, ms) {
-        const result = await run(program, args, { ms, cwd: root, env: this.env });
+        const result = await run(program, args, { ms, cwd: ROOT, env: this.env });
         if (result.code !== 0) {
             const words = `${result.out}\n${result.err}`.slice(-4000);
             throw new Error(`${[program, ...args].join(' ')}: status ${result.code}\n${words}`);
@@ -60,9 +65,21 @@ export class Stack {
         return this.#run('docker', args, 60000);
     }
 
-    /** Builds and starts all, and waits until as many nodes serve behind HAProxy. */
+    /** Builds the image, in all but its age the one that docker-compose builds. */
+    async buildOldImage() {
+        const label = ['--label', 'age=old', '--target', 'node'];
+        await this.#run('docker', ['build', ...label, '-t', this.env.WEIR_IMAGE, '.'], 480000);
+    }
+
+    /** An image of that name whose nodes end at once, though it takes the config. */
+    async breakImage() {
+        const [node] = await this.nodes();
+        await this.docker('commit', '--change', 'CMD ["version"]', node, this.env.WEIR_IMAGE);
+    }
+
+    /** Starts all, building what is missing, and waits until as many nodes serve behind HAProxy. */
     async up(nodes) {
-        await this.compose(['up', '-d', '--build', '--scale', `node=${nodes}`], { ms: 480000 });
+        await this.compose(['up', '-d', '--scale', `node=${nodes}`], { ms: 480000 });
         this.port = await this.#published('haproxy', 8080);
         this.controlPort = await this.#published('provider', 9001);
         await this.serving(nodes);
@@ -76,12 +93,24 @@ export class Stack {
     async down() {
         const all = ['-v', '--rmi', 'local', '--remove-orphans', '-t', '5'];
         await this.compose(['down', ...all], { ms: 120000 });
-        await this.docker('rmi', '--force', this.env.WEIR_IMAGE); // it has a name of its own
+        // It has a name of its own. What it was built from stays, as a cache for the next.
+        const image = await this.docker('images', '-q', this.env.WEIR_IMAGE);
+        if (image !== '') await this.docker('rmi', '--no-prune', this.env.WEIR_IMAGE);
     }
 
     async #published(service, port) {
         const address = await this.compose(['port', service, `${port}`]);
         return Number(address.split(':').pop());
+    }
+
+    /** `scripts/roll ARG...` under way, as an operator has called it. */
+    roll(...args) {
+        return new Child('scripts/roll', 'scripts/roll', args, { cwd: ROOT, env: this.env });
+    }
+
+    /** What docker inspect says of a container, by a template. */
+    inspect(id, template) {
+        return this.docker('inspect', '--format', template, id);
     }
 
     /** The containers of the nodes that run. */

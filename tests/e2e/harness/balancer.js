@@ -29,6 +29,7 @@ export class Balancer {
         let text = await readFile(join(PATHS.root, 'deploy', 'haproxy', 'haproxy.cfg'), 'utf8');
         text = exchanged(text, /^resolvers docker\n(?: .*\n)+/m, '');
         text = exchanged(text, /^ +default-server init-addr none resolvers docker.*\n/m, '');
+        text = exchanged(text, /^ +server first node:.*\n/m, '');
         text = exchanged(text, /server-template .*/, servers.join('\n    '), 2); // ready or not
         text = exchanged(text, /^global\n/m, `global\n    stats socket ${this.socket}\n`);
         text = exchanged(text, 'bind :9090', `bind 127.0.0.1:${this.scrapes}`);
