@@ -32,6 +32,8 @@ static const struct predecessor both_with_accounts = {"Claude Load Balancer and 
 #define REDIS "WEIR_REDIS_URL, or WEIR_STATE_DIR for a Redis of its own"
 #define NO_COSTS "nothing yet: tokens are booked, not what they cost"
 #define STATUS "GET /status, or `weir status`"
+#define AN_ACCOUNT \
+    "\"tier\", \"enabled\" and \"name\" of its subscription in config.json; or its whole entry"
 #define ACCOUNTS "\"subscriptions\" in config.json, each with a name and an \"api_key\""
 
 /* clang-format off */
@@ -169,11 +171,14 @@ static const struct predecessor_word paths[] = {
     {"/api/requests", &both_with_accounts, ONE_REQUEST},
 
     {"/api/stats/reset", &claudeflare, "nothing: the books are kept"},
-    {"/api/accounts/", &claudeflare, ACCOUNTS ", and a reload: POST /admin/reload"},
+    {"/api/accounts/", &claudeflare, AN_ACCOUNT},
     {"/api/oauth/init", &claudeflare, NO_LOGINS},
     {"/api/oauth/callback", &claudeflare, NO_LOGINS},
     {"/api/requests/detail", &claudeflare, ONE_REQUEST},
+    {"/api/requests/stream", &claudeflare, "the log on standard error: `weir logs` reads it"},
     {"/api/config", &claudeflare, "config.json, which `weir check` shows"},
+    {"/api/config/model", &claudeflare, NO_MODELS},
+    {"/api/config/retention", &claudeflare, BY_ITSELF},
     {"/api/maintenance/", &claudeflare, "nothing: there is nothing to clean up"},
     {"/api/logs/", &claudeflare, "the log on standard error"},
     {"/api/analytics", &claudeflare, "GET /metrics, and the books in Redis (docs/redis-keys.md)"},
