@@ -147,6 +147,7 @@ static const struct predecessor_word files[] = {
     {"claude-accounts.db", &claude_load_balancer, ACCOUNTS},
     {"claudeflare.json", &claudeflare, "config.json"},
     {"claudeflare/claudeflare.json", &claudeflare, "weir/config.json beside that folder"},
+    {"ccflare/ccflare.json", &claudeflare, "weir/config.json beside that folder"},
 };
 
 static const struct predecessor_word paths[] = {
@@ -190,8 +191,8 @@ static const struct predecessor_word paths[] = {
 static const struct predecessor_word typed[] = {
     {"--config", &both_with_yaml, "weir serve --config FILE"},
     {"-c", &llm_lb, "weir serve --config FILE"},
-    {"-p", &llm_lb, "PORT=N weir serve"},
-    {"--port", &both_with_yaml, "PORT=N weir serve"},
+    {"-p", &llm_lb, "weir serve --port N"},
+    {"--port", &both_with_yaml, "weir serve --port N"},
     {"--host", &provider_balancer, "WEIR_HOST=ADDRESS weir serve"},
     {"--env", &provider_balancer, "nothing: another --config FILE for another environment"},
     {"--workers", &anthropic_load_balancer, "\"server\": {\"workers\": N} in config.json"},
