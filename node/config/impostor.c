@@ -149,6 +149,12 @@ static bool is_placeholder(struct slice key)
     return count_only(body, 'x') >= FILLED_MIN || count_only(body, '*') > 0;
 }
 
+/* Where claude-code-provider-balancer has these in the place of a key, it uses no key. */
+static bool is_said_instead(struct slice key)
+{
+    return slice_eq(key, SLICE("passthrough")) || slice_eq(key, SLICE("oauth"));
+}
+
 static const char *wrong_kind(struct slice key)
 {
     if (slice_starts(key, SLICE("sk-ant-admin")))
@@ -247,6 +253,12 @@ bool config_mind_key(struct config_reader *r, const struct subscription *s)
         return config_fail(r, expected, "found NAME=value, a whole line");
     if (is_placeholder(key))
         return config_fail(r, expected, "the key is a placeholder");
+    if (is_said_instead(key))
+        return config_fail(r,
+                           "a key or a token; see "
+                           "docs/switch.md#claude-code-provider-balancer",
+                           "\"%.*s\" is a word of claude-code-provider-balancer, and no key",
+                           SLICE_ARG(key));
     if (wrong_kind(key) != NULL)
         return config_fail(r, "an API key (sk-ant-api...) or an OAuth token (sk-ant-oat...)", "%s",
                            wrong_kind(key));

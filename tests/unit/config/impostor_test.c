@@ -52,6 +52,8 @@ static void test_placeholders(void)
         {"{{key}}", "found {{...}}, which nothing has replaced"},
         {"ANTHROPIC_API_KEY=sk-ant-api03-x", "found NAME=value, a whole line"},
         {"any", "this is a word for clients"},
+        {"passthrough", "\"passthrough\" is a word of claude-code-provider-balancer, and no key"},
+        {"oauth", "\"oauth\" is a word of claude-code-provider-balancer, and no key"},
         {"sk-ant-admin01-x", "this is an admin key"},
         {"sk-ant-ort01-x", "this is a refresh token"},
         {"sk-ant a", "character 7 of it is a blank"},
