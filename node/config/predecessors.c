@@ -148,6 +148,7 @@ static const struct predecessor_word files[] = {
     {"claudeflare.json", &claudeflare, "config.json"},
     {"claudeflare/claudeflare.json", &claudeflare, "weir/config.json beside that folder"},
     {"ccflare/ccflare.json", &claudeflare, "weir/config.json beside that folder"},
+    {"better-ccflare/better-ccflare.json", &claudeflare, "weir/config.json beside that folder"},
 };
 
 static const struct predecessor_word paths[] = {
@@ -216,6 +217,9 @@ static const struct predecessor_word typed[] = {
     {"--stats", &claudeflare, "weir status --json"},
     {"--pause", &claudeflare, "\"enabled\": false for the subscription, in config.json"},
     {"--resume", &claudeflare, "\"enabled\": true for the subscription, in config.json"},
+    {"--set-priority", &claudeflare, "\"priority\": N of it, with the strategy \"priority\""},
+    {"--force-reset-rate-limit", &claudeflare, "weir cooldown clear NAME"},
+    {"--reauthenticate", &claudeflare, NO_LOGINS},
     {"--logs", &claudeflare, "the log on standard error"},
     {"--analyze", &claudeflare, "nothing: Redis needs no upkeep of this kind"},
     {"--reset-stats", &claudeflare, "nothing: the books are kept"},
