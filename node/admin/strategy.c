@@ -7,6 +7,7 @@
 
 #include "admin/admin_priv.h"
 #include "base/mem.h"
+#include "config/predecessors.h"
 #include "state/mend.h"
 
 enum { WHO_MAX = 128 };
@@ -31,6 +32,19 @@ static void on_set(enum err err, const struct strategy_change *change, void *arg
     free(wait);
 }
 
+/* A predecessor's word for a strategy is answered with ours. */
+static bool answer_predecessor(struct connection *call, const char *name)
+{
+    const struct predecessor_word *w = predecessor_find(PREDECESSOR_VALUE, slice_of(name));
+    char here[PREDECESSOR_HERE_MAX], message[PREDECESSOR_HERE_MAX + WHO_MAX];
+    if (w == NULL)
+        return false;
+    snprintf(message, sizeof(message), "strategy: \"%s\" is a word of %s; here it is %s", w->word,
+             w->whose->name, predecessor_here(w, here));
+    admin_answer_error(call, 400, slice_of(message));
+    return true;
+}
+
 void admin_set_strategy(struct admin *a, struct connection *call, const struct http_message *m)
 {
     char who[WHO_MAX];
@@ -39,6 +53,10 @@ void admin_set_strategy(struct admin *a, struct connection *call, const struct h
         admin_answer_error(call, 400,
                            SLICE("expected a small JSON object like {\"strategy\": \"NAME\"}; "
                                  "GET /api/strategies lists the names"));
+        return;
+    }
+    if (answer_predecessor(call, name)) {
+        free(name);
         return;
     }
     struct admin_wait *wait = mem_new(sizeof(*wait));

@@ -141,3 +141,13 @@ test('each path that docs/switch.md lists is answered with its equal here, and g
     assert.match(other.json.error.message, /there is nothing at this path/);
     assert.deepEqual(await provider.log(), []);
 });
+
+test('a strategy by another program\'s name is answered with its name here', async (world) => {
+    const { node } = await world.setting();
+    for (const [theirs, ours] of [['least-used', 'headroom'], ['round_robin', 'round-robin']]) {
+        const body = JSON.stringify({ strategy: theirs });
+        const answer = await call(node.port, 'POST', '/api/config/strategy', { body });
+        assert.equal(answer.status, 400, theirs);
+        assert.match(answer.json.error.message, new RegExp(`"${theirs}" is a word of .*"${ours}".*${PAGE.source}`));
+    }
+});
