@@ -12,8 +12,8 @@
 # build thinks there is: a file that is in no library, or in a library but not there, is an error.
 cmake_minimum_required(VERSION 3.22)
 
-set(LIBRARY pool check calls slots trial window health epoch roster strategy lease book clients history refusal repair admit settle renew join beat leave declare snapshot remember recall mend functions)
-set(STATUS pool check calls slots trial window health epoch roster strategy lease book clients history refusal repair snapshot remember recall mend status)
+set(LIBRARY pool check calls slots trial window health epoch roster strategy share lease admission queue book clients history refusal repair admit settle renew join beat leave declare snapshot remember recall mend functions)
+set(STATUS pool check calls slots trial window health epoch roster strategy share lease admission queue book clients history refusal repair snapshot remember recall mend status)
 
 include("${CMAKE_CURRENT_LIST_DIR}/calls.cmake")
 calls_read()

@@ -66,6 +66,7 @@ function epoch.begin(view, why, lease_ms)
     view.epoch = math.max(now, view.epoch + 1)
     view.closed = why == "new" and 0 or now + lease_ms
     view.generation = view.generation + 1
+    queue.clear(view)
     redis.call("DEL", k.restored)
     redis.call("DEL", k.epoch)
     redis.call("HSET", k.epoch, "began_ms", now, "why", why, "until_ms", view.closed)

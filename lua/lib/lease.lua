@@ -31,15 +31,15 @@ function lease.record(sub, client, model, now)
         .. model .. " since=" .. pool.digits(now)
 end
 
--- account, client, model of a record; nil if it cannot be read.
+-- account, client, model of a record, and since when it is held; nil if it cannot be read.
 function lease.read(record)
-    local account, client, model = string.match(record,
-        "^account=([%w-]+) sub=%S+ client=(%S+) model=(%S+)")
+    local account, client, model, since = string.match(record,
+        "^account=([%w-]+) sub=%S+ client=(%S+) model=(%S+) since=(%d+)$")
     if not account then
         local fields = pool.fields(record)
-        account, client, model = fields.account, fields.client, fields.model
+        account, client, model, since = fields.account, fields.client, fields.model, fields.since
     end
-    return account, client or "-", model or "-"
+    return account, client or "-", model or "-", pool.count(since)
 end
 
 -- The subscription of an account; one that nobody has declared (yet) drains.
@@ -94,6 +94,11 @@ function lease.holder(view, name, link, expiry)
     return holder
 end
 
+-- One that waits, and so is known.
+function lease.known(view, name)
+    return view.holders[name] or look_up(view, name)
+end
+
 -- Whoever is granted something is good for nearly a lease time from now: a tenth less, so that a
 -- holder that admits all the time is written only that often.
 function lease.keep_alive(view, holder, now, lease_ms)
@@ -120,10 +125,29 @@ end
 function lease.hold(view, holder, seq, wanted, now)
     local sub = lease.subscription_of(view, wanted.account)
     slots.take(view, sub, sub.used)
+    share.take(view, wanted.client, now)
     redis.call("HSET", holder.key, seq, lease.record(sub, wanted.client, wanted.model, now))
     if holder.has_ended then
         redis.call("HDEL", lease.swept_key(view.k, holder.name), seq)
     end
+end
+
+-- One that nobody has taken, as if it had never been granted. False: it is not held.
+function lease.take_back(view, name, seq, now)
+    local key = lease.held_key(view.k, name)
+    local record = redis.call("HGET", key, seq)
+    local account, client, _, since = nil, nil, nil, nil
+    if record then
+        account, client, _, since = lease.read(record)
+    end
+    if not account then
+        return false
+    end
+    slots.begin(view)
+    redis.call("HDEL", key, seq)
+    slots.give(view, lease.subscription_of(view, account), 1)
+    share.give(view, client, since, now)
+    return true
 end
 
 -- Take leases of a holder away. `flat`: seq, record, ... They are remembered for a late settle.
@@ -131,11 +155,12 @@ function lease.end_by_force(view, name, flat, now)
     local k, key, freed, kept, seqs = view.k, lease.held_key(view.k, name), {}, {}, {}
     for i = 1, #flat, 2 do
         seqs[#seqs + 1] = flat[i]
-        local account = lease.read(flat[i + 1])
+        local account, client, _, since = lease.read(flat[i + 1])
         if account then
             kept[#kept + 1] = flat[i]
             kept[#kept + 1] = flat[i + 1]
             freed[account] = (freed[account] or 0) + 1
+            share.give(view, client, since, now)
         else
             pool.event(k, "record dropped", "lease", name .. "-" .. flat[i], "record",
                 pool.text(flat[i + 1]))
@@ -219,14 +244,15 @@ end
 
 -- recount -----------------------------------------------------------------------------------------
 
-local function count_holder(view, name, held)
+local function count_holder(view, name, held, clients)
     local k = view.k
     local flat = redis.call("HGETALL", lease.held_key(k, name))
     for i = 1, #flat, 2 do
         if flat[i] ~= "@" then
-            local account = lease.read(flat[i + 1])
+            local account, client, _, since = lease.read(flat[i + 1])
             if account then
                 held[account] = (held[account] or 0) + 1
+                share.count(clients, client, since)
             else
                 redis.call("HDEL", lease.held_key(k, name), flat[i])
                 pool.event(k, "record dropped", "lease", name .. "-" .. flat[i], "record",
@@ -240,7 +266,7 @@ end
 -- are few leases; if there are many only their sum, and each if that is wrong or, up to
 -- THOROUGH_MAX leases, if the caller says so.
 function lease.recount(view, is_thorough)
-    local k, leases, active, held = view.k, 0, 0, {}
+    local k, leases, active, held, clients = view.k, 0, 0, {}, {}
     local holders = redis.call("ZRANGE", k.holders, 0, -1)
     for _, name in ipairs(holders) do
         leases = leases + lease.count(k, name)
@@ -253,8 +279,9 @@ function lease.recount(view, is_thorough)
         return
     end
     for _, name in ipairs(holders) do
-        count_holder(view, name, held)
+        count_holder(view, name, held, clients)
     end
+    share.recount(view, clients)
     local wrong = nil
     for account in pairs(held) do
         lease.subscription_of(view, account)

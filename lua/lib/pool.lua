@@ -41,7 +41,7 @@ pool.MINUTES_KEPT_S = 48 * 3600
 local FIXED_KEYS = {
     "slots", "roster", "holders", "swept", "boots", "restored", "epoch", "cooldowns", "open",
     "posting", "totals", "sweeps", "settings", "events", "blocks", "windows", "history", "notice",
-    "subs", "nodes", "leases", "lease"
+    "queue", "classes", "untaken", "clients", "subs", "nodes", "leases", "lease"
 }
 local keys_by_base, bases_known = {}, 0
 
@@ -175,6 +175,13 @@ end
 -- What an operator wants to find again later. `...` are field, value pairs.
 function pool.event(k, what, ...)
     redis.call("XADD", k.events, "MAXLEN", "~", pool.EVENTS_MAX, "*", "event", what, ...)
+end
+
+-- Tell the worker that waits to ask again: it has been granted something. A node that does not hear
+-- of it is told again, a second later (queue.lua).
+function pool.wake(k, holder, seq)
+    local boot, worker = string.match(holder, "%.(%x+)%.(%d+)$")
+    redis.pcall("SPUBLISH", k.base .. ":wake:" .. boot, "wake seq=" .. seq .. " worker=" .. worker)
 end
 
 -- Tell all nodes at once. One that misses it learns the same from its next beat, so that a Redis

@@ -8,6 +8,7 @@ local TYPES = {
     slots = "hash", roster = "hash", epoch = "hash", cooldowns = "hash", open = "hash",
     posting = "hash", blocks = "hash", totals = "hash", sweeps = "hash", holders = "zset",
     swept = "zset", settings = "hash", windows = "hash", history = "hash",
+    queue = "hash", classes = "hash", untaken = "hash", clients = "hash",
     boots = "zset", restored = "set", events = "stream"
 }
 
@@ -88,6 +89,15 @@ end
 
 local function text_of(reply)
     return type(reply) == "table" and reply.err or tostring(reply)
+end
+
+-- What follows when a verb is done, and must not undo it: a key of the wrong type is left to the
+-- next call that meets it.
+function repair.spare(work, ...)
+    local is_fine, reply = pcall(work, ...)
+    if not is_fine and not string.find(text_of(reply), "^WRONGTYPE ") then
+        raise(text_of(reply))
+    end
 end
 
 -- A verb that survives what a hand has done.

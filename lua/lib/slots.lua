@@ -91,7 +91,8 @@ local function new_view(k)
     return {
         k = k, list = {}, by_name = {}, by_account = {}, holders = {}, holder_count = 0,
         unknown = {}, open = {}, open_count = 0, epoch = 0, closed = 0, generation = 0, turn = 0,
-        schema = calls.SCHEMA, guard = false, weigh_at = 0
+        schema = calls.SCHEMA, guard = false, weigh_at = 0, clients = {}, client_count = 0,
+        floor = 0, waiting = 0, classes = {}, class_count = 0
     }
 end
 
@@ -164,6 +165,8 @@ local function load(k, guard, is_reading, lease_ms)
     end
     read_counts(view)
     window.read(view)
+    share.read(view)
+    queue.read(view)
     health.read_blocks(view)
     if is_reading then
         return view
@@ -246,6 +249,7 @@ end
 
 function slots.give(view, sub, count)
     slots.touch(view, sub)
+    view.is_stuck = false
     sub.active = math.max(0, sub.active - count)
 end
 

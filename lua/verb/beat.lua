@@ -81,6 +81,8 @@ local function sweep(view, r, now, last_ms)
     trim(k, now)
     window.trim(view, now)
     health.trim(view, now)
+    queue.tidy(view, now)
+    share.trim(view)
     lease.recount(view, math.floor(now / 60000) ~= math.floor(last_ms / 60000))
     if view.is_turning then
         view.is_turning = nil

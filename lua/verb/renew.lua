@@ -12,7 +12,8 @@
 -- its subscription has a free slot, else it is lost, nothing more may flow for it; in mode restore
 -- (Redis could not be reached, or has lost it) always, for these requests are running: over the cap
 -- nothing is admitted, so it drains. `only`: between from and to there is nothing else of this
--- holder; what is found there all the same ends as if it had expired.
+-- holder; what is found there all the same ends as if it had expired, unless it was granted to one
+-- that waits and has not heard of it yet.
 local function may_take(view, mode, account)
     local sub = view.by_account[account]
     return mode == "restore" or (sub ~= nil and sub.active < sub.max)
@@ -51,6 +52,7 @@ local function drop_others(view, holder, r, seqs, now)
     for seq, record in pairs(pool.hash(holder.key)) do
         local number = tonumber(seq)
         if number and number >= r.from and number <= r.to and not is_listed[seq]
+            and not queue.is_untaken(view, holder.name .. "-" .. seq)
             and #flat < 2 * pool.REAP_MAX then -- the rest with the next renewal
             flat[#flat + 1] = seq
             flat[#flat + 1] = record
@@ -91,7 +93,7 @@ local function renew(keys, argv)
     end
     local held = lease.count(k, r.holder)
     local fits = held >= r.count and held <= r.count + r.open
-    if r.count > 0 or held > 0 then
+    if r.count > 0 or held > 0 or r.open > 0 then
         if redis.call("HEXISTS", holder.key, "@") == 0 then
             redis.call("HSET", holder.key, "@", string.format("link=%d", r.link))
         end

@@ -2,6 +2,7 @@
 --
 --   -> settled     the slot is free, all is booked
 --   -> late        the lease had expired and been swept: booked only
+--   -> left        it waited, and does so no more
 --   -> duplicate   settled before (or never heard of): nothing booked, nothing cooled
 --
 -- Whose slot it is says the record, not the caller. What follows for the subscription: health.lua.
@@ -10,6 +11,14 @@ local function used_by(r)
         1, r.outcome == "error" and 1 or 0, r.outcome == "cancelled" and 1 or 0, r.input, r.output,
         r.cache_read, r.cache_write_5m, r.cache_write_1h, r.duration_ms, r.output_estimated
     }
+end
+
+local function give_up(view, r)
+    if not queue.leave(view, r.holder .. "-" .. r.seq) then
+        return { "duplicate" }
+    end
+    slots.commit(view)
+    return { "left" }
 end
 
 local function settle(keys, argv)
@@ -21,11 +30,11 @@ local function settle(keys, argv)
         key, word = lease.swept_key(k, r.holder), "late"
         record = redis.call("HGET", key, r.seq)
         if not record then
-            return { "duplicate" }
+            return give_up(view, r)
         end
     end
     slots.begin(view)
-    local account, client = lease.read(record)
+    local account, client, _, since = lease.read(record)
     local sub = account and lease.subscription_of(view, account)
     if sub then
         health.learn(view, sub, r)
@@ -39,7 +48,10 @@ local function settle(keys, argv)
     end
     redis.call("HDEL", key, r.seq) -- last of what may fail: the call can be made again until then
     if sub and word == "settled" then
+        local now = pool.now_ms()
         slots.give(view, sub, 1)
+        share.give(view, client, since, now)
+        repair.spare(queue.dispatch, view, now)
     end
     slots.commit(view)
     return { word }

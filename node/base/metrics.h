@@ -33,6 +33,8 @@
     X(RETRIES_DENIED, "weir_retries_denied_total", "",                                             \
       "Tries that were not made, because a node makes only so many.")                              \
     X(REFUSED, "weir_refused_total", "", "Requests refused because nothing was free.")             \
+    X(QUEUED, "weir_queued_total", "", "Times a request stood in line for a slot.")                \
+    X(QUEUE_TIMEOUTS, "weir_queue_timeouts_total", "", "Of those, until their time was over.")     \
     X(COOLDOWNS, "weir_cooldowns_total", "", "Cooldowns set after an answer of a provider.")       \
     X(CUT_OFF, "weir_requests_cut_off_total", "",                                                  \
       "Requests that still ran when their node's time to leave was over.")                         \
@@ -81,6 +83,7 @@
     X(UPSTREAM_BUSY, "weir_upstream_connections", "state=\"busy\"", "Connections to providers.") \
     X(UPSTREAM_IDLE, "weir_upstream_connections", "state=\"idle\"", "")                          \
     X(BODY_BYTES_HELD, "weir_request_bodies_held_bytes", "", "Request bodies held in memory.")   \
+    X(QUEUE_WAITING, "weir_queue_waiting", "", "Requests of this node that stand in line.")      \
     X(OUTBOX, "weir_settlements_waiting", "", "Settlements not yet confirmed by Redis.")         \
     X(REDIS_UP, "weir_redis_connections_up", "", "Workers whose Redis connection is up.")        \
     X(NOTICE_CHANNEL_UP, "weir_notice_channel_up", "", "1 while the notice channel is heard.")   \
@@ -93,6 +96,7 @@
 
 #define HISTOGRAM_TABLE(X)                                                                       \
     X(ADMISSION, "weir_admission_seconds", "From a complete request to its slot.")               \
+    X(QUEUE, "weir_queue_seconds", "In line for a slot.")                                        \
     X(FIRST_BYTE, "weir_upstream_first_byte_seconds", "From sending to the answer's head.")      \
     X(TOTAL, "weir_request_seconds", "From a complete request head to the end of the answer.")   \
     X(OVERHEAD, "weir_overhead_seconds",                                                         \

@@ -127,7 +127,9 @@ struct config {
     } retry;
 
     struct {
-        uint32_t ping_ms; /* 0: never */
+        uint32_t max_length;  /* of the pool's line; 0: nobody waits */
+        uint32_t max_wait_ms; /* the same */
+        uint32_t ping_ms;     /* 0: never */
     } queue;
 
     struct {

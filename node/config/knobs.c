@@ -347,6 +347,19 @@ const struct config_knob config_knobs[] = {
      .help = "How long an answer that has said nothing yet is held back, because the request can "
              "still go elsewhere."},
 
+    {.path = "queue.max_length",
+     .kind = &config_number,
+     .offset = FIELD(queue.max_length),
+     .max = 100000,
+     .initial = "1000",
+     .help = "Requests that may stand in line for a slot, on all nodes together; further ones are "
+             "refused at once."},
+    {.path = "queue.max_wait_ms",
+     .kind = &config_number,
+     .offset = FIELD(queue.max_wait_ms),
+     .max = DAY_MS,
+     .initial = "30000",
+     .help = "How long a request stands in line when all is full; 0: it is refused at once."},
     {.path = "queue.ping_ms",
      .kind = &config_number,
      .offset = FIELD(queue.ping_ms),
@@ -440,8 +453,6 @@ const char *const config_later_paths[] = {
     "subscriptions[].quota",
     "redis.on_outage",
     "routing.affinity",
-    "queue.max_length",
-    "queue.max_wait_ms",
     "queue.hold_s",
     "clients",
     "external",

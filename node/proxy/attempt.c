@@ -25,13 +25,17 @@ void attempt_begin(struct exchange *x)
     attempt_begin_with(x, &x->lease);
 }
 
-struct admission *attempt_admit(struct exchange *x, struct lease *lease, state_admit_fn on_admitted)
+struct admission *attempt_admit(struct exchange *x, struct lease *lease, state_admit_fn on_admitted,
+                                state_queued_fn on_queued)
 {
     const struct request *r = &x->request;
     const struct admit_request request = {.client = r->client,
                                           .model = r->facts.models[0],
                                           .excluded = r->tried,
-                                          .labels = r->labels};
+                                          .labels = r->labels,
+                                          .wait_ms = on_queued != NULL ? wait_left_ms(x) : 0,
+                                          .queue_max = x->config->queue.max_length,
+                                          .on_queued = on_queued};
     *lease = (struct lease){.on_lost = on_lease_lost, .arg = x};
     list_init(&lease->link);
     return state_admit(x->proxy->state, lease, &request, on_admitted, x);
@@ -115,6 +119,7 @@ void attempt_end(struct exchange *x, enum outcome outcome)
 {
     struct attempt *a = &x->attempt;
     move_end(x);
+    wait_end(x);
     state_admit_cancel(a->admission);
     a->admission = NULL;
     upstream_cancel(a->upstream);

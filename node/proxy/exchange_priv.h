@@ -35,7 +35,9 @@
 #define TO(NAME) (1U << STEP_##NAME)
 #define STEP_TABLE(X)                                                                       \
     /* ask Redis for a slot; again, if it lends a subscription we do not have */            \
-    X(ADMIT, admit, TO(ADMIT) | TO(SEND) | TO(ANSWER) | TO(FINISH))                         \
+    X(ADMIT, admit, TO(ADMIT) | TO(WAIT) | TO(SEND) | TO(ANSWER) | TO(FINISH))              \
+    /* all is full: in line, until the pool grants one */                                   \
+    X(WAIT, wait, TO(ADMIT) | TO(SEND) | TO(ANSWER) | TO(FINISH))                           \
     /* the request goes up, until the head of an answer comes */                            \
     X(SEND, send, TO(SEND) | TO(RELAY) | TO(COLLECT) | TO(ADMIT) | TO(ANSWER) | TO(FINISH)) \
     /* an error is read to its end: what it says decides whose it is */                     \
@@ -111,11 +113,12 @@ struct request {
     struct slice client;
     struct request_facts facts;
     struct slice labels,
-        model_label;     /* for what is closed to such requests only: all; one of them */
-    struct slice tried;  /* names of subscriptions, separated by one space */
-    unsigned attempts;   /* requests that went up */
-    unsigned sent_again; /* of them, because a connection was at its end */
-    unsigned places;     /* subscriptions they went to */
+        model_label;      /* for what is closed to such requests only: all; one of them */
+    struct slice tried;   /* names of subscriptions, separated by one space */
+    unsigned attempts;    /* requests that went up */
+    unsigned sent_again;  /* of them, because a connection was at its end */
+    unsigned places;      /* subscriptions they went to */
+    uint64_t patience_ms; /* how long the caller would wait for a slot, by his own word; 0: none */
 };
 
 /* The subscription the last attempt went to, and why to that one. All zero before there is any. */
@@ -137,6 +140,14 @@ struct attempt {
     int status;          /* the provider's, or what its words amount to; 0: no answer */
     unsigned tries;      /* requests that went up, of this attempt */
     uint64_t started_ns; /* the last of them */
+    struct deadline deadline;
+};
+
+/* In line for a slot; of all attempts together. */
+struct wait {
+    uint64_t since_ns; /* 0: it does not stand there now */
+    uint64_t total_ns; /* of the times before */
+    struct refusal why;
     struct deadline deadline;
 };
 
@@ -198,6 +209,7 @@ struct exchange {
     struct route route;
     struct lease lease;
     struct attempt attempt;
+    struct wait wait;
     struct move move;
     struct reply reply;
     struct own_words words; /* status 0: as those that were tried have it */
@@ -236,9 +248,13 @@ MUST_USE bool judge_answer(struct exchange *x);
 /* attempt.c */
 void attempt_begin(struct exchange *x);
 void attempt_begin_with(struct exchange *x, struct lease *lease); /* that is held already */
-/* Ask for a slot where nobody has tried yet. */
-struct admission *attempt_admit(struct exchange *x, struct lease *lease,
-                                state_admit_fn on_admitted);
+/* Ask for a slot where nobody has tried yet. on_queued: if all is full it may stand in line; NULL:
+ * it is refused then. */
+struct admission *attempt_admit(struct exchange *x, struct lease *lease, state_admit_fn on_admitted,
+                                state_queued_fn on_queued);
+/* step_wait.c */
+uint64_t wait_left_ms(const struct exchange *x); /* it may still wait so long; 0: no longer */
+void wait_end(struct exchange *x);               /* it stands in line no more; if it did */
 /* It was granted there, which is remembered as tried. False: the configuration has it not. */
 MUST_USE bool attempt_route(struct exchange *x, const struct grant *grant);
 /* Whatever of it still runs is given up; a held lease is settled. Twice is fine. */

@@ -68,7 +68,7 @@ static void on_late(void *arg)
         return; /* it is not the provider who is late */
     x->move.is_done = true;
     x->move.lease = mem_new(sizeof(*x->move.lease));
-    x->move.admission = attempt_admit(x, x->move.lease, on_granted);
+    x->move.admission = attempt_admit(x, x->move.lease, on_granted, NULL);
 }
 
 void move_watch(struct exchange *x)

@@ -52,16 +52,31 @@ static void say_refused(struct exchange *x, const struct refusal *refusal)
     exchange_go(x, STEP_ANSWER);
 }
 
+/* Redis has said something: the rest is waiting for others. */
+static void note_answered(struct exchange *x)
+{
+    if (x->times.admitted_ns > 0)
+        return;
+    x->times.admitted_ns = clock_ns();
+    metrics_observe(x->proxy->metrics, HISTOGRAM_ADMISSION,
+                    x->times.admitted_ns - x->request.message.complete_ns);
+}
+
+static void on_queued(const struct refusal *why, void *arg)
+{
+    struct exchange *x = arg;
+    note_answered(x);
+    x->wait.why = refusal_copy(why, &x->request.message.arena);
+    exchange_go(x, STEP_WAIT);
+}
+
 static void on_admitted(enum err err, const struct grant *grant, const struct refusal *refusal,
                         void *arg)
 {
     struct exchange *x = arg;
     x->attempt.admission = NULL;
-    if (x->times.admitted_ns == 0) {
-        x->times.admitted_ns = clock_ns();
-        metrics_observe(x->proxy->metrics, HISTOGRAM_ADMISSION,
-                        x->times.admitted_ns - x->request.message.complete_ns);
-    }
+    wait_end(x);
+    note_answered(x);
     if (err == OK)
         use_grant(x, grant);
     else if (err == ERR_REFUSED)
@@ -94,7 +109,7 @@ static void admit_enter(struct exchange *x)
 {
     label(&x->request);
     attempt_begin(x);
-    x->attempt.admission = attempt_admit(x, x->attempt.lease, on_admitted);
+    x->attempt.admission = attempt_admit(x, x->attempt.lease, on_admitted, on_queued);
 }
 
 const struct step step_admit = {

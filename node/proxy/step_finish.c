@@ -51,6 +51,8 @@ static void log_times(const struct exchange *x, uint64_t now_ns)
     const struct http_message *m = &x->request.message;
     if (x->times.admitted_ns > 0)
         log_micros("admission_ms", x->times.admitted_ns - m->complete_ns);
+    if (x->wait.total_ns > 0)
+        log_micros("queued_ms", x->wait.total_ns);
     if (x->times.first_byte_ns > 0)
         log_micros("first_byte_ms", x->times.first_byte_ns - m->complete_ns);
     log_micros("total_ms", now_ns - m->head_ns);

@@ -64,13 +64,8 @@ void tried_note_refusal(struct tried *tried, const struct refusal *refusal, uint
     enum hope hope;
     tried->is_restoring = slice_eq(refusal->reason, SLICE("restoring")) && !has_any(tried);
     tried->has_pool = true;
-    tried->pool = *refusal;
+    tried->pool = refusal_copy(refusal, arena);
     tried->pool_ns = now_ns;
-    tried->pool.reason = arena_copy(arena, refusal->reason);
-    tried->pool.limited_why = arena_copy(arena, refusal->limited_why);
-    tried->pool.closed_why = arena_copy(arena, refusal->closed_why);
-    tried->pool.closed_for = arena_copy(arena, refusal->closed_for);
-    tried->pool.ceiling_of = arena_copy(arena, refusal->ceiling_of);
     for (enum standing s = 0; s < STANDINGS; s++)
         if (refusal->of[s].count > 0 && hope_of(s, &hope))
             note(tried, hope, refusal->of[s].ms, now_ns, SLICE_NONE);

@@ -40,9 +40,29 @@ static uint64_t wait_ms(const struct node *n)
     return since_ms + spread_ms < APART_MS ? APART_MS - since_ms : spread_ms;
 }
 
+/* Those that wait hear of it at once: a slot is theirs. */
+static void wake(struct node *n, const struct notice *notice)
+{
+    if (notice->worker < n->shared.worker_count && n->workers[notice->worker] != NULL)
+        worker_wake(n->workers[notice->worker], notice->number);
+}
+
+/* What was published meanwhile is lost. */
+static void on_channel_up(void *arg)
+{
+    struct node *n = arg;
+    for (unsigned i = 0; i < n->shared.worker_count; i++)
+        if (n->workers[i] != NULL)
+            worker_wake(n->workers[i], 0);
+}
+
 static void on_notice(const struct notice *notice, void *arg)
 {
     struct node *n = arg;
+    if (notice->kind == NOTICE_WAKE) {
+        wake(n, notice);
+        return;
+    }
     n->notices.told[notice->kind] = notice->number;
     if (!deadline_is_set(&n->notices.soon))
         deadline_set(n->loop, &n->notices.soon, wait_ms(n));
@@ -55,7 +75,9 @@ void notice_start(struct node *n)
         .prefix = slice_of(n->config->redis.prefix),
         .pool = slice_of(n->config->redis.pool),
         .metrics = &n->shared.metrics[n->shared.worker_count],
+        .boot = slice_of(n->identity.boot),
         .on_notice = on_notice,
+        .on_up = on_channel_up,
         .arg = n,
     };
     deadline_init(&n->notices.soon, on_soon, n);

@@ -1,4 +1,5 @@
-/* A worker: one thread, one loop, one listener, one Redis connection, one upstream pool. */
+/* A worker: one thread, one loop, one listener, one Redis connection, one upstream pool. What the
+ * control thread asks of it while it runs and leaves stands in orders.c. */
 #include "run/worker.h"
 
 #include <pthread.h>
@@ -19,38 +20,12 @@
 #include "run/look.h"
 #include "run/node_priv.h"
 #include "run/operator.h"
+#include "run/worker_priv.h"
 #include "state/history.h"
 
 enum {
-    READY_WAIT_MS = 3000, /* for Redis, before serving without it */
-    DRAIN_LOOK_MS = 50,
-    QUIET_LOOKS = 2,         /* what came in between is seen by the second */
+    READY_WAIT_MS = 3000,    /* for Redis, before serving without it */
     IDLE_DROPPED_AT_ONCE = 8 /* of the upstream's connections, when a caller finds no descriptor */
-};
-
-struct worker {
-    pthread_t thread;
-    struct node_shared *shared;
-    unsigned number;
-    int listener;          /* until the server has it */
-    struct config *config; /* a reference */
-    struct loop *loop;
-    struct loop_hook log_hook;
-    struct state *state;
-    struct resolver *resolver;
-    struct upstream *upstream;
-    struct http_server *server; /* NULL until ready */
-    struct admin *admin;
-    struct look_desk *desk;
-    struct operator_desk operator_desk;
-    struct proxy *proxy;
-    struct metrics *metrics; /* its slot */
-    struct deadline ready_deadline;
-    bool is_tls;
-    bool is_pool_declared; /* Redis knows the subscriptions */
-    struct loop_timer *drain_timer;
-    unsigned quiet_looks; /* in a row, while draining, at which nothing was open */
-    _Atomic unsigned open, unbooked, untold;
 };
 
 /* A base URL that ends in a slash: "//v1/messages" is meant as "/v1/messages". */
@@ -224,101 +199,6 @@ static void pool_declared(void *arg)
 void worker_pool_declared(struct worker *w)
 {
     loop_post(w->loop, pool_declared, w);
-}
-
-struct epoch_order {
-    struct worker *worker;
-    uint64_t epoch;
-};
-
-static void meet_epoch(void *arg)
-{
-    struct epoch_order *order = arg;
-    state_meet_epoch(order->worker->state, order->epoch);
-    free(order);
-}
-
-void worker_meet_epoch(struct worker *w, uint64_t epoch)
-{
-    struct epoch_order *order = mem_new(sizeof(*order));
-    *order = (struct epoch_order){w, epoch};
-    loop_post(w->loop, meet_epoch, order);
-}
-
-static void count_open(void *arg)
-{
-    struct worker *w = arg;
-    unsigned open = w->server != NULL ? http_server_open(w->server) : 0;
-    open += (unsigned)proxy_open(w->proxy);
-    state_flush_history(w->state);
-    atomic_store(&w->unbooked, (unsigned)state_outbox_count(w->state));
-    atomic_store(&w->untold, (unsigned)state_history_count(w->state));
-    w->quiet_looks = open == 0 ? w->quiet_looks + 1 : 0;
-    atomic_store(&w->open, w->quiet_looks >= QUIET_LOOKS ? 0 : open + 1);
-}
-
-static void announce(void *arg)
-{
-    struct worker *w = arg;
-    if (w->server != NULL)
-        http_server_announce(w->server);
-}
-
-void worker_announce(struct worker *w)
-{
-    loop_post(w->loop, announce, w);
-}
-
-static void start_drain(struct worker *w, bool is_hurried)
-{
-    if (w->server != NULL)
-        http_server_drain(w->server, is_hurried);
-    count_open(w);
-    if (w->drain_timer == NULL)
-        w->drain_timer = loop_every(w->loop, DRAIN_LOOK_MS, count_open, w);
-}
-
-static void drain(void *arg)
-{
-    start_drain(arg, false);
-}
-
-static void drain_hurried(void *arg)
-{
-    start_drain(arg, true);
-}
-
-void worker_drain(struct worker *w, bool is_hurried)
-{
-    atomic_store(&w->open, 1); /* until it has looked itself */
-    loop_post(w->loop, is_hurried ? drain_hurried : drain, w);
-}
-
-static void break_all(void *arg)
-{
-    struct worker *w = arg;
-    proxy_break_all(w->proxy);
-    start_drain(w, true);
-}
-
-void worker_break(struct worker *w)
-{
-    loop_post(w->loop, break_all, w);
-}
-
-unsigned worker_open(const struct worker *w)
-{
-    return atomic_load(&w->open);
-}
-
-unsigned worker_unbooked(const struct worker *w)
-{
-    return atomic_load(&w->unbooked);
-}
-
-unsigned worker_untold(const struct worker *w)
-{
-    return atomic_load(&w->untold);
 }
 
 static void stop(void *arg)

@@ -49,6 +49,8 @@ struct worker *worker_start(struct node_shared *shared, unsigned number, int lis
 void worker_pool_declared(struct worker *worker); /* requests can be admitted: serve */
 void worker_use_config(struct worker *worker, struct config *config);
 void worker_meet_epoch(struct worker *worker, uint64_t epoch); /* of the pool */
+/* A request that stands in line has been granted something: which; 0: all are to look. */
+void worker_wake(struct worker *worker, uint64_t seq);
 void worker_announce(struct worker *worker); /* answers say that their connection closes */
 /* No new connections; the counts below become true. Hurried: idle connections are not waited
  * for. */

@@ -22,18 +22,6 @@ enum { GRANT_PARTS = 5 };
 static const char *const outcome_words[] = {"ok", "error", "cancelled", "unused"};
 static const char *const health_words[] = {"none", "good", "bad", "suspect"};
 
-/* One question for a slot, until Redis has answered it. What it asked with becomes the caller's
- * lease when it is granted; so the caller may leave before. */
-struct admission {
-    struct list link; /* in state->leases.asking, by number, once it is sent */
-    struct state *state;
-    struct lease asked;
-    struct lease *lease; /* NULL: cancelled */
-    state_admit_fn on_admitted;
-    void *arg;
-    uint64_t asked_ms;
-};
-
 uint64_t leases_settled_below(const struct state *state)
 {
     const struct list *asking = &state->leases.asking;
@@ -127,32 +115,18 @@ static void on_granted(struct admission *a, const struct redis_value *reply)
     }
 }
 
-static void on_admit_answer(struct fcall *call, enum err err, const struct redis_value *reply)
+/* It stands in line. Its caller hears so once. */
+static void on_queued(struct admission *a, struct fcall *call, const struct redis_value *reply)
 {
-    struct admission *a = call->arg;
-    struct state *state = a->state;
-    struct slice word = redis_value_slice(redis_value_at(reply, 0));
-    bool is_granted =
-        err == OK && slice_eq(word, SLICE("granted")) && redis_value_count(reply) >= GRANT_PARTS;
-    bool is_refused =
-        err == OK && slice_eq(word, SLICE("refused")) && redis_value_count(reply) >= REFUSAL_PARTS;
-    bool was_sent = list_is_linked(&a->link);
-    fcall_free(call);
-    list_remove(&a->link);
-    if (is_granted || is_refused)
-        state->leases.is_admission_failing = false;
-    else if (err != ERR_STATE_DOWN)
-        note_failure(state, err == OK ? redis_value_at(reply, 0) : reply);
-    else if (was_sent)
-        return_unseen(a);
-    if (is_granted)
-        on_granted(a, reply);
-    else if (a->lease == NULL)
-        give_back(a, false);
-    else if (is_refused)
-        take_refusal(a, reply);
-    else
-        end_admission(a, err == OK ? ERR_REPLY : err, NULL, NULL);
+    struct refusal why = state_read_refusal(reply);
+    bool is_first = !a->has_waited;
+    waiting_keep(a, call);
+    if (a->lease == NULL) {
+        a->state->leases.cancelled_count--;
+        waiting_leave(a);
+    } else if (is_first && a->on_queued != NULL) {
+        a->on_queued(&why, a->arg);
+    }
 }
 
 /* <holder>-<number> */
@@ -165,12 +139,67 @@ static void make_lease_id(struct state *state, struct lease *lease)
     (void)slice_join(lease->id, LEASE_ID_MAX, parts, sizeof(parts) / sizeof(parts[0]));
 }
 
+/* What passes by itself, for who waits anyway: Redis is away, or has lost data; or what it was
+ * granted is over, and it never heard of it: then it asks with another number. */
+static bool is_no_answer(struct admission *a, enum err err, const struct redis_value *reply)
+{
+    struct slice reason = redis_value_slice(redis_value_at(reply, 1));
+    if (!a->has_waited || a->lease == NULL || clock_ms() >= a->ends_ms)
+        return false;
+    if (err != OK || slice_eq(reason, SLICE("restoring")))
+        return true;
+    if (slice_eq(reason, SLICE("epoch")))
+        state_meet_epoch(a->state, redis_value_number(redis_value_at(reply, 3)));
+    else if (slice_eq(reason, SLICE("ended")))
+        make_lease_id(a->state, &a->asked);
+    else
+        return false;
+    return true;
+}
+
+static void on_admit_answer(struct fcall *call, enum err err, const struct redis_value *reply)
+{
+    struct admission *a = call->arg;
+    struct state *state = a->state;
+    struct slice word = redis_value_slice(redis_value_at(reply, 0));
+    bool is_granted =
+        err == OK && slice_eq(word, SLICE("granted")) && redis_value_count(reply) >= GRANT_PARTS;
+    bool is_queued = err == OK && slice_eq(word, SLICE("queued"));
+    bool is_refused =
+        err == OK && slice_eq(word, SLICE("refused")) && redis_value_count(reply) >= REFUSAL_PARTS;
+    bool was_sent = list_is_linked(&a->link);
+    list_remove(&a->link);
+    if (is_granted || is_refused || is_queued)
+        state->leases.is_admission_failing = false;
+    if (is_queued) {
+        on_queued(a, call, reply);
+        return;
+    }
+    if (!is_granted && is_no_answer(a, err, reply)) {
+        waiting_again_soon(a, call);
+        return;
+    }
+    fcall_free(call);
+    if (!is_granted && !is_refused && err != ERR_STATE_DOWN)
+        note_failure(state, err == OK ? redis_value_at(reply, 0) : reply);
+    else if (!is_granted && !is_refused && was_sent)
+        return_unseen(a);
+    if (is_granted)
+        on_granted(a, reply);
+    else if (a->lease == NULL)
+        give_back(a, false);
+    else if (is_refused)
+        take_refusal(a, reply);
+    else
+        end_admission(a, err == OK ? ERR_REPLY : err, NULL, NULL);
+}
+
 static struct fcall *admit_call(struct state *state, const struct lease *asked,
                                 const struct admit_request *request)
 {
     static const char lease_ms[] = "13500";
     static_assert(LEASE_MS == 13500, "lease_ms spells it");
-    char seq[NUMBER_TEXT_MAX];
+    char seq[NUMBER_TEXT_MAX], numbers[3][NUMBER_TEXT_MAX];
     const struct slice args[ADMIT_ARGUMENTS] = {
         [ADMIT_HOLDER] = slice_of(state->holder),
         [ADMIT_LINK] = slice_of(state->link_text),
@@ -181,6 +210,9 @@ static struct fcall *admit_call(struct state *state, const struct lease *asked,
         [ADMIT_LEASE_MS] = {lease_ms, sizeof(lease_ms) - 1},
         [ADMIT_EXCLUDED] = request->excluded,
         [ADMIT_LABELS] = request->labels,
+        [ADMIT_WAIT_MS] = number_decimal(request->wait_ms, numbers[0]),
+        [ADMIT_QUEUE_MAX] = number_decimal(request->queue_max, numbers[1]),
+        [ADMIT_WEIGHT] = number_decimal(request->weight > 0 ? request->weight : 1, numbers[2]),
     };
     return fcall_new(&state->calls, VERB_ADMIT, args, ADMIT_ARGUMENTS);
 }
@@ -193,8 +225,10 @@ struct admission *state_admit(struct state *state, struct lease *lease,
     *a = (struct admission){.state = state,
                             .lease = lease,
                             .on_admitted = on_admitted,
+                            .on_queued = request->on_queued,
                             .arg = arg,
                             .asked_ms = clock_ms()};
+    a->ends_ms = a->asked_ms + request->wait_ms;
     struct lease *asked = &a->asked;
     make_lease_id(state, asked);
     state_clean_name(request->client, asked->client, sizeof(asked->client));
@@ -204,13 +238,23 @@ struct admission *state_admit(struct state *state, struct lease *lease,
     list_init(&lease->link);
     lease->is_held = false;
     struct fcall *call = admit_call(state, asked, request);
-    if (state_can_admit(state)) {
-        list_push(&state->leases.asking, &a->link);
-        fcall_send(call, on_admit_answer, a);
-    } else {
+    if (state_can_admit(state))
+        admission_ask(a, call);
+    else
         fcall_refuse(call, on_admit_answer, a);
-    }
     return a;
+}
+
+/* One that has waited has an older number than those asked meanwhile. */
+void admission_ask(struct admission *a, struct fcall *call)
+{
+    struct list *asking = &a->state->leases.asking, *before = asking;
+    while (before->previous != asking &&
+           LIST_OWNER(before->previous, struct admission, link)->asked.seq > a->asked.seq)
+        before = before->previous;
+    list_push(before, &a->link);
+    a->was_woken = false;
+    fcall_send(call, on_admit_answer, a);
 }
 
 void state_admit_cancel(struct admission *a)
@@ -218,7 +262,10 @@ void state_admit_cancel(struct admission *a)
     if (a == NULL || a->lease == NULL)
         return;
     a->lease = NULL;
-    a->state->leases.cancelled_count++;
+    if (a->kept != NULL)
+        waiting_leave(a);
+    else
+        a->state->leases.cancelled_count++;
 }
 
 void state_settle(struct state *state, struct lease *lease, const struct settlement *settlement)

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/slice.h"
 
+struct arena;
 struct state;
 
 enum {
@@ -46,6 +47,7 @@ enum standing {
         STANDINGS
 };
 
+/* Borrowed from whoever it was read from; refusal_copy() makes one that lives in an arena. */
 struct refusal {
     struct slice reason;    /* full, cooling, burst, disabled, excluded, none, restoring, ... */
     uint64_t retry_ms;      /* earliest time anything is known to become free */
@@ -57,12 +59,17 @@ struct refusal {
     struct slice closed_for;              /* to such requests it is closed: a label */
     struct slice ceiling_of;              /* of that first one: the window */
 };
+struct refusal refusal_copy(const struct refusal *refusal, struct arena *arena);
 
 /* OK: `grant` is set and the lease is held; it is renewed until settled. ERR_REFUSED: `refusal` is
  * set. ERR_STATE_DOWN, ERR_REPLY: neither; a slot taken unseen is given back as soon as Redis can
  * be reached. Both borrowed. */
 typedef void (*state_admit_fn)(enum err err, const struct grant *grant,
                                const struct refusal *refusal, void *arg);
+
+/* All is full: the request stands in the pool's line (lua/lib/queue.lua), and the callback above
+ * fires when it has come to its turn; not by itself when its time is over. Once at most. */
+typedef void (*state_queued_fn)(const struct refusal *why, void *arg);
 
 struct lease {
     void (*on_lost)(struct lease *lease, void *arg); /* yours to set, before state_admit() */
@@ -81,6 +88,10 @@ struct admit_request {
     struct slice model;
     struct slice excluded; /* accounts already tried, separated by one space */
     struct slice labels;   /* what the request is, for what is closed to such only; the same way */
+    uint64_t wait_ms;      /* how long it would stand in line; 0: it is refused instead */
+    uint32_t queue_max;    /* not in a line as long as this */
+    uint32_t weight;       /* of its client, 0: 1 */
+    state_queued_fn on_queued; /* if it would wait */
 };
 
 /* `lease` must stay where it is until the callback has fired, and after that as long as it is held.
@@ -91,6 +102,11 @@ struct admission;
 struct admission *state_admit(struct state *state, struct lease *lease,
                               const struct admit_request *request, state_admit_fn on_admitted,
                               void *arg);
+/* One that stands in line has been granted something: it asks for it. All: something may have been
+ * missed. */
+void state_wake(struct state *state, uint64_t seq);
+void state_wake_all(struct state *state);
+
 /* Nobody waits for it any more: the callback does not fire, `lease` is its owner's again at once. A
  * slot that is granted all the same goes back by itself, booked as cancelled. NULL is fine. */
 void state_admit_cancel(struct admission *admission);

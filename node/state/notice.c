@@ -13,6 +13,7 @@ struct notice_channel {
     struct redis *redis;
     struct metrics *metrics;
     void (*on_notice)(const struct notice *notice, void *arg);
+    void (*on_up)(void *arg);
     void *arg;
 };
 
@@ -66,7 +67,8 @@ enum notice_result notice_read(struct slice text, struct notice *notice)
     for (unsigned kind = 0; kind < NOTICE_KINDS; kind++) {
         if (!slice_eq(word, slice_of(kinds[kind].word)))
             continue;
-        notice->kind = (enum notice_kind)kind;
+        *notice = (struct notice){.kind = (enum notice_kind)kind};
+        (void)read_field(fields, SLICE("worker"), &notice->worker);
         return read_field(fields, slice_of(kinds[kind].field), &notice->number) ? NOTICE_TAKEN
                                                                                 : NOTICE_BAD;
     }
@@ -92,6 +94,8 @@ static void on_up(void *arg)
 {
     const struct notice_channel *channel = arg;
     metrics_set(channel->metrics, GAUGE_NOTICE_CHANNEL_UP, 1);
+    if (channel->on_up != NULL)
+        channel->on_up(channel->arg);
 }
 
 static void on_down(void *arg)
@@ -102,13 +106,18 @@ static void on_down(void *arg)
 
 struct notice_channel *notice_channel_new(struct loop *loop, const struct notice_options *options)
 {
-    enum { CHANNEL_MAX = POOL_KEY_MAX + 8 };
+    enum { CHANNEL_MAX = 2 * (POOL_KEY_MAX + 8) + NAME_MAX_BYTES };
     char key[POOL_KEY_MAX], name[CHANNEL_MAX];
     struct notice_channel *channel = mem_new(sizeof(*channel));
-    *channel = (struct notice_channel){
-        .metrics = options->metrics, .on_notice = options->on_notice, .arg = options->arg};
+    *channel = (struct notice_channel){.metrics = options->metrics,
+                                       .on_notice = options->on_notice,
+                                       .on_up = options->on_up,
+                                       .arg = options->arg};
     state_pool_key(options->prefix, options->pool, key);
-    snprintf(name, sizeof(name), "%s:notice", key);
+    if (options->boot.len > 0)
+        snprintf(name, sizeof(name), "%s:notice %s:wake:%.*s", key, key, SLICE_ARG(options->boot));
+    else
+        snprintf(name, sizeof(name), "%s:notice", key);
     struct redis_events events = {.on_up = on_up,
                                   .on_down = on_down,
                                   .channel = name,

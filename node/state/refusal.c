@@ -1,6 +1,7 @@
 /* The reply of a refused admission: four parts by their place, then named fields, of which those
  * that are not known are skipped. Any of them may be missing. A snapshot tells the same of a
  * request that nobody made, all by name. */
+#include "base/arena.h"
 #include "state/state_priv.h"
 
 static const char *const words[] = {
@@ -54,6 +55,17 @@ static void read_fields(struct refusal *r, const struct redis_value *pairs, size
 {
     for (size_t i = from; i + 1 < redis_value_count(pairs); i += 2)
         read_field(r, redis_value_slice(redis_value_at(pairs, i)), redis_value_at(pairs, i + 1));
+}
+
+struct refusal refusal_copy(const struct refusal *refusal, struct arena *arena)
+{
+    struct refusal copy = *refusal;
+    copy.reason = arena_copy(arena, refusal->reason);
+    copy.limited_why = arena_copy(arena, refusal->limited_why);
+    copy.closed_why = arena_copy(arena, refusal->closed_why);
+    copy.closed_for = arena_copy(arena, refusal->closed_for);
+    copy.ceiling_of = arena_copy(arena, refusal->ceiling_of);
+    return copy;
 }
 
 struct refusal state_read_refusal(const struct redis_value *reply)

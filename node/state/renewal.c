@@ -234,7 +234,8 @@ static void ask(struct state *state, struct slice *args, size_t count, uint64_t 
     args[RENEW_LEASE_MS] = number_decimal(LEASE_MS, numbers[0]);
     args[RENEW_MODE] = leases->renewal.is_restoring ? SLICE("restore") : SLICE("renew");
     args[RENEW_COUNT] = number_decimal(leases->held_count, numbers[1]);
-    args[RENEW_OPEN] = number_decimal(leases_asking(state) + state->outbox.count, numbers[2]);
+    args[RENEW_OPEN] = number_decimal(
+        leases_asking(state) + leases->waiting_count + state->outbox.count, numbers[2]);
     args[RENEW_ONLY] = leases->renewal.stage == RENEWAL_LIST ? SLICE("1") : SLICE("0");
     args[RENEW_FROM] = number_decimal(leases->renewal.from, numbers[3]);
     args[RENEW_TO] = number_decimal(to, numbers[4]);
@@ -336,6 +337,7 @@ static void take_epoch(struct state *state, uint64_t epoch)
         log_message(LOG_WARN, "redis has lost data: %zu running leases are registered again",
                     leases->held_count);
     state_set_epoch(state, epoch);
+    waiting_all_due(state);
     leases->renewal.is_restoring =
         is_fresh(state, leases->renewal.started_ms) || leases->held_count == 0;
     leases->renewal.lists = 0;
@@ -418,7 +420,7 @@ void renewal_tick(struct state *state)
         leases->fresh_until_ms = now_ms + LEASE_MS;
         leases->stale_ticks = 0;
     }
-    bool is_due = leases->held_count > 0 &&
+    bool is_due = leases->held_count + leases->waiting_count > 0 &&
                   now_ms + STATE_TICK_MS / 2 >= leases->renewal.started_ms + LEASE_RENEW_MS;
     if (redis_is_up(state->redis) && (!state->is_registered || !was_fresh || is_due))
         renewal_start(state);
@@ -442,6 +444,7 @@ void renewal_init(struct state *state)
     struct leases *leases = &state->leases;
     list_init(&leases->held);
     list_init(&leases->asking);
+    list_init(&leases->waiting);
     list_init(&leases->waits);
     loop_task_init(&leases->wake, wake, state);
     leases->fresh_until_ms = clock_ms() + LEASE_MS;

@@ -120,12 +120,8 @@ static void read_request(const struct redis_value *from, struct arena *texts,
                          struct pool_request *to)
 {
     struct refusal r = state_read_refusal_fields(redis_value_at(from, 1));
-    r.reason = arena_copy(texts, r.reason);
-    r.limited_why = arena_copy(texts, r.limited_why);
-    r.closed_why = arena_copy(texts, r.closed_why);
-    r.closed_for = arena_copy(texts, r.closed_for);
-    r.ceiling_of = arena_copy(texts, r.ceiling_of);
-    *to = (struct pool_request){kept(texts, from, "for"), number_of(from, "available"), r};
+    *to = (struct pool_request){kept(texts, from, "for"), number_of(from, "available"),
+                                refusal_copy(&r, texts)};
 }
 
 static void read_client(const struct redis_value *from, struct arena *texts, struct pool_client *to)

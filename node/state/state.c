@@ -43,6 +43,7 @@ static void on_tick(void *arg)
     struct state *state = arg;
     renewal_tick(state);
     outbox_tick(state);
+    waiting_tick(state);
     history_tick(state);
 }
 
@@ -51,8 +52,10 @@ void state_set_registered(struct state *state, bool is_registered)
     if (state->is_registered == is_registered)
         return;
     state->is_registered = is_registered;
-    if (is_registered)
+    if (is_registered) {
         state->why[0] = '\0';
+        waiting_all_due(state);
+    }
     if (state->on_change != NULL)
         state->on_change(is_registered, state->arg);
 }
@@ -99,6 +102,7 @@ void state_free(struct state *state)
     state->on_change = NULL;
     redis_free(state->redis); /* answers every call that is open */
     fcalls_fini(&state->calls);
+    waiting_fini(state);
     renewal_fini(state);
     outbox_fini(state);
     history_fini(state);

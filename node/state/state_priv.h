@@ -18,6 +18,25 @@ enum {
     NAME_MAX_BYTES = 128 /* of what lua/ takes as a name */
 };
 
+/* One question for a slot, until Redis has answered it for good. What it asked with becomes the
+ * caller's lease when it is granted; so the caller may leave before. */
+struct admission {
+    struct list link; /* in leases.asking, by number, once it is sent; in leases.waiting */
+    struct state *state;
+    struct lease asked;
+    struct lease *lease; /* NULL: cancelled */
+    state_admit_fn on_admitted;
+    state_queued_fn on_queued;
+    void *arg;
+    uint64_t asked_ms;
+    /* waiting.c */
+    struct fcall *kept; /* what it asked with, while it stands in line; else NULL */
+    uint64_t ends_ms;   /* it would not wait longer */
+    bool has_waited;
+    bool was_woken; /* while it was asking */
+    bool is_due;    /* asks again with the next tick */
+};
+
 enum renewal_stage {
     RENEWAL_COMPARE, /* is the number right */
     RENEWAL_LIST     /* these are held, and no others */
@@ -25,8 +44,10 @@ enum renewal_stage {
 
 /* lease.c, renewal.c */
 struct leases {
-    struct list asking; /* struct admission: questions on their way, by number */
-    struct list held;   /* granted, not settled, not lost: the ones to renew */
+    struct list asking;  /* struct admission: questions on their way, by number */
+    struct list waiting; /* struct admission: those that stand in line */
+    size_t waiting_count;
+    struct list held; /* granted, not settled, not lost: the ones to renew */
     size_t held_count;
     struct list waits; /* struct renewal_wait */
     struct loop_task wake;
@@ -113,7 +134,16 @@ void state_set_registered(struct state *state, bool is_registered);
 void state_clean_name(struct slice name, char *to, size_t cap);
 
 /* lease.c */
-size_t leases_asking(const struct state *state); /* questions on their way */
+size_t leases_asking(const struct state *state);             /* questions on their way */
+void admission_ask(struct admission *a, struct fcall *call); /* takes the call */
+
+/* waiting.c */
+void waiting_keep(struct admission *a, struct fcall *call); /* takes the call, until it is woken */
+void waiting_leave(struct admission *a);                    /* its caller has left; frees */
+void waiting_again_soon(struct admission *a, struct fcall *call);
+void waiting_all_due(struct state *state); /* the line may be gone */
+void waiting_tick(struct state *state);
+void waiting_fini(struct state *state);
 /* The lowest number whose question is not answered; or the next one, if all are. */
 uint64_t leases_settled_below(const struct state *state);
 

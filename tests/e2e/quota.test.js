@@ -1,7 +1,7 @@
 // What providers say of their quotas decides who is asked next, on every node, and how far a
 // subscription may be used at all.
 import assert from 'node:assert/strict';
-import { call, post, test, weir } from './harness/index.js';
+import { call, eventually, post, test, weir } from './harness/index.js';
 
 const SHOWN = { server: { expose_subscription: true } };
 const HOUR = 3600;
@@ -34,34 +34,44 @@ async function pair(world, more, strategy = 'headroom') {
 const servedBy = async (node, options) =>
     (await post(node.port, options)).header('x-weir-subscription');
 
+/** What an answer told is booked when its request is settled, a moment behind its last byte. */
+const heard = (redis, window, used) =>
+    eventually(`${window} to be ${used}`, async () =>
+        (await redis.cli('HVALS', 'weir:{main}:windows')).includes(`used=${used} `),
+    );
+
 test('what one node hears of a quota, all nodes choose by: drain-soonest', async (world) => {
-    const { provider, nodes } = await pair(world, [{ priority: 3 }, {}], 'drain-soonest');
+    const { provider, redis, nodes } = await pair(world, [{ priority: 3 }, {}], 'drain-soonest');
     const [first, second] = nodes;
     await provider.fault('beta', telling({ '5h': [0.1, HOUR], '7d': [0.5, 3 * DAY] }));
     await provider.fault('alpha', telling({ '5h': [0.1, HOUR], '7d': [0.9, 2 * DAY] }));
     assert.equal(await servedBy(first), 'beta', 'nothing is known: the lower priority number');
+    await heard(redis, '7d', 5000);
     assert.equal(await servedBy(second), 'beta', 'whose week is known');
     await provider.fault('beta', { status: 500 });
     assert.equal(await servedBy(second), 'alpha', 'and so the node hears that its week ends first');
+    await heard(redis, '7d', 9000);
     assert.equal(await servedBy(first), 'alpha');
 });
 
 test('headroom: a subscription whose week is used up too fast is asked less', async (world) => {
-    const { provider, nodes } = await pair(world, [{ max_concurrent: 12 }, {}]);
+    const { provider, redis, nodes } = await pair(world, [{ max_concurrent: 12 }, {}]);
     assert.equal(await servedBy(nodes[0]), 'alpha', 'most free slots');
     await provider.fault('alpha', telling({ '7d': [0.6, 6 * DAY] }));
     assert.equal(await servedBy(nodes[0]), 'alpha');
+    await heard(redis, '7d', 6000);
     assert.equal(await servedBy(nodes[1]), 'beta');
 });
 
 test('at a hard ceiling a subscription takes nothing, and callers hear which and until when', async (world) => {
     const limits = { '5h': { soft: 0.5, hard: 0.8 } };
-    const { provider, nodes } = await pair(world, [{ limits }]);
+    const { provider, redis, nodes } = await pair(world, [{ limits }]);
     const [first, second] = nodes;
     await provider.fault('alpha', telling({ '5h': [0.79, 2 * HOUR] }));
     await provider.fault('alpha', telling({ '5h': [0.8, 2 * HOUR] }));
     assert.equal((await post(first.port)).status, 200);
     assert.equal((await post(first.port)).status, 200);
+    await heard(redis, '5h', 8000);
     const refused = await post(second.port);
     assert.equal(refused.status, 429);
     assert.match(
@@ -88,10 +98,11 @@ test('at a hard ceiling a subscription takes nothing, and callers hear which and
 });
 
 test('a configuration that raises the ceiling opens it on every node', async (world) => {
-    const { provider, nodes } = await pair(world, [{ limits: { '5h': { hard: 0.5 } } }]);
+    const { provider, redis, nodes } = await pair(world, [{ limits: { '5h': { hard: 0.5 } } }]);
     const [first, second] = nodes;
     await provider.fault('alpha', telling({ '5h': [0.6, HOUR] }));
     assert.equal((await post(first.port)).status, 200);
+    await heard(redis, '5h', 6000);
     assert.equal((await post(second.port)).status, 429);
     const config = structuredClone(first.config);
     config.subscriptions[0].limits = { '5h': { hard: 0.9 } };

@@ -75,7 +75,7 @@ const WRONG = [
     ['an unknown field deep inside', { ...MINIMAL, server: { prot: 1 } }, [/server\.prot/, /port/]],
     [
         'a field of a later version',
-        { ...MINIMAL, queue: { max_length: 5 } },
+        { ...MINIMAL, queue: { hold_s: 5 } },
         [/queue/, /not supported/],
     ],
     [

@@ -322,7 +322,8 @@ test('a line edited by hand costs its own subscription, never the pool', async (
 test('a bad argument is refused by name, and nothing is written', async () => {
     await pool.declare({ a: {} });
     await pool.register();
-    const good = [pool.holder, '1', pool.epoch, '7', 'bot', 'model', '15000', '', 'messages'];
+    const head = [pool.holder, '1', pool.epoch, '7', 'bot', 'model', '15000', '', 'messages'];
+    const good = [...head, '0', '1000', '1'];
     const cases = [
         [0, 'spaces are bad', 'holder'],
         [0, 'n1.0', 'holder'],
@@ -343,6 +344,11 @@ test('a bad argument is refused by name, and nothing is written', async () => {
         [7, 'x'.repeat(16385), 'excluded'],
         [8, 'x'.repeat(513), 'labels'],
         [8, 'a\nb', 'labels'],
+        [9, '-1', 'wait_ms'],
+        [9, '86400001', 'wait_ms'],
+        [10, 'x', 'queue_max'],
+        [11, '0', 'weight'],
+        [11, '1001', 'weight'],
     ];
     const before = await pool.dump();
     for (const [index, value, name] of cases) {
@@ -353,7 +359,7 @@ test('a bad argument is refused by name, and nothing is written', async () => {
             new RegExp(`ERR weir: ${name}: expected`),
         );
     }
-    await assert.rejects(pool.call('admit', ...good.slice(1)), /ERR weir: ARGV: expected 9/);
+    await assert.rejects(pool.call('admit', ...good.slice(1)), /ERR weir: ARGV: expected 12/);
     await assert.rejects(pool.as({ base: 'no-hash-tag' }).admit(), /ERR weir: KEYS\[1\]/);
     assert.equal(await pool.dump(), before);
 });

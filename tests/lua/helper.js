@@ -157,6 +157,9 @@ class Pool {
         labels = '',
         link = this.link,
         epoch,
+        waitMs = 0,
+        queueMax = 1000,
+        weight = 1,
     } = {}) {
         const { holder, seq } = partsOf(id);
         if (!this.epoch) await this.register({ leaseMs });
@@ -172,6 +175,9 @@ class Pool {
                 leaseMs,
                 excluded,
                 labels,
+                waitMs,
+                queueMax,
+                weight,
             );
         let reply = await ask();
         if (reply[1] === 'epoch' && epoch === undefined) {
@@ -182,8 +188,8 @@ class Pool {
             const [, sub, active, max, how] = reply;
             return { granted: true, id, client, model, sub, active: +active, max: +max, how };
         }
-        const [, reason, retryMs, , ...told] = reply;
-        return { granted: false, id, reason, retryMs: +retryMs, told: pairs(told) };
+        const [word, reason, retryMs, , ...told] = reply;
+        return { granted: false, queued: word === 'queued', id, client, model, reason, retryMs: +retryMs, told: pairs(told) };
     }
 
     async settle(grant, used = {}) {

@@ -74,8 +74,10 @@ local function check_strays(self, each, there)
         or self.registered[each.holder] ~= self.loss then
         return
     end
+    local untaken = map_of(self.run.site.server.db, "untaken") -- for a second or two
     for seq in pairs(there) do
-        if seq ~= "@" and not each.held[seq] and not is_by_hand(self) then
+        if seq ~= "@" and not each.held[seq] and not is_by_hand(self)
+            and not untaken[each.holder .. "-" .. seq] then
             self:violation("lost slot", "Redis keeps %s-%s, which nobody holds", each.holder, seq)
         end
     end
@@ -91,11 +93,20 @@ local function check_held(self, db)
     end
 end
 
+local function check_line(self, db)
+    for id in pairs(map_of(db, "queue")) do
+        if self.left[id] and self:still_holds(self.left[id]) and not is_by_hand(self) then
+            self:violation("line", "%s has left, and still stands there", id)
+        end
+    end
+end
+
 function holdings.check(self)
     local db = self.run.site.server.db
     if self.damaged_at then
         return
     end
+    check_line(self, db)
     local held, counts = count_records(self, db), counts_of(db)
     for account, count in pairs(held) do
         if (counts[account] or 0) ~= count then

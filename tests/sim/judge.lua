@@ -12,6 +12,7 @@
 --   books      every settlement is booked, once; the sums are what was settled
 --   lost slot  counts are the leases there are; at the end there is none, and all can be granted
 --   lease      who is heard of keeps what it holds
+--   line       who has left the line does not stand there
 --   epoch      after a loss nothing is granted before all who live have registered, or for a lease
 --              time
 --   name       who is heard of keeps its name
@@ -30,8 +31,8 @@ judge.CEILING = 9900 -- of everybody's 5h, in ten-thousandths
 function judge.new(run)
     return setmetatable({
         run = run, world = run.world, counter = 0, open = {}, heard = {}, doubted = {},
-        registered = {}, knows = {}, cooling = {}, blocked = {}, filled = {}, trials = {},
-        paused = {}, losses = {},
+        registered = {}, knows = {}, cooling = {}, blocked = {}, filled = {}, left = {},
+        trials = {}, paused = {}, losses = {},
         requests = 0, input = 0, beats = {}, stepped = 0, clock_stepped_at = -1,
         clock_jumped_at = -1, seen = {}
     }, judge)
@@ -300,21 +301,27 @@ end
 local function on_grant(self, from, call, reply)
     local lease, account = call.about.lease, reply[2]
     hear(self, from.holder)
-    if reply[5] == "repeat" then
+    local has_waited = lease.has_waited and not lease.granted_at -- granted by another's call
+    if reply[5] == "repeat" and not has_waited then
         return
     end
     if not self.damaged_at then
         check_cap(self, lease, account, tonumber(reply[4]))
     end
-    check_choice(self, from, call, account)
-    check_epoch(self, account)
+    if not has_waited then -- what has changed since then is nobody's fault
+        check_choice(self, from, call, account)
+        check_epoch(self, account)
+    elseif lease.excluded == account or not (self.knows[from.node.boot_name] or {})[account] then
+        self:violation("choice", "%s waited and is granted %s, which it cannot use", from.holder,
+            account)
+    end
     try(self, from, lease, account .. " *")
     try(self, from, lease, account .. " " .. lease.label)
     lease.granted_at = self.counter
     if not call.is_orphan and not call.about.is_cancelled and not from.node.is_dead then
         add_open(self, lease, account)
     end
-    self:note("grants")
+    self:note(has_waited and "grants to who waited" or "grants")
 end
 
 -- settlements ------------------------------------------------------------------------------------
@@ -322,6 +329,13 @@ end
 local function on_settle(self, from, call, reply)
     local settlement, word = call.about, reply[1]
     local lease, used = settlement.lease, settlement.used
+    if lease.has_waited and used.outcome == "unused" then
+        self.left[from.holder .. "-" .. lease.seq] = self.counter
+    end
+    if word == "left" then
+        self:note("left the line")
+        return
+    end
     local is_booked = self:still_holds(lease.booked_at)
     if word ~= "duplicate" and is_booked then
         self:violation("books", "%s of %s is booked twice (%s)", lease.seq, from.holder, word)

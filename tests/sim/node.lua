@@ -1,5 +1,6 @@
 -- node: one boot of `weir serve`: a name, a pulse, workers, and callers that keep them busy. As
 -- node/run/pulse.c and leave.c. It can stand still, be cut off, leave, or be killed at any moment.
+local line = require("line")
 local history = require("history")
 local worker = require("worker")
 
@@ -348,6 +349,9 @@ local function leave_question(self, caller, question)
             return
         end
     end
+    if line.leave(caller.worker, question) then
+        self:call_in(caller, 100 + self.draw(300))
+    end
 end
 
 local function call_now(self, caller)
@@ -362,7 +366,7 @@ local function call_now(self, caller)
     if not question then
         self:call_in(caller, 200 + draw(800))
     elseif draw(60) == 0 then
-        self.world:after(draw(4), function()
+        self.world:after(draw(2) == 0 and draw(4) or draw(3000), function()
             self:deliver(leave_question, self, caller, question)
         end)
     end

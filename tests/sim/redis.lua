@@ -336,9 +336,10 @@ function commands.INFO(db)
     return "# Server\r\nrun_id:" .. db.run_id .. "\r\n"
 end
 
-function commands.SPUBLISH(db, _, message)
+function commands.SPUBLISH(db, channel, message)
     db.notices = db.notices + 1
     db.last_notice = message
+    db.published[#db.published + 1] = { channel = channel, message = message }
     return 0
 end
 
@@ -351,7 +352,7 @@ for name in string.gmatch("HGET HMGET HEXISTS HLEN HGETALL HSCAN ZSCORE ZCARD ZC
 end
 
 function redis.new_database(now, run_id)
-    return { keys = {}, now = now, run_id = run_id, notices = 0 }
+    return { keys = {}, now = now, run_id = run_id, notices = 0, published = {} }
 end
 
 -- What a function of the library sees as `redis`. `server.db` is the database of the moment,

@@ -1,5 +1,6 @@
 -- run: one world from its seed to its verdict: nodes, callers, trouble, calm, and at the end
 -- silence, in which nothing may be left.
+local line = require("line")
 local history = require("history")
 local holdings = require("holdings")
 local judge = require("judge")
@@ -43,6 +44,9 @@ function run.new(seed, libraries, options)
     self.judge = judge.new(self)
     self.history = history.new(self)
     self.site = site.new(self.world, libraries, self.judge)
+    function self.site.on_wake(boot, worker, seq)
+        self:wake(boot, worker, seq)
+    end
     self.entries = options.entries or plan.make(self.world:chance("plan"), self.episodes)
     self.config = first_config(self, draw)
     self.workers, self.callers = 1 + draw(3), 1 + draw(12)
@@ -50,6 +54,19 @@ function run.new(seed, libraries, options)
         self:start("n" .. i, self.config)
     end
     return self
+end
+
+-- By the channel of a node: one of those that wait there has been granted something.
+function run:wake(boot, index, seq)
+    for _, one in ipairs(self.nodes) do
+        for _, each in ipairs(not one.is_dead and one.workers or {}) do
+            if one.boot == boot and each.index == index and not one.is_unreachable then
+                self.world:after(1, function()
+                    one:deliver(line.wake, each, seq)
+                end)
+            end
+        end
+    end
 end
 
 function run:start(name, config)
@@ -102,6 +119,12 @@ local function check_silence(self)
                 self.judge:violation("wait", "%s is not registered, long after all is well",
                     worker.holder)
             end
+        end
+    end
+    for _, name in ipairs({ "queue", "classes", "untaken" }) do
+        local left = self.site:by_hand("HLEN", "weir:{main}:" .. name)
+        if left > 0 then
+            self.judge:violation("line", "nobody waits, and %s has %d fields", name, left)
         end
     end
     holdings.check(self.judge)

@@ -15,6 +15,7 @@ function site.new(world, libraries, judge)
     end
     local self = setmetatable({
         world = world, judge = judge, state = "up", backlog = {}, links = {}, processes = 1,
+        wakes = 0,
         calls = 0, draw = world:chance("site")
     }, site)
     self.server = server.new(chunks, world:redis_ms(), self:run_id())
@@ -32,7 +33,25 @@ function site:execute(from, call)
     local reply, err = self.server:fcall("weir_" .. call.verb .. "_" .. from.node.version, KEY,
         call.arguments)
     self.judge:executed(from, call, reply, err)
+    self:publish()
     return reply, err
+end
+
+-- What the call has published, a moment later; now and then it is lost.
+function site:publish()
+    local published = self.server.db.published
+    if #published == 0 then
+        return
+    end
+    self.server.db.published = {}
+    for _, one in ipairs(published) do
+        local boot = string.match(one.channel, ":wake:(%x+)$")
+        local seq, worker = string.match(one.message, "^wake seq=(%d+) worker=(%d+)$")
+        self.wakes = self.wakes + (boot and 1 or 0)
+        if boot and self.on_wake and self.wakes % 17 > 0 then
+            self.on_wake(boot, tonumber(worker), seq)
+        end
+    end
 end
 
 -- What a person does with redis-cli.

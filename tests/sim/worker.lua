@@ -1,6 +1,7 @@
 -- worker: a holder as node/state/ is one: its questions, what it holds, how it renews and settles.
 -- The same rules in the same order as lease.c, renewal.c, outbox.c and state.c; whoever changes
 -- those changes this, and the other way round.
+local line = require("line")
 local link = require("link")
 
 local worker = {}
@@ -22,6 +23,7 @@ function worker.new(node, index)
         holder = node.boot_name .. "." .. index, link_number = 0, epoch = "0", held = {},
         held_count = 0, asking = {}, asking_count = 0, cancelled_count = 0, next_seq = 0,
         stale_ticks = 0, waiting = {}, waiting_from = 1, waiting_to = 0, sent_count = 0,
+        in_line = {}, in_line_count = 0,
         fresh_until = node.world.now + LEASE_MS,
         renewal = { started = node.world.now, covers = node.world.now, compared = 0 }
     }, worker)
@@ -44,9 +46,14 @@ local function outbox_count(self)
     return self.waiting_to - self.waiting_from + 1 + self.sent_count
 end
 
+function worker:may_ask()
+    return self:is_ready() and outbox_count(self) < OUTBOX_MAX
+end
+
 -- Redis should hold just what this worker does.
 function worker:is_idle()
-    return self:is_ready() and #self.asking == 0 and outbox_count(self) == 0
+    return self:is_ready() and #self.asking == 0 and self.in_line_count == 0
+        and outbox_count(self) == 0
 end
 
 local function wait_in_outbox(self, settlement)
@@ -161,10 +168,33 @@ local function on_granted(self, question, account)
     end
 end
 
+local function on_queued(self, question)
+    line.stand(self, question)
+    if question.is_cancelled then
+        line.give_up(self, question)
+    elseif question.was_woken then
+        line.ask_again(self, question)
+    end
+end
+
 local function on_admitted(call, reply, err)
     local question = call.about
     local self = question.worker
     forget_asking(self, question)
+    if not err and reply[1] == "queued" then
+        on_queued(self, question)
+        return
+    elseif (err or reply[1] == "refused") and line.is_no_answer(self, question, reply, err) then
+        if not err and reply[2] == "epoch" then
+            self:meet_epoch(reply[4])
+        elseif not err and reply[2] == "ended" then
+            line.new_number(self, question)
+        end
+        self.judge:ended(question.lease) -- it was granted something, or not: it does not know
+        line.stand(self, question)
+        question.is_due = true
+        return
+    end
     if err == "DOWN" then
         return_unseen(self, question.lease)
     end
@@ -185,23 +215,36 @@ end
 -- on_end(word, lease, retry_ms), once, unless cancelled: granted, refused, error, down. Nil if
 -- nothing can be asked now.
 function worker:admit(client, model, excluded, on_end)
-    if not self:is_ready() or outbox_count(self) >= OUTBOX_MAX then
+    if not self:may_ask() then
         return nil
     end
     self.next_seq = self.next_seq + 1
     local seq = format("%d", self.next_seq)
     local question = {
-        worker = self, asked = self.world.now, on_end = on_end, lease = {
+        worker = self, asked = self.world.now, first_asked = self.world.now, on_end = on_end,
+        wait_ms = self.next_seq % 3 > 0 and 1000 + self.next_seq % 9 * 1000 or 0, lease = {
             worker = self, holder = self.holder, seq = seq, client = client, model = model,
-            label = "model:" .. model
+            label = "model:" .. model, excluded = excluded
         }
     }
-    self.asking[#self.asking + 1] = question
-    self.link:send("admit", {
-        self.holder, self.link_text, self.epoch, seq, client, model, LEASE_TEXT, excluded,
-        "messages model:" .. model
-    }, on_admitted, question)
+    self:send_question(question)
     return question
+end
+
+-- One that has waited has an older number than those asked meanwhile.
+function worker:send_question(question)
+    local lease, at = question.lease, #self.asking + 1
+    while at > 1 and tonumber(self.asking[at - 1].lease.seq) > tonumber(lease.seq) do
+        at = at - 1
+    end
+    table.insert(self.asking, at, question)
+    question.was_woken = false
+    local left = math.max(0, question.first_asked + question.wait_ms - self.world.now)
+    self.link:send("admit", {
+        self.holder, self.link_text, self.epoch, lease.seq, lease.client, lease.model, LEASE_TEXT,
+        lease.excluded, "messages model:" .. lease.model, format("%d", left), "50",
+        lease.client == "c1" and "3" or "1"
+    }, on_admitted, question)
 end
 
 -- what is held -----------------------------------------------------------------------------------
@@ -231,6 +274,9 @@ local function finish(self)
     if not renewal.has_failed then
         self.fresh_until = renewal.covers + LEASE_MS
         self.stale_ticks = 0
+        if not self.is_registered then
+            line.all_due(self)
+        end
         self.is_registered = true
     elseif self.link.is_up then
         self.is_registered = false
@@ -245,7 +291,8 @@ local function ask(self, rows, to, stage)
     local arguments = {
         self.holder, self.link_text, self.epoch, LEASE_TEXT,
         renewal.is_restoring and "restore" or "renew", format("%d", self.held_count),
-        format("%d", #self.asking + outbox_count(self)), renewal.stage == "list" and "1" or "0",
+        format("%d", #self.asking + self.in_line_count + outbox_count(self)),
+        renewal.stage == "list" and "1" or "0",
         format("%d", renewal.from), format("%.0f", to)
     }
     for _, lease in ipairs(rows) do
@@ -392,7 +439,7 @@ local function on_tick(self)
         self.fresh_until = now + LEASE_MS
         self.stale_ticks = 0
     end
-    local is_due = self.held_count > 0
+    local is_due = self.held_count + self.in_line_count > 0
         and now + worker.TICK_MS / 2 >= self.renewal.started + worker.RENEW_MS
     if self.link.is_up and (not self.is_registered or not was_fresh or is_due) then
         self:renew()
@@ -402,6 +449,7 @@ local function on_tick(self)
     end
     self.is_holding_off = false
     send_settlements(self)
+    line.ask_those_due(self)
 end
 
 function worker:tick()

@@ -50,19 +50,25 @@ static void on_info(enum err err, const struct redis_value *reply, void *arg)
         redis_come_up(redis);
 }
 
-static void on_subscribed(enum err err, const struct redis_value *reply, void *arg)
+/* One of several; the last one's answer is waited for. */
+static void on_one_subscribed(enum err err, const struct redis_value *reply, void *arg)
 {
     struct redis *redis = arg;
     char why[REDIS_WHY_MAX];
     struct slice words = redis_value_slice(reply);
-    if (err == OK)
-        redis_come_up(redis);
     if (err != ERR_REPLY)
         return;
     if (!redis_reply_is_away(reply, why))
         snprintf(why, sizeof(why), "Redis answered SSUBSCRIBE with: %.*s",
                  (int)(words.len < 160 ? words.len : 160), words.at);
     redis_lose(redis, why);
+}
+
+static void on_subscribed(enum err err, const struct redis_value *reply, void *arg)
+{
+    on_one_subscribed(err, reply, arg);
+    if (err == OK)
+        redis_come_up(arg);
 }
 
 static void send_greeting(struct redis *redis, const struct slice *args, size_t count, redis_fn fn)
@@ -96,10 +102,11 @@ static void greet(struct redis *redis)
     }
     args[0] = SLICE("INFO");
     send_greeting(redis, args, 1, on_info);
-    if (redis->channel != NULL) {
+    for (struct slice rest = slice_of(redis->channel != NULL ? redis->channel : "");
+         rest.len > 0;) {
         args[0] = SLICE("SSUBSCRIBE");
-        args[1] = slice_of(redis->channel);
-        send_greeting(redis, args, 2, on_subscribed);
+        rest = slice_cut(rest, ' ', &args[1]);
+        send_greeting(redis, args, 2, rest.len > 0 ? on_one_subscribed : on_subscribed);
     }
     wire_set_reading(&redis->wire, true);
 }

@@ -8,7 +8,7 @@
  * asked every second, so that its death is known before someone needs it. LOADING, READONLY,
  * CLUSTERDOWN, MASTERDOWN and the like mean this is no server to work with: they count as away.
  *
- * A link may listen to a shard channel instead of taking calls: it is up while it is subscribed,
+ * A link may listen to shard channels instead of taking calls: it is up while it is subscribed,
  * and subscribes again over each new connection. What was published in between is lost.
  *
  * Every callback of a call fires exactly once, never before the call returns. */
@@ -32,7 +32,7 @@ enum { REDIS_CALL_TIMEOUT_MS = 2000, REDIS_CONNECT_TIMEOUT_MS = 3000 };
 struct redis_events {
     void (*on_up)(void *arg);   /* connected, authenticated, a server to work with */
     void (*on_down)(void *arg); /* lost, or never reached: once per change */
-    const char *channel;        /* to listen to; NULL: none */
+    const char *channel;        /* to listen to; several, one space between; NULL: none */
     void (*on_message)(struct slice text, void *arg); /* with a channel: published there */
     void *arg;
 };

@@ -35,6 +35,7 @@ function completeConfig(config, id) {
         node: { id },
         rate_limit: { burst_limit: 100000 },
         retry: { attempts: 1 },
+        queue: { max_wait_ms: 0 }, // what is heard when nothing is free is heard at once
         logging: { level: 'debug', format: 'json' },
     };
     const merged = { ...config };

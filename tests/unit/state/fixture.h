@@ -251,7 +251,7 @@ static inline void other_node(const char *verb, const char *third, const char *f
     snprintf(epoch, sizeof(epoch), "%llu", (unsigned long long)state_epoch(state));
     redisReply *reply = strcmp(verb, "admit") == 0
                             ? SERVER_ASK(&server, "FCALL", name, "1", BASE, "n2.00000002.0", "1",
-                                         epoch, third, "other", "m", "15000", "", "")
+                                         epoch, third, "other", "m", "15000", "", "", "0", "0", "1")
                             : SERVER_ASK(&server, "FCALL", name, "1", BASE, "n2.00000002.0", third,
                                          "m", "200", "unused", "none", "0", "given", "", "", "0",
                                          "0", "0", "0", "0", "0", "0", "", "0");
