@@ -89,12 +89,26 @@ static void on_admitted(enum err err, const struct grant *grant, const struct re
         exchange_say(x, 503, 1000, "the node's Redis answered with an error; try again");
 }
 
+/* The SDKs say for how many seconds they wait for an answer: who is gone needs no slot, and who has
+ * a second left hears why there is none. */
+static uint64_t patience_ms(const struct http1_request *request)
+{
+    enum { SECONDS_MAX = 24 * 60 * 60 };
+    const struct http1_header *h =
+        http1_header(request->headers, request->header_count, SLICE("x-stainless-timeout"));
+    uint64_t seconds;
+    if (h == NULL || !slice_number(slice_trim(h->value), SECONDS_MAX, &seconds) || seconds == 0)
+        return 0;
+    return seconds > 1 ? (seconds - 1) * 1000 : 500;
+}
+
 /* What this request is, for what is closed to such requests only. */
 static void label(struct request *r)
 {
     char model[NAME_BYTES_MAX + 1];
     if (r->labels.len > 0)
         return;
+    r->patience_ms = patience_ms(&r->message.request);
     const char *group = endpoint_group_word(r->dialect->group(&r->message.request));
     if (name_clean(r->facts.models[0], model, sizeof(model)) == 0) {
         r->labels = slice_of(group);

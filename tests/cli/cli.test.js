@@ -179,7 +179,7 @@ test('check and serve refuse a wrong config alike, naming the place', async (t) 
   const cases = [
     ['{"server": {"port": 1},}', /config\.json:1:\d+: not valid JSON.*comma too many/],
     [{ ...ONE, server: { prot: 1 } }, /config\.json: server\.prot: unknown field \(did you mean "port"\?\), expected one of host, port/],
-    [{ ...ONE, queue: { max_length: 5 } }, /config\.json: queue\.max_length: not supported by this version/],
+    [{ ...ONE, queue: { hold_s: 5 } }, /config\.json: queue\.hold_s: not supported by this version/],
     [{ ...ONE, server: { names: ['http://a'] } }, /server\.names\[0\]: found "http:\/\/a", expected a host name/],
     [{ ...ONE, redis: { url: 'redis+cluster://a,b' } }, /redis.*not supported/],
     [{ ...ONE, redis: { url: 'http://a' } }, /config\.json: redis\.url: .*, expected redis:.*rediss:.*unix:/],

@@ -9,7 +9,8 @@ import { WholeLoad, Load } from './load.js';
 import { ROOT, Stack } from './stack.js';
 
 const NODES = 5;
-const STREAM = { events: 250, event_delay_ms: 100 }; // of 25 seconds
+// Longer ones make a roll longer, and show nothing else: WEIR_STREAM_SECONDS=25 for once.
+const STREAM = { events: 10 * (Number(process.env.WEIR_STREAM_SECONDS) || 12), event_delay_ms: 100 };
 
 describe('scripts/roll', () => {
     const stack = new Stack();

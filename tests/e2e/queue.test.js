@@ -66,6 +66,19 @@ test('who has waited long enough hears why, with when to come again', async (wor
     assert.equal(metrics.value('weir_queue_waiting'), 0);
 });
 
+test('who says for how long he waits for an answer is told a second before that', async (world) => {
+    const { provider, nodes } = await pool(world, 1);
+    await hold(provider);
+    const running = post(nodes[0].port, { stream: true });
+    await provider.activeReaches(1, { name: 'alpha' });
+    const refused = await post(nodes[0].port, { headers: { 'x-stainless-timeout': '2' } });
+    assert.equal(refused.status, 529);
+    const line = await nodes[0].finished(refused);
+    assert.ok(line.queued_ms >= 950, `${line.queued_ms} ms`);
+    await provider.step('alpha', -1);
+    assert.equal((await running).status, 200);
+});
+
 test('a caller who leaves the line is never given a slot', async (world) => {
     const { provider, redis, nodes, waiting } = await pool(world, 1);
     await hold(provider);

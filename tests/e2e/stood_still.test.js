@@ -97,7 +97,9 @@ async function setting(world, { nodes: count = 1, retry = {} } = {}) {
     };
     const redis = await world.redis();
     const [alpha] = world.subscriptions(puppet, 1, { max_concurrent: COUNT });
-    const config = { subscriptions: [alpha], redis: { url: redis.url }, retry };
+    // hold_ms is over when the node runs on, and not before it stands still, however busy all is.
+    const held = { hold_ms: 12000, ...retry };
+    const config = { subscriptions: [alpha], redis: { url: redis.url }, retry: held };
     const nodes = await Promise.all(
         Array.from({ length: count }, (_, i) => world.node({ id: `n${i + 1}`, config })),
     );
