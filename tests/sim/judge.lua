@@ -311,8 +311,8 @@ local function on_grant(self, from, call, reply)
     if not has_waited then -- what has changed since then is nobody's fault
         check_choice(self, from, call, account)
         check_epoch(self, account)
-    elseif lease.excluded == account or not (self.knows[from.node.boot_name] or {})[account] then
-        self:violation("choice", "%s waited and is granted %s, which it cannot use", from.holder,
+    elseif lease.excluded == account then
+        self:violation("choice", "%s waited and is granted %s, which it has excluded", from.holder,
             account)
     end
     try(self, from, lease, account .. " *")
