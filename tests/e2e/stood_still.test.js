@@ -221,34 +221,3 @@ test(
         assert.equal(answer.text, good);
     },
 );
-
-// What Redis says, or not, when it is asked whether the slots are still there.
-const SILENCES = {
-    'does not answer': {
-        begin: (redis) => redis.suspend(),
-        end: (redis) => redis.resume(),
-    },
-    'answers with an error': {
-        begin: (redis) => redis.cli('ACL', 'SETUSER', 'default', '-fcall'),
-        end: (redis) => redis.cli('ACL', 'SETUSER', 'default', '+fcall'),
-    },
-};
-
-for (const [title, { begin, end }] of Object.entries(SILENCES)) {
-    test(
-        `a node that stood still, and whose Redis ${title} then, ends what it ran by a deadline`,
-        { ms: 90000 },
-        async (world) => {
-            const all = await setting(world);
-            const [node] = all.nodes;
-            const begun = await allBegan(all);
-            await standsStill(node, begun, () => begin(all.redis));
-            node.resume();
-            for (const one of begun) await refused(one);
-            await end(all.redis);
-            await node.activeReaches(0, { ms: 30000 });
-            all.puppet.say(sized('{"type":"message","content":[]}'));
-            assert.equal((await post(node.port)).status, 200);
-        },
-    );
-}

@@ -145,7 +145,8 @@ export class World {
         }
         const strays = forgetPlace(this.dir);
         if (strays.length > 0) faults.push(new Error(`left running: ${strays.join('; ')}`));
-        await rm(this.dir, { recursive: true, force: true });
+        // A program that is ending may still write there.
+        await rm(this.dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
         return faults;
     }
 
