@@ -10,7 +10,7 @@ const { readLibraries } = require('../lua/helper');
 const { Server } = require('../lua/server');
 const { newFolder, run, sim } = require('./helper');
 
-const SECONDS = Number(process.env.WEIR_SIM_SECONDS || 60);
+const SECONDS = Number(process.env.WEIR_SIM_SECONDS || 40);
 const COMPARED_CALLS = 20000;
 
 let folder;
