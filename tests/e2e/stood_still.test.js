@@ -1,6 +1,7 @@
 // A node that stood still for longer than a lease asks whether it still has the slot before it passes
 // on what it kept back, whatever it is that would pass it on: a deadline, or what comes next.
 import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
 import {
     connect,
     eventually,
@@ -28,12 +29,13 @@ const ERROR = head(
     [
         'HTTP/1.1 400 Bad Request',
         'content-type: application/json',
+        'connection: close', // the provider answers once a connection
         `content-length: ${INVALID.length}`,
     ],
     INVALID,
 );
 const HALF_AN_ERROR = ERROR.slice(0, -20);
-const BUSY = ERROR.replace('400 Bad Request', `529 Overloaded${CRLF}connection: close`);
+const BUSY = ERROR.replace('400 Bad Request', '529 Overloaded');
 const UNREADABLE = head(['HTTP/1.1 200 OK', 'content-type: text/plain', 'content-length: 9']);
 
 /**
@@ -125,9 +127,17 @@ async function allBegan(all) {
     return begun;
 }
 
+/** Each of its threads: the one that is told is not the first to stop on a busy machine. */
+async function hasStopped(node) {
+    const tasks = `/proc/${node.pid}/task`;
+    const stats = (await readdir(tasks)).map((id) => readFile(`${tasks}/${id}/stat`, 'utf8'));
+    return (await Promise.all(stats)).every((stat) => /\) T /.test(stat));
+}
+
 /** What happens while the node stands still, for longer than a lease lives. */
 async function standsStill(node, begun, meanwhile) {
     node.suspend();
+    await eventually('all threads to stand still', () => hasStopped(node));
     for (const { meanwhile: go, socket } of begun) go?.(socket);
     await meanwhile?.();
     await pause(LEASE_MS + 500); // the case is that it lasts
@@ -221,3 +231,34 @@ test(
         assert.equal(answer.text, good);
     },
 );
+
+// What Redis says, or not, when it is asked whether the slots are still there.
+const SILENCES = {
+    'does not answer': {
+        begin: (redis) => redis.suspend(),
+        end: (redis) => redis.resume(),
+    },
+    'answers with an error': {
+        begin: (redis) => redis.cli('ACL', 'SETUSER', 'default', '-fcall'),
+        end: (redis) => redis.cli('ACL', 'SETUSER', 'default', '+fcall'),
+    },
+};
+
+for (const [title, { begin, end }] of Object.entries(SILENCES)) {
+    test(
+        `a node that stood still, and whose Redis ${title} then, ends what it ran by a deadline`,
+        { ms: 90000 },
+        async (world) => {
+            const all = await setting(world);
+            const [node] = all.nodes;
+            const begun = await allBegan(all);
+            await standsStill(node, begun, () => begin(all.redis));
+            node.resume();
+            for (const one of begun) await refused(one);
+            await end(all.redis);
+            await node.activeReaches(0, { ms: 30000 });
+            all.puppet.say(sized('{"type":"message","content":[]}'));
+            assert.equal((await post(node.port)).status, 200);
+        },
+    );
+}
