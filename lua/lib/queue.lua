@@ -33,6 +33,17 @@ local function waiters_key(k, class, client)
     return k.base .. ":line:" .. class .. ":" .. client
 end
 
+-- For whoever mends the types of keys: check(key) for each sorted set there is.
+function queue.each_key(k, check_key)
+    for class in pairs(pool.hash(k.classes)) do
+        local key = line_key(k, class)
+        check_key(key)
+        for _, client in ipairs(redis.call("ZRANGE", key, 0, -1)) do
+            check_key(waiters_key(k, class, client))
+        end
+    end
+end
+
 -- lines -------------------------------------------------------------------------------------------
 
 -- How many wait, and their classes, into a view that is being loaded.

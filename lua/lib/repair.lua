@@ -67,6 +67,9 @@ local function check_all(k, now)
     for day = pool.day(now) - pool.DAYS_KEPT, pool.day(now) do
         check(k, book.day_key(k, day), "hash") -- a rename goes through all of them
     end
+    queue.each_key(k, function(key)
+        check(k, key, "zset")
+    end)
     for _, key in ipairs(history.part_keys(k)) do
         check(k, key, "hash")
     end

@@ -4,11 +4,6 @@
 #include "base/clock.h"
 #include "proxy/exchange_priv.h"
 
-static uint64_t waited_ns(const struct exchange *x)
-{
-    return x->wait.since_ns > 0 ? clock_ns() - x->wait.since_ns : 0;
-}
-
 uint64_t wait_left_ms(const struct exchange *x)
 {
     uint64_t waited_ms = x->wait.total_ns / 1000000, patience_ms = x->config->queue.max_wait_ms;
@@ -20,10 +15,10 @@ uint64_t wait_left_ms(const struct exchange *x)
 
 void wait_end(struct exchange *x)
 {
-    uint64_t ns = waited_ns(x);
     deadline_clear(&x->wait.deadline);
-    if (ns == 0)
+    if (x->wait.since_ns == 0)
         return;
+    uint64_t ns = clock_ns() - x->wait.since_ns;
     x->wait.since_ns = 0;
     x->wait.total_ns += ns;
     x->times.waited_ns += ns;

@@ -293,6 +293,21 @@ test('what frees by time is granted by the sweep, in the order of the line', asy
     assert.equal((await granted([first, second])).length, 2);
 });
 
+test("a line that a hand has made something else costs those who stand in it, and nobody else", async () => {
+    for (const key of ['line:-', 'line:-:bot']) {
+        await pool.wipe();
+        await pool.sweptRecently();
+        await pool.declare({ a: { max: 1 } });
+        const running = await ask();
+        await ask();
+        await pool.redis('DEL', pool.key(key));
+        await pool.redis('SET', pool.key(key), 'a string');
+        assert.equal(await pool.settle(running), 'settled');
+        const next = await ask({ client: 'next' });
+        assert.ok(next.granted || next.queued, JSON.stringify(next));
+    }
+});
+
 test("a hand's mistake that a grant meets does not undo the settlement", async () => {
     await pool.declare({ a: { max: 1 } });
     const other = pool.as({ node: 'n2', boot: '0000000b' });
